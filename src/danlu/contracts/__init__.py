@@ -1,0 +1,32 @@
+"""Types that every room shares; no method lives here."""
+
+from danlu.contracts.batch import Batch, Stream
+from danlu.contracts.description import DataDescription
+from danlu.contracts.errors import CapabilityError, DanluError, NonFiniteError, unknown
+from danlu.contracts.evidence import Bound, Evidence, Measure
+from danlu.contracts.losses import Losses
+from danlu.contracts.method import Method
+from danlu.contracts.progress import Progress, derive_seed
+from danlu.contracts.sequence import SequenceContext, State
+from danlu.contracts.stage import Player, Stage
+
+__all__ = [
+    "Batch",
+    "Bound",
+    "CapabilityError",
+    "DanluError",
+    "DataDescription",
+    "Evidence",
+    "Losses",
+    "Measure",
+    "Method",
+    "NonFiniteError",
+    "Player",
+    "Progress",
+    "SequenceContext",
+    "Stage",
+    "State",
+    "Stream",
+    "derive_seed",
+    "unknown",
+]

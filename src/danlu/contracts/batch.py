@@ -1,0 +1,62 @@
+"""A batch of examples and the stream that draws them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol, Self, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from danlu.contracts.description import DataDescription
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Examples with their class ids and their indices in the source.
+
+    Attributes:
+        x: `[batch, *shape]`, on the scale of the data description.
+        condition: `[batch]` class ids, or None.
+        index: `[batch]` position of each example in its source.
+    """
+
+    x: Float[Tensor, "batch ..."]
+    condition: Int[Tensor, " batch"] | None
+    index: Int[Tensor, " batch"]
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        return len(self.x)
+
+    def to(self, device: torch.device, dtype: torch.dtype | None = None) -> "Batch":
+        """The same batch on a device; `dtype` changes x alone."""
+        condition = None if self.condition is None else self.condition.to(device)
+        return Batch(self.x.to(device, dtype), condition, self.index.to(device))
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """An endless, resumable stream of batches.
+
+    The order is a function of (seed, epoch, index) and augmentation of (seed, index), hence
+    `position`, the number of examples consumed over all processes, is its whole state.
+    """
+
+    description: DataDescription
+    position: int
+
+    def __iter__(self) -> Iterator[Batch]: ...
+    def __next__(self) -> Batch: ...
+
+    def seek(self, position: int) -> None:
+        """Go to an exact example."""
+        ...
+
+    def once(self, batch: int) -> Iterator[Batch]:
+        """Every example once, in source order, without augmentation; moves no position."""
+        ...
+
+    def replaced(self, x: Tensor, description: DataDescription) -> Self:
+        """The same order and conditions over other values, such as codes; x is by source index."""
+        ...

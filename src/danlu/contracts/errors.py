@@ -1,0 +1,24 @@
+"""Errors that speak to the user: one clear line that says what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class DanluError(ValueError):
+    """Bad input. The message is one line for the user; the command line exits with 2."""
+
+
+class CapabilityError(DanluError):
+    """A model was asked for something outside its declared capabilities."""
+
+
+class NonFiniteError(ArithmeticError):
+    """A loss or gradient became infinite or NaN; the message names the term. Exits with 1."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> DanluError:
+    """The error for a name that is not in a table, with the nearest known one."""
+    known = sorted(known)
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}."
+    return DanluError(f"Unknown {kind} {name!r}; {hint}")

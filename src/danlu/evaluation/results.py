@@ -1,0 +1,119 @@
+"""What a race or an evaluation found: plain data, written as JSON, read by the report."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+
+class RowKind(StrEnum):
+    """What a row stands for; only models compete in the verdict."""
+
+    MODEL = "model"
+    FLOOR = "floor"  # held-out real data against other held-out real data
+    TRAIN_COPY = "train-copy"  # what a memoriser would get
+    CORRUPTION = "corruption"  # blurred or noisy real data: the scale of a distance
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A figure with its standard error; None where none is known."""
+
+    value: float
+    stderr: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRow:
+    """A model's mean log-likelihood of held-out data with all that qualifies it."""
+
+    nats: Measured
+    bits_per_dim: Measured | None  # None for densities
+    bound: str
+    measure: str
+    condition: str
+    evaluations: int
+    examples: int
+    note: str = ""  # for example the prior mismatch, reported apart
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image of a run with the training seconds at which it was made."""
+
+    seconds: float
+    path: str  # relative to the results file
+    alt: str  # what a person who cannot see it should know
+    note: str = ""
+
+
+@dataclass(slots=True)
+class Row:
+    """One line of the tables: a trained model or a yardstick."""
+
+    name: str
+    kind: RowKind
+    metrics: dict[str, Measured] = field(default_factory=dict)  # keys of METRICS
+    evidence: EvidenceRow | None = None
+    parameters: int | None = None
+    examples: int | None = None  # training examples consumed
+    steps: int | None = None
+    train_seconds: float | None = None
+    sample_seconds: float | None = None  # for `samples` samples
+    sample_evaluations: int | None = None  # network evaluations for one sample
+    samples: int | None = None
+    seeds: int = 1
+    curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)  # (seconds, value)
+    grids: list[Picture] = field(default_factory=list)
+    neighbours: Picture | None = None
+    settings: str = ""  # sampler settings in words
+    failure: str = ""  # why the row has no figures
+
+
+@dataclass(slots=True)
+class Results:
+    """A whole race or evaluation."""
+
+    title: str
+    data: str
+    description: dict[str, Any]  # of the data
+    rows: list[Row]
+    seed: int
+    seeds: int
+    split: dict[str, tuple[float, float]]  # part -> (planned seconds, used seconds)
+    features: dict[str, dict[str, Any]]  # feature space -> name, hash, accuracy, seconds
+    machine: dict[str, Any]
+    held_out: int  # held-out examples behind the distances
+    reference: str  # which split the distances refer to
+    command: str
+    version: str
+    notices: list[str] = field(default_factory=list)
+
+    def save(self, path: Path) -> None:
+        """Write JSON, through a temporary name."""
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Results":
+        """Read what `save` wrote."""
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw["rows"] = [_row(row) for row in raw["rows"]]
+        raw["split"] = {part: tuple(seconds) for part, seconds in raw["split"].items()}
+        return cls(**raw)
+
+
+def _row(raw: dict[str, Any]) -> Row:
+    raw["kind"] = RowKind(raw["kind"])
+    raw["metrics"] = {name: Measured(**value) for name, value in raw["metrics"].items()}
+    if raw["evidence"]:
+        evidence = raw["evidence"]
+        for name in ("nats", "bits_per_dim"):
+            evidence[name] = Measured(**evidence[name]) if evidence[name] else None
+        raw["evidence"] = EvidenceRow(**evidence)
+    raw["grids"] = [Picture(**picture) for picture in raw["grids"]]
+    raw["neighbours"] = Picture(**raw["neighbours"]) if raw["neighbours"] else None
+    raw["curves"] = {k: [tuple(point) for point in v] for k, v in raw["curves"].items()}
+    return Row(**raw)

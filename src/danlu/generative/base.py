@@ -1,0 +1,222 @@
+"""The contract of every generative model: players and losses to train, capabilities to use.
+
+A family implements `players`, `loss` and the hooks behind the capabilities it declares in `can`:
+`draw` (sample), `evidence` (log_prob), `encode` and `decode`. The public methods check the
+capability, the condition and the options once, for all families.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from danlu.contracts import (
+    Batch,
+    CapabilityError,
+    DanluError,
+    DataDescription,
+    Evidence,
+    Losses,
+    Player,
+    Progress,
+    Stage,
+)
+from danlu.solvers.noise import ItemNoise, Noise
+
+Code = Tensor | tuple[Tensor, ...]
+Condition = Int[Tensor, " batch"] | int | None
+
+CAPABILITIES = ("sample", "log_prob", "encode", "decode", "reconstruct", "condition")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoOptions:
+    """The options of a family that has none."""
+
+
+class GenerativeModel(nn.Module, ABC):
+    """A model of data described by a `DataDescription`; see the module docstring.
+
+    Attributes:
+        can: capabilities out of `CAPABILITIES`.
+        instead: capability -> why it is missing and what to use instead, for the error line.
+        Options: frozen dataclass of this family's sampling and likelihood options.
+        picture_options: options for pictures that people look at; None for the defaults.
+        picture_note: what such a picture shows, where it is not a plain sample.
+    """
+
+    can: ClassVar[frozenset[str]]
+    instead: ClassVar[dict[str, str]] = {}
+    Options: ClassVar[type] = NoOptions
+    picture_options: Any = None
+    picture_note: str = ""
+
+    def __init__(self, description: DataDescription) -> None:
+        super().__init__()
+        self.description = description
+
+    # --- training -----------------------------------------------------------------------------
+
+    @abstractmethod
+    def players(self) -> dict[str, list[nn.Module]]:
+        """Who trains: a name and the modules whose parameters it owns."""
+
+    @abstractmethod
+    def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
+        """The losses of one play; changes no buffer."""
+
+    def stages(self) -> list[Stage]:
+        """One stage that plays every player once a round, unless a family says otherwise."""
+        plays = tuple(Player(name) for name in self.players())
+        return [Stage(name="train", share=1.0, plays=plays)]
+
+    def averaged(self) -> list[nn.Module]:
+        """The modules whose averaged weights are used after training; all by default."""
+        return [self]
+
+    def start(self, batch: Batch) -> None:
+        """Data-dependent initialisation, called once before the first step."""
+
+    def after_step(self, player: str, progress: Progress) -> None:
+        """State that changes after a play: statistics, teachers, weight clipping."""
+
+    def finish(self, batches: Iterable[Batch]) -> None:
+        """Last touches on the averaged weights, such as batch-norm statistics."""
+
+    # --- use ----------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        *,
+        condition: Condition = None,
+        seed: int = 0,
+        options: Any = None,
+        batch: int = 250,
+    ) -> Float[Tensor, "n ..."]:
+        """Draw `n` samples, `[n, *shape]`, on the scale of the data.
+
+        Noise is a function of (seed, step, item): `batch` changes the memory and nothing else.
+
+        Raises:
+            CapabilityError: the model cannot sample, or not by class.
+            DanluError: a class id or an option does not exist.
+        """
+        self.require("sample")
+        options = self.check_options(options)
+        ids = self.check_condition(condition, n)
+        parts = []
+        for first in range(0, n, batch):
+            items = range(first, min(first + batch, n))
+            noise = ItemNoise(seed, items, device=self.device, dtype=self.dtype)
+            part = None if ids is None else ids[first : first + batch]
+            parts.append(self.draw(noise, len(items), part, options))
+        if not parts:
+            return torch.empty(0, *self.description.shape, device=self.device, dtype=self.dtype)
+        return torch.cat(parts)
+
+    def log_prob(
+        self,
+        x: Float[Tensor, "batch ..."],
+        *,
+        condition: Condition = None,
+        seed: int = 0,
+        options: Any = None,
+    ) -> Evidence:
+        """The log-likelihood of each example in nats, with its bound, error and measure.
+
+        Raises:
+            CapabilityError: the model has no likelihood.
+            DanluError: wrong shape, class id or option.
+        """
+        self.require("log_prob")
+        if tuple(x.shape[1:]) != self.description.shape:
+            raise DanluError(
+                f"log_prob expects examples of shape {self.description.shape}, "
+                f"got {tuple(x.shape[1:])}."
+            )
+        options = self.check_options(options)
+        noise = ItemNoise(seed, range(len(x)), device=self.device, dtype=self.dtype)
+        return self.evidence(x, noise, self.check_condition(condition, len(x)), options)
+
+    def reconstruct(
+        self, x: Float[Tensor, "batch ..."], *, condition: Condition = None, seed: int = 0
+    ) -> Float[Tensor, "batch ..."]:
+        """`decode(encode(x))`."""
+        self.require("reconstruct")
+        code = self.encode(x, condition=condition, seed=seed)
+        return self.decode(code, condition=condition, seed=seed)
+
+    def encode(self, x: Tensor, *, condition: Condition = None, seed: int = 0) -> Code:
+        """Data to code."""
+        raise self.lacks("encode")
+
+    def decode(self, code: Code, *, condition: Condition = None, seed: int = 0) -> Tensor:
+        """Code to data."""
+        raise self.lacks("decode")
+
+    # --- hooks behind the public methods --------------------------------------------------------
+
+    def draw(
+        self, noise: Noise, n: int, condition: Int[Tensor, " n"] | None, options: Any
+    ) -> Float[Tensor, "n ..."]:
+        """Samples from item-wise noise; called without gradients."""
+        raise self.lacks("sample")
+
+    def evidence(
+        self, x: Tensor, noise: Noise, condition: Int[Tensor, " batch"] | None, options: Any
+    ) -> Evidence:
+        """The typed likelihood of a checked batch."""
+        raise self.lacks("log_prob")
+
+    # --- checks -------------------------------------------------------------------------------
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next((p.device for p in self.parameters()), torch.device("cpu"))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the parameters."""
+        return next((p.dtype for p in self.parameters()), torch.get_default_dtype())
+
+    def lacks(self, capability: str) -> CapabilityError:
+        """The error for a missing capability: model, reason, alternative."""
+        reason = self.instead.get(capability, f"it can: {', '.join(sorted(self.can))}.")
+        return CapabilityError(f"{type(self).__name__} has no {capability}: {reason}")
+
+    def require(self, capability: str) -> None:
+        """Raise `CapabilityError` unless the capability is declared."""
+        if capability not in self.can:
+            raise self.lacks(capability)
+
+    def check_options(self, options: Any) -> Any:
+        """The family's options; defaults for None."""
+        if options is None:
+            return self.Options()
+        if not isinstance(options, self.Options):
+            raise DanluError(
+                f"{type(self).__name__} takes options of type {self.Options.__name__}, "
+                f"got {type(options).__name__}."
+            )
+        return options
+
+    def check_condition(self, condition: Condition, n: int) -> Int[Tensor, " n"] | None:
+        """Class ids `[n]` on the model's device; None asks for the unconditional model."""
+        if condition is None:
+            return None
+        self.require("condition")
+        if isinstance(condition, int):
+            condition = torch.full((n,), condition)
+        classes = self.description.classes
+        if condition.shape != (n,):
+            raise DanluError(f"Expected {n} class ids, got shape {tuple(condition.shape)}.")
+        if n and not (0 <= int(condition.min()) and int(condition.max()) < classes):
+            raise DanluError(f"Class ids go from 0 to {classes - 1}, got {condition.tolist()[:8]}.")
+        return condition.to(self.device)

@@ -1,0 +1,76 @@
+r"""Fixed priors over codes as generative models without parameters.
+
+Gaussian: $\log p(z) = -\tfrac12 \sum_i (z_i^2 + \ln 2\pi)$. Logistic:
+$\log p(z) = -\sum_i (\operatorname{softplus}(z_i) + \operatorname{softplus}(-z_i))$.
+
+Sources: arXiv:1312.6114; arXiv:1410.8516 eq. 8 (logistic).
+"""
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+from typing_extensions import override
+
+from danlu.contracts import Batch, Bound, Evidence, Losses, Measure, Progress
+from danlu.generative.base import GenerativeModel
+from danlu.solvers.noise import Noise
+
+
+class FactorisedPrior(GenerativeModel):
+    """A fixed density that is a product over the numbers of a code."""
+
+    can = frozenset({"sample", "log_prob"})
+
+    @override
+    def players(self) -> dict[str, list[nn.Module]]:
+        return {}
+
+    @override
+    def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
+        raise self.lacks("training")
+
+    def log_density(self, z: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """Log-density of every number."""
+        raise NotImplementedError
+
+    @override
+    def evidence(self, x: Tensor, noise: Noise, condition: Any, options: Any) -> Evidence:
+        value = self.log_density(x).flatten(1).sum(1)
+        return Evidence(
+            value=value,
+            bound=Bound.EXACT,
+            stderr=torch.zeros_like(value),
+            evaluations=0,
+            measure=Measure.LEBESGUE,
+            condition="none",
+            dims=self.description.dims,
+        )
+
+
+class GaussianPrior(FactorisedPrior):
+    """Independent standard normal numbers."""
+
+    @override
+    def log_density(self, z: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        return -0.5 * (z.square() + math.log(2 * math.pi))
+
+    @override
+    def draw(self, noise: Noise, n: int, condition: Any, options: Any) -> Tensor:
+        return noise.normal(*self.description.shape)
+
+
+class LogisticPrior(FactorisedPrior):
+    """Independent standard logistic numbers."""
+
+    @override
+    def log_density(self, z: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        return -softplus(z) - softplus(-z)
+
+    @override
+    def draw(self, noise: Noise, n: int, condition: Any, options: Any) -> Tensor:
+        u = noise.uniform(*self.description.shape).clamp(1e-7, 1 - 1e-7)
+        return u.log() - (-u).log1p()
