@@ -1,0 +1,100 @@
+r"""U-Net: a convolutional pyramid with skip connections, conditioned on a feature vector.
+
+Images are first folded by `patch` (space to depth), so that the widest maps are small: on a CPU
+this buys far more quality per second than thin full-resolution layers. Each level has residual
+blocks; the coarsest level also attends.
+
+Sources: arXiv:1505.04597, arXiv:2006.11239, arXiv:2105.05233.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle, silu
+
+from danlu.layers.convolution import ResidualBlock, SelfAttention2d, groups
+
+
+class UNet(nn.Module):
+    """Maps `[batch, channels, height, width]` and features to the same shape.
+
+    Args:
+        channels: of the image.
+        width: channels of the first level.
+        multipliers: channels of each level over `width`; every further level halves the size.
+        blocks: residual blocks of a level on the way down (one more on the way up).
+        patch: side of the square folded into channels before the first level.
+        features: size of the conditioning vector.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        width: int = 64,
+        multipliers: Sequence[int] = (1, 2),
+        blocks: int = 1,
+        patch: int = 1,
+        features: int = 256,
+    ) -> None:
+        super().__init__()
+        self.patch = patch
+        folded = channels * patch**2
+        widths = [width * multiplier for multiplier in multipliers]
+        self.enter = nn.Conv2d(folded, width, 3, padding=1)
+        self.down = nn.ModuleList()
+        self.shrink = nn.ModuleList()
+        skips, current = [width], width
+        for level, wide in enumerate(widths):
+            stack = nn.ModuleList()
+            for _ in range(blocks):
+                stack.append(ResidualBlock(current, wide, features))
+                current = wide
+                skips.append(current)
+            self.down.append(stack)
+            if level + 1 < len(widths):
+                self.shrink.append(nn.Conv2d(current, current, 3, stride=2, padding=1))
+                skips.append(current)
+        self.middle = ResidualBlock(current, current, features)
+        self.attention = SelfAttention2d(current)
+        self.up = nn.ModuleList()
+        self.grow = nn.ModuleList()
+        for level, wide in reversed(list(enumerate(widths))):
+            stack = nn.ModuleList()
+            for _ in range(blocks + 1):
+                stack.append(ResidualBlock(current + skips.pop(), wide, features))
+                current = wide
+            self.up.append(stack)
+            if level:
+                self.grow.append(nn.Conv2d(current, current, 3, padding=1))
+        self.norm = nn.GroupNorm(groups(current), current)
+        self.leave = nn.Conv2d(current, folded, 3, padding=1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels height width"],
+        features: Float[Tensor, "batch features"],
+    ) -> Float[Tensor, "batch channels height width"]:
+        """The map's output, the size of the input."""
+        features = silu(features)
+        h = self.enter(pixel_unshuffle(x, self.patch))
+        skips = [h]
+        for level, stack in enumerate(self.down):
+            for block in stack:
+                h = block(h, features)
+                skips.append(h)
+            if level < len(self.shrink):
+                h = self.shrink[level](h)
+                skips.append(h)
+        h = self.attention(self.middle(h, features))
+        for level, stack in enumerate(self.up):
+            for block in stack:
+                h = block(torch.cat([h, skips.pop()], dim=1), features)
+            if level < len(self.grow):
+                # The size comes from the skip, so odd sizes need no padding.
+                h = self.grow[level](interpolate(h, size=skips[-1].shape[-2:]))
+        return pixel_shuffle(self.leave(silu(self.norm(h))), self.patch)

@@ -1,0 +1,35 @@
+"""Class conditioning with a null class, so that one network is conditional and unconditional.
+
+Dropping the label while training (probability p) teaches the null class, which classifier-free
+guidance and unconditional sampling need.
+
+Sources: arXiv:2207.12598.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+
+class ClassEmbedding(nn.Module):
+    """A learned vector for each class and one for no class, whose id is `classes`."""
+
+    def __init__(self, classes: int, dim: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.table = nn.Embedding(classes + 1, dim)
+
+    def forward(self, condition: Int[Tensor, " batch"] | None, n: int) -> Float[Tensor, "n dim"]:
+        """Vectors of the given ids; of the null class when `condition` is None."""
+        if condition is None:
+            condition = torch.full((n,), self.classes, device=self.table.weight.device)
+        return self.table(condition)
+
+    def drop(
+        self, condition: Int[Tensor, " batch"] | None, probability: float
+    ) -> Int[Tensor, " batch"] | None:
+        """The ids with each replaced by the null class at the given probability."""
+        if condition is None:
+            return None
+        keep = torch.rand(condition.shape, device=condition.device) >= probability
+        return torch.where(keep, condition, self.classes)
