@@ -1,0 +1,54 @@
+# Every target sets itself up: Python 3.11 or newer, gcc and make are enough.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+RACE ?= digits --minutes 3.5 --out runs/race
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+DEVELOPER := $(VENV)/.installed-test
+# The suite runs two workers of one thread each: threads of one test never wait for another's.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
+
+.PHONY: race test check-all docs methods format clean
+
+race: $(VENV)/.installed-base  ## Train three families on digits and write runs/race/report.html.
+	$(BIN)/danlu race $(RACE)
+
+test: $(DEVELOPER)  ## Everything a change must pass.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
+	$(PYTEST) -m "not long"
+
+check-all: test $(VENV)/.installed-peers  ## The rest: peers, processes, kills; no test may be skipped.
+	$(PYTEST) -m long --no-skips
+
+docs: $(VENV)/.installed-docs methods  ## The documentation in docs/_build/html; a warning is an error.
+	$(BIN)/python -m sphinx -W --keep-going --quiet --builder html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+methods: $(VENV)/.installed-base  ## The methods pages, from the tables and their docstrings.
+	$(BIN)/python -m danlu.experiments.methods_page
+
+format: $(DEVELOPER)  ## Format and apply the safe fixes.
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean:
+	rm -rf $(VENV) docs/_build build dist
+
+# torch goes first and alone, so that nothing that comes later can choose another build of it.
+$(VENV)/.installed-torch: constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) torch
+	@touch $@
+
+$(VENV)/.installed-base: $(VENV)/.installed-torch pyproject.toml
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.installed-%: $(VENV)/.installed-base
+	$(PIP) --editable ".[$*]"
+	@touch $@
