@@ -174,6 +174,10 @@ class GenerativeModel(nn.Module, ABC):
         """The typed likelihood of a checked batch."""
         raise self.lacks("log_prob")
 
+    def sampling_evaluations(self, options: Any) -> int:
+        """Network evaluations for one sample under the given options."""
+        return 1
+
     # --- checks -------------------------------------------------------------------------------
 
     @property
@@ -217,6 +221,6 @@ class GenerativeModel(nn.Module, ABC):
         classes = self.description.classes
         if condition.shape != (n,):
             raise DanluError(f"Expected {n} class ids, got shape {tuple(condition.shape)}.")
-        if n and not (0 <= int(condition.min()) and int(condition.max()) < classes):
+        if n and not (int(condition.min()) >= 0 and int(condition.max()) < classes):
             raise DanluError(f"Class ids go from 0 to {classes - 1}, got {condition.tolist()[:8]}.")
         return condition.to(self.device)

@@ -153,18 +153,19 @@ class Chain(GenerativeModel):
         return self.expand(code, condition, noise)
 
     @override
-    def evidence(
-        self, x: Tensor, noise: Noise, condition: Ids, options: ChainOptions
-    ) -> Evidence:
+    def evidence(self, x: Tensor, noise: Noise, condition: Ids, options: ChainOptions) -> Evidence:
         stochastic = any(layer.stochastic for layer in self.layers)
         passes = [
-            self._one_pass(x, noise, condition)
-            for _ in range(options.draws if stochastic else 1)
+            self._one_pass(x, noise, condition) for _ in range(options.draws if stochastic else 1)
         ]
         weights = torch.stack([p.value for p in passes])  # [draws, batch]
-        value, stderr = _average(weights, options.estimator) if stochastic else (
-            weights[0],
-            torch.zeros_like(weights[0]),
+        value, stderr = (
+            _average(weights, options.estimator)
+            if stochastic
+            else (
+                weights[0],
+                torch.zeros_like(weights[0]),
+            )
         )
         # The prior's own statistical error, averaged over the draws.
         inner = torch.stack([p.stderr for p in passes]).square().sum(0).sqrt() / len(passes)

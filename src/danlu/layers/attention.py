@@ -59,4 +59,5 @@ def _wide(q: Tensor) -> torch.dtype:
 
 
 def _full_precision(device: str) -> AbstractContextManager:
-    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+    lowered = torch.is_autocast_enabled(device)
+    return torch.autocast(device, enabled=False) if lowered else nullcontext()

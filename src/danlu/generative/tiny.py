@@ -1,0 +1,6 @@
+"""Tiny data descriptions: the defaults of every family's `build`, used by laws and checks."""
+
+from danlu.contracts import DataDescription
+
+TINY = DataDescription(shape=(1, 4, 4), levels=4, low=-1.0, high=1.0, classes=3)
+TINY_VECTOR = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=0)
