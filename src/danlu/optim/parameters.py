@@ -1,0 +1,95 @@
+"""Parameters with their names: what an optimiser needs to treat them differently.
+
+A module may define `parameter_rules() -> dict[str, Rule]`, keyed by its parameters' names
+(dotted names reach its children); an outer module's word goes before an inner one's. Without a
+rule, parameters with fewer than two axes (biases, norm scales) and embeddings have no weight
+decay, as is usual.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Factors on the optimiser's settings for one parameter.
+
+    Attributes:
+        decay: factor on the weight decay.
+        rate: factor on the learning rate.
+    """
+
+    decay: float = 1.0
+    rate: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class NamedParameter:
+    """A parameter, where it stands in the model, and its rule.
+
+    Attributes:
+        path: full name in the model, such as `decoder.blocks.0.weight`.
+        module_type: class of the module that holds it.
+        name: its name in that module, such as `weight`.
+        parameter: the tensor itself.
+        rule: factors on the optimiser's settings.
+    """
+
+    path: str
+    module_type: type[nn.Module]
+    name: str
+    parameter: nn.Parameter
+    rule: Rule
+
+
+def named_parameters(root: nn.Module, modules: Iterable[nn.Module]) -> list[NamedParameter]:
+    """The trainable parameters of some modules of a model, named from its root.
+
+    A parameter that several modules share appears once, under its first name.
+
+    Raises:
+        ValueError: a module lies outside the model, or a rule names no parameter.
+    """
+    wanted = {id(p) for module in modules for p in module.parameters()}
+    rules = _rules(root)
+    found: dict[int, NamedParameter] = {}
+    for path, module in root.named_modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if id(parameter) not in wanted or id(parameter) in found:
+                continue
+            full = _join(path, name)
+            rule = rules.get(full) or _default_rule(module, parameter)
+            found[id(parameter)] = NamedParameter(full, type(module), name, parameter, rule)
+    if len(found) < len(wanted):
+        raise ValueError(
+            f"{len(wanted) - len(found)} parameters of a player lie outside the model "
+            f"{type(root).__name__}; register its modules there, or they cannot be saved."
+        )
+    return [named for named in found.values() if named.parameter.requires_grad]
+
+
+def _rules(root: nn.Module) -> dict[str, Rule]:
+    known = {name for name, _ in root.named_parameters(remove_duplicate=False)}
+    rules: dict[str, Rule] = {}
+    for path, module in root.named_modules():  # outer modules come first
+        speak = getattr(module, "parameter_rules", None)
+        for name, rule in (speak() if speak is not None else {}).items():
+            full = _join(path, name)
+            if full not in known:
+                raise ValueError(
+                    f"parameter_rules() of {type(module).__name__} names {name!r}, "
+                    f"which is none of its parameters."
+                )
+            rules.setdefault(full, rule)
+    return rules
+
+
+def _default_rule(module: nn.Module, parameter: nn.Parameter) -> Rule:
+    plain = parameter.ndim < 2 or isinstance(module, nn.Embedding)
+    return Rule(decay=0.0) if plain else Rule()
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
