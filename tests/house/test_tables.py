@@ -1,0 +1,96 @@
+"""The tables are the only registry: every row works, and nothing final is missing from them."""
+
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+
+import danlu
+from danlu.contracts import Method
+from danlu.experiments.methods_page import ROOMS, module_of
+from danlu.generative import FAMILIES
+from danlu.generative.base import GenerativeModel
+from danlu.solvers import STEPPERS
+from danlu.solvers.steppers import Stepper
+
+ROWS = [
+    pytest.param(method, id=f"{room.page[:-3]}/{name}")
+    for room in ROOMS
+    for name, method in room.table.items()
+]
+
+
+def modules():
+    """Every module of the library but the entry points."""
+    for found in pkgutil.walk_packages(danlu.__path__, "danlu."):
+        if not found.name.endswith("__main__"):
+            yield importlib.import_module(found.name)
+
+
+def is_table(value):
+    return isinstance(value, dict) and any(isinstance(row, Method) for row in value.values())
+
+
+def tables():
+    """Home -> table, for every literal table of methods in a package."""
+    return {
+        f"{module.__name__}.{name}": value
+        for module in modules()
+        for name, value in vars(module).items()
+        if hasattr(module, "__path__") and name.isupper() and is_table(value)
+    }
+
+
+def final_classes(base):
+    """Concrete classes of the library below a base class, or with the shape of a protocol."""
+    members = {name for name in {**vars(base), **inspect.get_annotations(base)} if name[0] != "_"}
+
+    def belongs(value):
+        if getattr(base, "_is_protocol", False):
+            return all(hasattr(value, name) for name in members)
+        return issubclass(value, base) and not inspect.isabstract(value)
+
+    return {
+        value
+        for module in modules()
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and value.__module__ == module.__name__
+        and value is not base
+        and belongs(value)
+    }
+
+
+def test_every_table_has_a_page():
+    assert set(tables()) == {room.home for room in ROOMS}
+
+
+@pytest.mark.parametrize("method", ROWS)
+def test_row_has_sources_and_an_explanation(method):
+    assert method.sources
+    assert all(source.strip() for source in method.sources)
+    text = inspect.getdoc(module_of(method)) or ""
+    assert len(text) > 120, f"{module_of(method).__name__} does not explain its method"
+    assert "Source" in text, f"{module_of(method).__name__} names no source"
+    assert inspect.getdoc(method.target), f"{method.target} has no docstring"
+
+
+@pytest.mark.parametrize("method", ROWS)
+def test_row_builds(method):
+    assert method.build() is not None
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.home)
+def test_public_names_are_spelled_for_the_command_line(room):
+    assert [name for name in room.table if name != name.lower() or " " in name or "_" in name] == []
+
+
+def test_every_family_is_in_the_table():
+    built = {type(part) for row in FAMILIES.values() for part in row.build().modules()}
+    reached = {parent for kind in built for parent in kind.__mro__}
+    assert final_classes(GenerativeModel) - reached == set()
+
+
+def test_every_stepper_is_in_the_table():
+    assert final_classes(Stepper) == {row.target for row in STEPPERS.values()}
