@@ -5,8 +5,8 @@ After step $t$ the average $\hat\theta_t$ of the weights $\theta_t$ is
 $\hat\theta_t = \beta_t \hat\theta_{t-1} + (1 - \beta_t)\,\theta_t, \qquad
 \beta_t = (1 - 1/t)^{\gamma + 1},$
 
-so that after $n$ steps $\theta_t$ has the weight $(t^{\gamma+1} - (t-1)^{\gamma+1}) / n^{\gamma+1}$:
-the profile $t^\gamma$ stretches with the run, starts with $\beta_1 = 0$ (the initial weights are
+so that after $n$ steps the weight of $\theta_t$ is
+$(t^{\gamma+1} - (t-1)^{\gamma+1}) / n^{\gamma+1}$: the profile $t^\gamma$ stretches with the run, starts with $\beta_1 = 0$ (the initial weights are
 forgotten) and needs no warm-up. $\gamma = 6.94$ has a relative width of 0.10.
 
 Source: arXiv:2312.02696 section 3.1 (power function averages).

@@ -3,6 +3,8 @@
 The fused form updates all tensors of a group in one pass; on the CPU it took a third to a quarter
 of the time of the `foreach` form for AdamW and about two thirds for SGD. RMSprop has no fused
 form.
+
+Sources: arXiv:1711.05101 (decoupled weight decay), arXiv:1412.6980 (Adam); torch's own forms.
 """
 
 from collections.abc import Callable, Sequence

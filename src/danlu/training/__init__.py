@@ -1,1 +1,19 @@
-"""danlu.training."""
+"""The loop, its budget and plan, checkpoints, resume, logs and speed policies."""
+
+from danlu.training.budget import Budget
+from danlu.training.hooks import Hook, Outcome, Status, Training, TrainingRun
+from danlu.training.plan import Plan
+from danlu.training.policy import Policy
+from danlu.training.trainable import Trainable
+
+__all__ = [
+    "Budget",
+    "Hook",
+    "Outcome",
+    "Plan",
+    "Policy",
+    "Status",
+    "Trainable",
+    "Training",
+    "TrainingRun",
+]

@@ -1,0 +1,182 @@
+"""Speed policies: how the hardware is used, decided once, recorded and reused on resume.
+
+Weights, losses and averages stay in float32. bfloat16 autocast around the forward pass is used
+where the processor multiplies bfloat16 (AMX or AVX512-BF16, or the GPU does); convolution nets
+run in channels-last order; `torch.compile` is for long runs and has to be asked for.
+"""
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import nn
+
+import danlu
+from danlu.contracts import Batch, DanluError, DataDescription
+from danlu.training.files import write_text
+
+ENVIRONMENT = "environment.json"
+BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """How a run uses the hardware.
+
+    Attributes:
+        device: where tensors live, such as `cpu` or `cuda`.
+        autocast: `bfloat16` or `none`.
+        channels_last: memory order of images and convolution weights.
+        threads: threads of one operation on the CPU.
+        compile: whether the players' networks go through `torch.compile`.
+    """
+
+    device: str = "cpu"
+    autocast: str = "none"
+    channels_last: bool = False
+    threads: int = 1
+    compile: bool = False
+
+    @classmethod
+    def choose(cls, device: str, description: DataDescription, *, compile: bool = False) -> Self:  # noqa: A002
+        """The policy for this machine and data; `auto` takes a GPU where there is one."""
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        check_device(device)
+        return cls(
+            device=device,
+            autocast="bfloat16" if multiplies_bfloat16(device) else "none",
+            channels_last=description.is_image,
+            threads=_threads(),
+            compile=compile,
+        )
+
+    def place(self, model: nn.Module) -> None:
+        """Move a model to the device, in the chosen memory order."""
+        model.to(self.device)
+        if self.channels_last:
+            for parameter in model.parameters():
+                if parameter.ndim == 4:
+                    parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+    def take(self, batch: Batch, dtype: torch.dtype) -> Batch:
+        """A batch on the device, in the chosen memory order and the model's type."""
+        if self.device != "cpu" or batch.x.dtype != dtype:
+            batch = batch.to(torch.device(self.device), dtype)
+        if self.channels_last and batch.x.ndim == 4:
+            return replace(batch, x=batch.x.contiguous(memory_format=torch.channels_last))
+        return batch
+
+    def precision(self) -> AbstractContextManager:
+        """The context of a forward pass."""
+        if self.autocast == "none":
+            return nullcontext()
+        return torch.autocast(torch.device(self.device).type, torch.bfloat16)
+
+    @contextmanager
+    def applied_threads(self) -> Iterator[None]:
+        """The chosen number of threads inside the context."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+def settle(
+    folder: Path | None, wanted: Policy | None, description: DataDescription
+) -> tuple[Policy, list[str]]:
+    """The policy of a run and notices: the recorded one, else the wanted or the chosen one.
+
+    The choice is recorded in the folder's `environment.json`.
+    """
+    path = None if folder is None else folder / ENVIRONMENT
+    notices: list[str] = []
+    if path is not None and path.exists():
+        recorded = Policy(**json.loads(path.read_text(encoding="utf-8"))["policy"])
+        if _usable(recorded.device):
+            if wanted not in (None, recorded):
+                notices.append(f"The run keeps its recorded speed policy ({describe(recorded)}).")
+            return recorded, notices
+        notices.append(
+            f"The run was trained on {recorded.device}, which is not here; "
+            "it goes on with another speed policy, so its bits will differ."
+        )
+    policy = wanted or Policy.choose("cpu", description)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(environment(policy), indent=1) + "\n")
+    return policy, notices
+
+
+def environment(policy: Policy) -> dict[str, object]:
+    """What a run was made with."""
+    return {
+        "danlu": danlu.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": _cpu_field("model name") or platform.processor(),
+        "policy": asdict(policy),
+    }
+
+
+def describe(policy: Policy) -> str:
+    """A policy in a few words."""
+    words = [
+        policy.device,
+        "float32" if policy.autocast == "none" else f"{policy.autocast} autocast",
+        "channels last" if policy.channels_last else "",
+        f"{policy.threads} threads" if policy.threads > 1 else "1 thread",
+        "compiled" if policy.compile else "",
+    ]
+    return ", ".join(word for word in words if word)
+
+
+def multiplies_bfloat16(device: str) -> bool:
+    """Whether the device has instructions for products of bfloat16."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    flags = _cpu_field("flags").split()
+    return torch.device(device).type == "cpu" and any(flag in flags for flag in BFLOAT16_FLAGS)
+
+
+def check_device(device: str) -> None:
+    """Raise `DanluError` unless the device can be used here."""
+    if not _usable(device):
+        raise DanluError(f"There is no device {device!r} here; use cpu.")
+
+
+def _usable(device: str) -> bool:
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        return False
+    return True
+
+
+def _threads() -> int:
+    """Every core this process may use, unless the environment says otherwise."""
+    if "OMP_NUM_THREADS" in os.environ:
+        return torch.get_num_threads()
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cpu_field(name: str) -> str:
+    path = Path("/proc/cpuinfo")
+    if not path.exists():
+        return ""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        field, _, value = line.partition(":")
+        if field.strip() == name:
+            return value.strip()
+    return ""
