@@ -219,6 +219,8 @@ class GenerativeModel(nn.Module, ABC):
         if isinstance(condition, int):
             condition = torch.full((n,), condition)
         classes = self.description.classes
+        if not classes:
+            raise DanluError(f"{type(self).__name__} was built for data without classes.")
         if condition.shape != (n,):
             raise DanluError(f"Expected {n} class ids, got shape {tuple(condition.shape)}.")
         if n and not (int(condition.min()) >= 0 and int(condition.max()) < classes):

@@ -8,7 +8,7 @@ $\log p(x \mid z) - \log q(z \mid x)$ (lower), a split $\log p(z_2 \mid z_1)$ (e
 quantiser a point mass (lower). The prior is itself a `GenerativeModel` over codes.
 
 Averaging K draws inside the logarithm gives the importance-weighted bound, which grows with K
-towards $\log p(x)$.
+in expectation towards $\log p(x)$.
 
 Sources: arXiv:2007.02731 (the composition law), arXiv:1509.00519 eq. 8 (IWAE).
 """
@@ -16,7 +16,7 @@ Sources: arXiv:2007.02731 (the composition law), arXiv:1509.00519 eq. 8 (IWAE).
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import ClassVar
 
@@ -25,7 +25,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from danlu.contracts import Bound, DanluError, DataDescription, Evidence, Measure
+from danlu.contracts import Bound, DanluError, DataDescription, Evidence, Measure, unknown
 from danlu.generative.base import Code, Condition, GenerativeModel
 from danlu.solvers.noise import ItemNoise, Noise
 
@@ -39,6 +39,13 @@ class Estimator(StrEnum):
     IWAE = "iwae"
 
 
+class Output(StrEnum):
+    """What a layer with a distribution over its output hands on when decoding."""
+
+    DRAW = "draw"
+    MEAN = "mean"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChainOptions:
     """Options of chains.
@@ -46,16 +53,20 @@ class ChainOptions:
     Attributes:
         draws: Monte-Carlo draws of the stochastic layers for each example.
         estimator: `elbo` averages log-weights, `iwae` averages weights.
+        output: `draw` samples p(x|z), `mean` takes its mean, which is no sample of the model.
     """
 
     draws: int = 16
     estimator: str = Estimator.IWAE
+    output: str = Output.DRAW
 
     def __post_init__(self) -> None:
         if self.draws < 2:
             raise DanluError(f"draws must be at least 2 to have an error, got {self.draws}.")
         if self.estimator not in tuple(Estimator):
-            raise DanluError(f"estimator is one of elbo, iwae; got {self.estimator!r}.")
+            raise unknown("estimator", self.estimator, list(Estimator))
+        if self.output not in tuple(Output):
+            raise unknown("output", self.output, list(Output))
 
 
 class Layer(nn.Module, ABC):
@@ -81,7 +92,11 @@ class Layer(nn.Module, ABC):
 
     @abstractmethod
     def decode(self, code: Code, condition: Ids, noise: Noise) -> Float[Tensor, "batch ..."]:
-        """Towards the data."""
+        """Towards the data; a layer that keeps tensors draws them when it gets the last alone."""
+
+    def mean(self, code: Code, condition: Ids, noise: Noise) -> Float[Tensor, "batch ..."]:
+        """`decode` with the mean in place of the draw, where the output is a distribution."""
+        return self.decode(code, condition, noise)
 
 
 class Chain(GenerativeModel):
@@ -125,15 +140,18 @@ class Chain(GenerativeModel):
                 x = code
         return ((x, *kept) if kept else x), total
 
-    def expand(self, code: Code, condition: Ids, noise: Noise) -> Float[Tensor, "batch ..."]:
-        """The whole code back to data."""
+    def expand(
+        self, code: Code, condition: Ids, noise: Noise, output: str = Output.DRAW
+    ) -> Float[Tensor, "batch ..."]:
+        """The code back to data; what layers would have kept is drawn if it is not given."""
         x, *kept = code if isinstance(code, tuple) else (code,)
-        for layer in reversed(self.layers):
-            if layer.keeps:
-                x = layer.decode((x, *kept[-layer.keeps :]), condition, noise)
+        for layer in reversed(list(self.layers)):
+            turn = layer.mean if output == Output.MEAN else layer.decode
+            if layer.keeps and kept:
+                x = turn((x, *kept[-layer.keeps :]), condition, noise)
                 del kept[-layer.keeps :]
             else:
-                x = layer.decode(x, condition, noise)
+                x = turn(x, condition, noise)
         return x
 
     @override
@@ -149,55 +167,76 @@ class Chain(GenerativeModel):
 
     @override
     def draw(self, noise: Noise, n: int, condition: Ids, options: ChainOptions) -> Tensor:
-        code = self.prior.draw(noise, n, self._prior_condition(condition), self.prior.Options())
-        return self.expand(code, condition, noise)
+        return self.draw_under(self.prior, noise, n, condition, options)
 
     @override
-    def evidence(self, x: Tensor, noise: Noise, condition: Ids, options: ChainOptions) -> Evidence:
+    def evidence(
+        self, x: Tensor, noise: Noise, condition: Ids, options: ChainOptions
+    ) -> Evidence:
+        return self.evidence_under(self.prior, x, noise, condition, options)
+
+    def draw_under(
+        self,
+        prior: GenerativeModel,
+        noise: Noise,
+        n: int,
+        condition: Ids,
+        options: ChainOptions,
+    ) -> Float[Tensor, "n ..."]:
+        """Samples of these layers with another prior over the code."""
+        code = prior.draw(noise, n, known(prior, condition), prior.Options())
+        return self.expand(code, condition, noise, options.output)
+
+    def evidence_under(
+        self,
+        prior: GenerativeModel,
+        x: Tensor,
+        noise: Noise,
+        condition: Ids,
+        options: ChainOptions,
+    ) -> Evidence:
+        """The likelihood of these layers with another prior over the code."""
         stochastic = any(layer.stochastic for layer in self.layers)
         passes = [
-            self._one_pass(x, noise, condition) for _ in range(options.draws if stochastic else 1)
+            self._one_pass(prior, x, noise, condition)
+            for _ in range(options.draws if stochastic else 1)
         ]
-        weights = torch.stack([p.value for p in passes])  # [draws, batch]
-        value, stderr = (
-            _average(weights, options.estimator)
-            if stochastic
-            else (
-                weights[0],
-                torch.zeros_like(weights[0]),
-            )
-        )
+        first = passes[0]
+        value, stderr = first.value, torch.zeros_like(first.value)
+        if stochastic:
+            value, stderr = _average(torch.stack([p.value for p in passes]), options.estimator)
         # The prior's own statistical error, averaged over the draws.
         inner = torch.stack([p.stderr for p in passes]).square().sum(0).sqrt() / len(passes)
-        return Evidence(
+        return replace(
+            first,
             value=value,
-            bound=passes[0].bound,
             stderr=torch.hypot(stderr, inner),
             evaluations=sum(p.evaluations for p in passes),
-            measure=passes[0].measure,
             condition="none" if condition is None else "class",
-            dims=self.description.dims,
         )
 
-    def _one_pass(self, x: Tensor, noise: Noise, condition: Ids) -> Evidence:
+    def _one_pass(
+        self, prior: GenerativeModel, x: Tensor, noise: Noise, condition: Ids
+    ) -> Evidence:
         code, total = self.contributions(x, condition, noise)
-        options = self.prior.Options()
-        prior = self.prior.evidence(code, noise, self._prior_condition(condition), options)
+        inner = prior.evidence(code, noise, known(prior, condition), prior.Options())
         return Evidence(
-            value=total + prior.value,
-            bound=self.bound.with_(prior.bound),
-            stderr=prior.stderr,
-            evaluations=prior.evaluations + 1,
-            measure=self.measured(prior.measure),
-            condition=prior.condition,
+            value=total + inner.value,
+            bound=self.bound.with_(inner.bound),
+            stderr=inner.stderr,
+            evaluations=inner.evaluations + 1,
+            measure=self.measured(inner.measure),
+            condition=inner.condition,
             dims=self.description.dims,
         )
-
-    def _prior_condition(self, condition: Ids) -> Ids:
-        return condition if "condition" in self.prior.can else None
 
     def _item_noise(self, seed: int, n: int) -> ItemNoise:
         return ItemNoise(seed, range(n), device=self.device, dtype=self.dtype)
+
+
+def known(prior: GenerativeModel, condition: Ids) -> Ids:
+    """The condition as a prior takes it: None for one that has no classes."""
+    return condition if prior.description.classes else None
 
 
 def _average(

@@ -1,4 +1,4 @@
-"""Tiny data descriptions: the defaults of every family's `build`, used by laws and checks."""
+"""The smallest data descriptions, for the tiny instance of every family."""
 
 from danlu.contracts import DataDescription
 

@@ -1,0 +1,173 @@
+r"""Generative adversarial network: a generator that a critic cannot tell from the data.
+
+The critic $T(x, c)$ and the generator $G(z, c)$, $z \sim \mathcal N(0, I)$, take turns with the
+two losses of one row of `DIVERGENCES`; the critic's constraint belongs to the row. The critic
+sees the class by projection, $T(x, c) = v^\top\phi(x) + e_c^\top\phi(x)$. Samples come from the
+running average of the generator's weights.
+
+Use it for the sharpest samples at a single network pass; it has no likelihood and no encoder.
+
+Sources: arXiv:1406.2661 (the game), arXiv:1802.05637 eq. 5 (projection critic),
+arXiv:1801.04406 (R1), arXiv:1704.00028 (WGAN-GP); losses in `danlu.losses.divergences`.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from typing_extensions import override
+
+from danlu.backbones.convnets import PlainBlock
+from danlu.contracts import (
+    Batch,
+    DataDescription,
+    Losses,
+    Player,
+    Progress,
+    Stage,
+    unknown,
+)
+from danlu.generative.base import GenerativeModel
+from danlu.generative.chain import Ids
+from danlu.generative.parts.networks import decoder, encoder
+from danlu.generative.tiny import TINY
+from danlu.layers.condition import ClassEmbedding
+from danlu.losses import DIVERGENCES
+from danlu.losses.divergences import Divergence
+from danlu.solvers.noise import BatchNoise, Noise
+
+LABEL_DROP = 0.1
+"""Probability of training on an example without its class."""
+CONDITION_FEATURES = 32
+"""Size of the generator's class embedding."""
+
+
+class Generator(nn.Module):
+    """Noise and class to data; images are bounded to the data's range, vectors are free."""
+
+    def __init__(self, description: DataDescription, latent: int, *, width: int) -> None:
+        super().__init__()
+        self.description = description
+        self.latent = latent
+        self.embedding = ClassEmbedding(description.classes, CONDITION_FEATURES)
+        features = latent + CONDITION_FEATURES
+        # The code also modulates every block, beside being its input.
+        self.network = decoder(description, features, width=width, features=features)
+
+    def forward(
+        self, z: Float[Tensor, "batch latent"], condition: Ids
+    ) -> Float[Tensor, "batch ..."]:
+        """One example for each row of noise."""
+        h = torch.cat([z, self.embedding(condition, len(z))], dim=1)
+        x = self.network(h, h)
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        if not self.description.is_image:
+            return x
+        low, high = self.description.low, self.description.high
+        return low + (high - low) * (1 + torch.tanh(x)) / 2
+
+
+class Critic(nn.Module):
+    """Data and class to a logit, by projection on the class; without any normalisation."""
+
+    def __init__(self, description: DataDescription, *, width: int, features: int = 128) -> None:
+        super().__init__()
+        self.network = encoder(description, features, width=width, block=PlainBlock)
+        self.embedding = ClassEmbedding(description.classes, features)
+        self.leave = nn.Linear(features, 1)
+
+    def forward(self, x: Float[Tensor, "batch ..."], condition: Ids) -> Float[Tensor, " batch"]:
+        """The logit of each example."""
+        phi = nn.functional.leaky_relu(self.network(x, None), 0.2)
+        logit = self.leave(phi)[:, 0]
+        logit = logit + (phi * self.embedding(condition, len(x))).mean(1)
+        return logit.to(torch.promote_types(logit.dtype, torch.float32))
+
+
+class GAN(GenerativeModel):
+    """A generator and a critic under one row of `DIVERGENCES`."""
+
+    can = frozenset({"sample", "condition"})
+    instead = {
+        "log_prob": "its samples have no density; use vae or rectified-flow for a likelihood.",
+        "encode": "it has no encoder; use vae for codes.",
+        "decode": "it has no encoder; use vae for codes.",
+        "reconstruct": "it has no encoder; use vae for codes.",
+    }
+
+    def __init__(
+        self,
+        description: DataDescription,
+        generator: Generator,
+        critic: Critic,
+        divergence: Divergence,
+        *,
+        critic_steps: int,
+    ) -> None:
+        super().__init__(description)
+        self.generator = generator
+        self.critic = critic
+        self.divergence = divergence
+        self.critic_steps = critic_steps
+
+    @override
+    def players(self) -> dict[str, list[nn.Module]]:
+        return {"critic": [self.critic], "generator": [self.generator]}
+
+    @override
+    def stages(self) -> list[Stage]:
+        plays = (Player("critic", self.critic_steps), Player("generator"))
+        return [Stage(name="train", share=1.0, plays=plays)]
+
+    @override
+    def averaged(self) -> list[nn.Module]:
+        return [self.generator]
+
+    @override
+    def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
+        condition = self.generator.embedding.drop(batch.condition, LABEL_DROP)
+        noise = BatchNoise(len(batch), device=batch.x.device, dtype=batch.x.dtype)
+        z = noise.normal(self.generator.latent)
+        if player == "critic":
+            return self._critic_loss(batch.x, z, condition)
+        fake_logit = self.critic(self.generator(z, condition), condition)
+        # Only a pairwise row looks at the data in the generator's turn.
+        real = self.critic(batch.x, condition) if self.divergence.pairwise else fake_logit
+        return Losses.of(generator=self.divergence.generator(real, fake_logit).mean())
+
+    def _critic_loss(self, x: Tensor, z: Tensor, condition: Ids) -> Losses:
+        with torch.no_grad():
+            fake = self.generator(z, condition)
+        value = self.divergence.critic(self.critic(x, condition), self.critic(fake, condition))
+        if self.divergence.constraint is None:
+            return Losses.of(critic=value.mean())
+
+        def critic(inputs: Tensor) -> Tensor:
+            return self.critic(inputs, condition)
+
+        penalty = self.divergence.constraint(critic, x, fake)
+        return Losses.of(critic=value.mean(), penalty=penalty)
+
+    @override
+    def draw(self, noise: Noise, n: int, condition: Ids, options: object) -> Tensor:
+        return self.generator(noise.normal(self.generator.latent), condition)
+
+
+def build(
+    description: DataDescription = TINY,
+    *,
+    divergence: str = "non-saturating",
+    latent: int = 32,
+    width: int = 64,
+    critic_steps: int = 0,
+) -> GAN:
+    """A GAN for images or vectors; `critic_steps` 0 takes the divergence's own number."""
+    if divergence not in DIVERGENCES:
+        raise unknown("divergence", divergence, DIVERGENCES)
+    row: Divergence = DIVERGENCES[divergence].target
+    return GAN(
+        description,
+        Generator(description, latent, width=width),
+        Critic(description, width=width),
+        row,
+        critic_steps=critic_steps or row.critic_steps,
+    )
