@@ -66,9 +66,11 @@ def pages() -> dict[str, str]:
 
 def module_of(method: Method) -> ModuleType:
     """The module whose docstring explains a method."""
-    module = inspect.getmodule(method.target)
-    assert module is not None, f"{method.target} was defined in no module"
-    return module
+    for part in (method.target, method.build):  # the target may be another package's class
+        module = inspect.getmodule(part)
+        if module is not None and module.__name__.startswith("danlu."):
+            return module
+    raise AssertionError(f"{method.target} has no module in danlu")
 
 
 def _index(rows: Sequence[Law]) -> str:
@@ -99,7 +101,7 @@ def _room_page(room: Room, rows: Sequence[Law]) -> str:
         f"# {room.title}\n",
         f"{room.about}\n",
         f"```python\nfrom {package} import {name}\n```\n",
-        "| name | what it is | code | sources |",
+        "| name | what it is | module | sources |",
         "|---|---|---|---|",
         *(_row(key, method) for key, method in room.table.items()),
         "",
@@ -112,8 +114,10 @@ def _room_page(room: Room, rows: Sequence[Law]) -> str:
 
 
 def _row(name: str, method: Method) -> str:
-    first = (inspect.getdoc(method.target) or "").partition("\n")[0]
-    code = f"`{module_of(method).__name__}.{method.target.__name__}`"
+    target = method.target
+    is_value = not hasattr(target, "__name__")  # its class says nothing about this row
+    first = "" if is_value else (inspect.getdoc(target) or "").partition("\n")[0]
+    code = f"`{module_of(method).__name__}`"
     return f"| `{name}` | {_cell(first)} | {code} | {_cell('; '.join(method.sources))} |"
 
 
