@@ -1,1 +1,5 @@
-"""danlu.evaluation."""
+"""Evaluation: metrics in named feature spaces, yardsticks, and what a race found."""
+
+from danlu.evaluation.metrics import METRICS
+
+__all__ = ["METRICS"]

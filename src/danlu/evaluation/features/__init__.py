@@ -1,0 +1,1 @@
+"""Feature spaces: where samples and held-out data are compared."""
