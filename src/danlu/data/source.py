@@ -1,0 +1,91 @@
+"""A data set in memory: three splits, its description, and what a person should know of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float64, Int, Num
+from torch import Tensor
+
+from danlu.contracts import DataDescription
+
+LogDensity = Callable[[Float[Tensor, "batch 2"]], Float64[Tensor, " batch"]]
+
+
+def level_grid(description: DataDescription) -> Float[Tensor, " levels"]:
+    """The float32 value of every level, correctly rounded, with exact end points."""
+    levels = description.levels
+    if levels is None:
+        raise ValueError("continuous data has no levels")
+    k = torch.arange(levels, dtype=torch.float64)
+    grid = (description.low * (levels - 1 - k) + description.high * k) / (levels - 1)
+    return grid.float()
+
+
+class Examples:
+    """One split: values as compact as they came, class ids beside them.
+
+    `uint8` values are levels and become `low + level * spacing` when read; all others, such as
+    floats or a quantiser's ids, are read as they are.
+    """
+
+    def __init__(
+        self,
+        values: Num[Tensor, "n ..."],
+        condition: Int[Tensor, " n"] | None,
+        description: DataDescription,
+    ) -> None:
+        if tuple(values.shape[1:]) != description.shape:
+            raise ValueError(
+                f"examples of shape {tuple(values.shape[1:])} do not fit {description.shape}"
+            )
+        self.values = values
+        self.condition = condition
+        self.description = description
+        self._grid = level_grid(description) if values.dtype == torch.uint8 else None
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        return len(self.values)
+
+    def x(self, indices: Int[Tensor, " batch"] | None = None) -> Num[Tensor, "batch ..."]:
+        """The chosen examples, or all, on the scale that models see."""
+        values = self.values if indices is None else self.values.index_select(0, indices)
+        if self._grid is None:
+            return values
+        return self._grid.index_select(0, values.flatten().int()).view(values.shape)
+
+    def classes(self, indices: Int[Tensor, " batch"]) -> Int[Tensor, " batch"] | None:
+        """The class ids of the chosen examples; None when the data has none."""
+        return None if self.condition is None else self.condition.index_select(0, indices)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """A data set, ready to train on.
+
+    Attributes:
+        name: public name, or that of the folder or file.
+        description: shape, levels, scale and classes.
+        class_names: one for each class id; empty without classes.
+        training: what models learn from.
+        validation: the floor row and every choice.
+        test: the reference, read once by the command that prints a figure.
+        notices: lines that are said before the start.
+        skipped: every file that was left out, `path: reason`.
+        log_density: the exact log-density in nats, where it is known.
+        modes: `[modes, 2]` centres of a mixture with well-separated modes.
+        mode_scale: standard deviation of each mode.
+    """
+
+    name: str
+    description: DataDescription
+    class_names: tuple[str, ...] = ()
+    training: Examples
+    validation: Examples
+    test: Examples
+    notices: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    log_density: LogDensity | None = None
+    modes: Float[Tensor, "modes 2"] | None = None
+    mode_scale: float | None = None

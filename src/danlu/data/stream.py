@@ -1,0 +1,123 @@
+"""An endless stream of batches that shards over processes and resumes at the exact example.
+
+Example number p of a run (counted over all processes and epochs) is entry `p mod n` of a
+permutation drawn from (seed, epoch = p div n), so `position` is the whole state: batch sizes,
+processes and restarts cannot change what is seen or in which order. A flip is drawn from
+(seed, epoch, index), so that an example is seen both ways in different epochs.
+"""
+
+from collections.abc import Iterator
+from typing import Self
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from danlu.contracts import Batch, DanluError, DataDescription, derive_seed
+from danlu.data.source import Examples
+
+
+class ExampleStream:
+    """Batches of `batch` examples in all, of which this process gets its shard.
+
+    Attributes:
+        description: of the examples.
+        batch: size of the global batch.
+        seed: of order and flips.
+        flips: whether images are mirrored left to right half of the time.
+        shard: (rank, world): which of how many even parts of each batch this process gets.
+        position: examples consumed so far over all processes.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        description: DataDescription,
+        *,
+        batch: int,
+        seed: int,
+        flips: bool = False,
+        shard: tuple[int, int] = (0, 1),
+    ) -> None:
+        rank, world = shard
+        if len(examples) == 0:
+            raise DanluError("A stream needs at least one example.")
+        if not 0 <= rank < world <= batch:
+            raise DanluError(
+                f"A batch of {batch} cannot give part {rank} of {world}: "
+                "the batch must hold at least one example for each process."
+            )
+        if flips and not description.is_image:
+            raise DanluError("Flips are for images; this data has no left and right.")
+        self.examples = examples
+        self.description = description
+        self.batch = batch
+        self.seed = seed
+        self.flips = flips
+        self.shard = shard
+        self.position = 0
+        self._orders: dict[int, Tensor] = {}
+        self._mirrors: dict[int, Tensor] = {}
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        rank, world = self.shard
+        first = self.position + self.batch * rank // world
+        last = self.position + self.batch * (rank + 1) // world
+        self.position += self.batch
+        parts = list(self._by_epoch(first, last))
+        index = torch.cat([part for _, part in parts])
+        x = self.examples.x(index)
+        if self.flips:
+            mirrored = torch.cat([self._mirrored(epoch)[part] for epoch, part in parts])
+            x = torch.where(mirrored[:, None, None, None], x.flip(-1), x)
+        return Batch(x, self.examples.classes(index), index)
+
+    def seek(self, position: int) -> None:
+        """Go to an exact example, counted over all processes from the start of the run."""
+        if position < 0:
+            raise ValueError(f"a position counts examples from 0, got {position}")
+        self.position = position
+
+    def once(self, batch: int) -> Iterator[Batch]:
+        """Every example once, in source order, without flips or shards; moves no position."""
+        for index in torch.arange(len(self.examples)).split(batch):
+            yield Batch(self.examples.x(index), self.examples.classes(index), index)
+
+    def replaced(self, x: Tensor, description: DataDescription) -> Self:
+        """The same order, position and classes over other values, without flips."""
+        if len(x) != len(self.examples):
+            raise ValueError(f"expected {len(self.examples)} values by source index, got {len(x)}")
+        stream = type(self)(
+            Examples(x, self.examples.condition, description),
+            description,
+            batch=self.batch,
+            seed=self.seed,
+            shard=self.shard,
+        )
+        stream.seek(self.position)
+        return stream
+
+    def _by_epoch(self, first: int, last: int) -> Iterator[tuple[int, Int[Tensor, " part"]]]:
+        n = len(self.examples)
+        while first < last:
+            epoch, start = divmod(first, n)
+            part = self._order(epoch)[start : start + last - first]
+            first += len(part)
+            yield epoch, part
+
+    def _order(self, epoch: int) -> Int[Tensor, " n"]:
+        if epoch not in self._orders:
+            generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", epoch))
+            self._orders = {epoch: torch.randperm(len(self.examples), generator=generator)}
+        return self._orders[epoch]
+
+    def _mirrored(self, epoch: int) -> Tensor:
+        """For every source index, whether it is flipped in this epoch."""
+        if epoch not in self._mirrors:
+            generator = torch.Generator().manual_seed(derive_seed(self.seed, "flip", epoch))
+            bits = torch.randint(2, (len(self.examples),), generator=generator)
+            self._mirrors = {epoch: bits.bool()}
+        return self._mirrors[epoch]
