@@ -1,6 +1,7 @@
-r"""The currency of diffusion: a denoiser $D(y, \hat\sigma) = E[x_0 \mid x_0 + \hat\sigma\varepsilon = y]$.
+r"""The currency of diffusion: the denoiser, to which every other prediction converts.
 
-Everything else that a network may predict is a pair (a, b), $\text{value} = a x_0 + b\varepsilon$.
+$D(y, \hat\sigma) = E[x_0 \mid x_0 + \hat\sigma\varepsilon = y]$. Everything else that a network may
+predict is a pair (a, b), $\text{value} = a x_0 + b\varepsilon$.
 With $x = \alpha x_0 + \sigma\varepsilon$ known, each conversion is one 2x2 solve with determinant
 $\alpha b - \sigma a$; where it is zero, the conversion does not exist.
 

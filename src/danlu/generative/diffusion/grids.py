@@ -10,6 +10,7 @@ Sources: arXiv:2206.00364 eq. 5 (karras), arXiv:2206.00927 (logarithmic), arXiv:
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from danlu.contracts import DanluError
 from danlu.generative.diffusion.paths import Linear, Path
@@ -55,7 +56,7 @@ def clipped(grid: Sequence[float], lowest: float, highest: float) -> list[float]
     Raises:
         DanluError: the grid does not fall strictly.
     """
-    if any(a <= b for a, b in zip(grid, grid[1:], strict=False)):
+    if any(a <= b for a, b in pairwise(grid)):
         raise DanluError(f"A grid of noise levels must fall strictly, got {list(grid)}.")
     inside = [level for level in grid if lowest <= level <= highest]
     if grid[0] > highest:

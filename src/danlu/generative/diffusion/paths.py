@@ -1,4 +1,4 @@
-r"""Paths from data to noise: $x_t = \alpha_t x_0 + \sigma_t \varepsilon$, data at t = 0, noise at 1.
+r"""Paths from data (t = 0) to noise (t = 1): $x_t = \alpha_t x_0 + \sigma_t \varepsilon$.
 
 The ratio $\hat\sigma = \sigma/\alpha$ is the noise level that a denoiser sees; $x_t/\alpha_t$ has
 no other trace of the path, which is why a model trained on one path is sampled on any other.

@@ -1,7 +1,7 @@
 r"""Rectified flow: learn the velocity of straight lines from data to noise.
 
-With $x_t = (1-t) x_0 + t\varepsilon$, a network learns $v(x, t) = E[\varepsilon - x_0 \mid x_t = x]$
-by least squares; $\dot x = v$ carries noise to data. As a denoiser,
+With $x_t = (1-t) x_0 + t\varepsilon$, a network learns the velocity
+$v(x, t) = E[\varepsilon - x_0 \mid x_t = x]$ by least squares; $\dot x = v$ carries noise to data. As a denoiser,
 $D(y, \hat\sigma) = x - t\,v(x, t)$ at $t = \hat\sigma/(1+\hat\sigma)$, $x = (1-t) y$, so any
 sampler, grid and guidance applies. Discrete data is dequantised, and samples are rounded to its
 levels. The likelihood is the probability flow's.

@@ -1,0 +1,181 @@
+"""Laws of paths, denoisers, guidance and flow likelihoods, on exact denoisers."""
+
+import math
+from itertools import pairwise
+
+import torch
+
+from danlu.experiments.checks.law import Law
+from danlu.experiments.checks.test_bed import RecordedNoise, points
+from danlu.generative.diffusion import PATHS, likelihood
+from danlu.generative.diffusion.analytic import two_dimensional
+from danlu.generative.diffusion.denoiser import Prediction
+from danlu.generative.diffusion.guidance import classifier_free
+from danlu.generative.diffusion.paths import Linear
+from danlu.generative.diffusion.samplers import (
+    probability_flow,
+)
+
+LEVELS = (0.1, 0.5, 2.0, 10.0)
+
+
+def tweedie() -> float:
+    """Exact denoiser against the autograd score of the noisy density."""
+    mixture, worst = two_dimensional(), 0.0
+    for level in LEVELS:
+        y = points().requires_grad_()
+        (score,) = torch.autograd.grad(mixture.log_density(y, level).sum(), y)
+        worst = max(worst, (y + level**2 * score - mixture(y, level)).abs().max().item())
+    return worst
+
+
+def predictions_convert() -> float:
+    """Every prediction on every path gives back the data and noise it was made of."""
+    data, noise = points(), points().flip(0)
+    worst = 0.0
+    for method in PATHS.values():
+        for t in (0.05, 0.3, 0.8):
+            point = method.build().at(t)
+            x = point.alpha * data + point.sigma * noise
+            for a, b in ((1, 0), (0, 1), (point.alpha_rate, point.sigma_rate)):
+                found = Prediction(a, b).solve(x, a * data + b * noise, point.alpha, point.sigma)
+                worst = max(
+                    worst,
+                    *(
+                        (f - e).abs().max().item()
+                        for f, e in zip(found, (data, noise), strict=True)
+                    ),
+                )
+    return worst
+
+
+def path_rates() -> float:
+    """The rates of every path are the derivatives of its coefficients; time inverts the level."""
+    worst = 0.0
+    for method in PATHS.values():
+        path = method.build()
+        for t in (0.1, 0.5, 0.9):
+            time = torch.tensor(t, dtype=torch.float64, requires_grad=True)
+            point = path.at(t)
+            for value, rate in zip(
+                path.coefficients(time), (point.alpha_rate, point.sigma_rate), strict=True
+            ):
+                (slope,) = torch.autograd.grad(value, time, retain_graph=True)
+                worst = max(worst, abs(slope.item() - rate))
+            worst = max(worst, abs(path.time(point.level) - t))
+    return worst
+
+
+def guidance_is_bayes() -> float:
+    """Guidance with scale 1 is the conditional law: its score is the sum of Bayes' two terms."""
+    mixture, worst = two_dimensional(), 0.0
+    for level in LEVELS:
+        y = points().requires_grad_()
+        posterior = mixture.log_weights[1] + mixture.only(1).log_density(y, level)
+        (gradient,) = torch.autograd.grad((posterior - mixture.log_density(y, level)).sum(), y)
+        guided = classifier_free(mixture.only(1), mixture, 1.0)(y, level)
+        worst = max(worst, (mixture(y, level) + level**2 * gradient - guided).abs().max().item())
+    return worst
+
+
+def guidance_is_linear() -> float:
+    """Guiding the velocity equals guiding the denoiser."""
+    mixture, y, scale = two_dimensional(), points(), 2.5
+    worst = 0.0
+    for method in PATHS.values():
+        path = method.build()
+        point = path.at(0.4)
+        x = point.alpha * y
+        whole = classifier_free(mixture.only(0), mixture, scale)
+        guided = probability_flow(whole, path)(x, 0.4)
+        base = probability_flow(mixture, path)(x, 0.4)
+        with_class = probability_flow(mixture.only(0), path)(x, 0.4)
+        worst = max(worst, (base + scale * (with_class - base) - guided).abs().max().item())
+    return worst
+
+
+def flow_likelihood() -> float:
+    """The log-density by the probability flow with the exact end law against the closed form."""
+    mixture, path, x = two_dimensional(), Linear(), points(16, 1.0)
+    first, last = path.time(1e-3), path.time(20.0)
+    times = likelihood.dense_at_ends(160, first, last)
+    # The flow acts on x = alpha y: volumes change by alpha at both ends.
+    start, end = path.at(first).alpha, path.at(last).alpha
+    flowed = likelihood.flow(
+        probability_flow(mixture, path), start * x, times, likelihood.exact_trace
+    )
+    final = flowed.end / end
+    exact_end = mixture.log_density(final, 20.0) - 2 * math.log(end)
+    value = exact_end + flowed.mean() + 2 * math.log(start)
+    return (mixture.log_density(x, 1e-3) - value).abs().max().item()
+
+
+def prior_mismatch() -> float:
+    """The error of a Gaussian end law at the same quantiles halves when the level doubles."""
+    mixture, errors = two_dimensional(), []
+    for level in (400.0, 800.0, 1600.0):
+        y = level * points(16, 1.0)
+        gaussian = likelihood.gaussian_log_density(y, level)
+        errors.append((gaussian - mixture.log_density(y, level)).norm().item())
+    return max(abs(after / before - 0.5) for before, after in pairwise(errors))
+
+
+def hutchinson_is_unbiased() -> float:
+    """Over all sign vectors of the plane, the estimate averages to the exact trace."""
+    mixture, path = two_dimensional(), Linear()
+    x = points(8).requires_grad_()
+    value = probability_flow(mixture, path)(x, 0.4)
+    exact = likelihood.exact_trace(x, value)[0]
+    total = torch.zeros_like(exact)
+    for signs in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+        vector = torch.tensor(signs, dtype=torch.float64).expand_as(x)
+        probe = likelihood.hutchinson(RecordedNoise(vector + 0.5), 2, (2,))
+        total = total + probe(x, value)[0]
+    return (total / 4 - exact).abs().max().item()
+
+
+LAWS = [
+    Law("diffusion/tweedie", "the exact denoiser is y + level^2 score", 1e-12, tweedie),
+    Law(
+        "diffusion/predictions",
+        "every prediction converts to data and noise and back",
+        1e-12,
+        predictions_convert,
+    ),
+    Law(
+        "diffusion/path rates",
+        "rates are derivatives of the coefficients; time inverts level",
+        1e-12,
+        path_rates,
+    ),
+    Law(
+        "diffusion/guidance is bayes",
+        "scale 1: unconditional score + classifier's = conditional",
+        1e-12,
+        guidance_is_bayes,
+    ),
+    Law(
+        "diffusion/guidance is linear",
+        "guiding the velocity = guiding the denoiser",
+        1e-12,
+        guidance_is_linear,
+    ),
+    Law(
+        "diffusion/flow likelihood",
+        "log p of a mixture by the flow, exact end law",
+        1e-5,
+        flow_likelihood,
+    ),
+    Law(
+        "diffusion/prior mismatch",
+        "the error of a Gaussian end law halves as the level doubles",
+        1e-2,
+        prior_mismatch,
+    ),
+    Law(
+        "diffusion/hutchinson",
+        "averaged over all sign vectors it is the exact trace",
+        1e-12,
+        hutchinson_is_unbiased,
+    ),
+]

@@ -1,0 +1,32 @@
+"""What the laws of diffusion share: points of the plane and noise that can be fixed."""
+
+import torch
+from torch import Tensor
+
+from danlu.solvers.noise import ItemNoise
+
+
+def points(n: int = 64, scale: float = 2.0) -> Tensor:
+    """Seeded points `[n, 2]`, float64."""
+    generator = torch.Generator().manual_seed(0)
+    return scale * torch.randn(n, 2, generator=generator, dtype=torch.float64)
+
+
+def item_noise(n: int, seed: int = 0) -> ItemNoise:
+    """Float64 noise of n items."""
+    return ItemNoise(seed, range(n), dtype=torch.float64)
+
+
+class RecordedNoise:
+    """One fixed draw for every call, to see what a step does with it."""
+
+    def __init__(self, z: Tensor) -> None:
+        self.z = z
+
+    def normal(self, *shape: int) -> Tensor:
+        """The fixed draw."""
+        return self.z
+
+    def uniform(self, *shape: int) -> Tensor:
+        """The fixed draw."""
+        return self.z
