@@ -1,0 +1,196 @@
+"""What a run was asked for, fully resolved: every field of every part, written as YAML.
+
+`resolve` puts three layers together, the later ones winning: defaults of the family's builder and
+options, the recipe, and the user's settings. What is written can be read back without the recipe,
+so a run goes on in the same way after the recipes have changed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Self
+
+import torch
+
+import danlu
+from danlu.contracts import DanluError, DataDescription, derive_seed, unknown
+from danlu.data import Source
+from danlu.experiments.families import Classes, builder_of
+from danlu.experiments.recipes import Recipe, recipe_for
+from danlu.experiments.settings import Settings, fields_of, settings_of, types_of
+from danlu.generative.base import GenerativeModel
+from danlu.optim import OptimizerOptions
+from danlu.training import Budget, Plan
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataChoice:
+    """Which data a run learns from.
+
+    Attributes:
+        source: a name in `SOURCES`, or an absolute path.
+        size: side of the images of a folder.
+        label: how a folder gives classes.
+        flips: whether images are mirrored half of the time.
+    """
+
+    source: str
+    size: int | None = None
+    label: str = "none"
+    flips: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """A run's config.yaml.
+
+    Attributes:
+        family: name of the family.
+        data: which data.
+        description: what the data is, enough to build the model.
+        class_names: one for each class id.
+        model: settings of the family's builder.
+        plan: how it trains.
+        sampler: fields of the family's options.
+        budget: how long it trains.
+        seed: of everything random.
+        version: of danlu, when the run was made.
+    """
+
+    family: str
+    data: DataChoice
+    description: DataDescription
+    class_names: tuple[str, ...]
+    model: Mapping[str, Any]
+    plan: Plan
+    sampler: Mapping[str, Any]
+    budget: Budget
+    seed: int
+    version: str = danlu.__version__
+
+    def build(self, classes: Classes = None) -> GenerativeModel:
+        """The model with its first weights, a function of the seed."""
+        with torch.random.fork_rng():
+            torch.manual_seed(derive_seed(self.seed, "model"))
+            return builder_of(self.family, classes)(self.description, **self.model)
+
+    def options(self, model: GenerativeModel, settings: Settings | None = None) -> Any:
+        """The family's options of this run, changed by `sampler.` settings.
+
+        Raises:
+            DanluError: a setting is unknown or does not fit.
+        """
+        given = (settings or Settings()).read("sampler", fields_of(model.Options))
+        return model.Options(**{**self.sampler, **given})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries, lists, numbers and words."""
+        return _plain(asdict(self))
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Self:
+        """What `to_dict` gave.
+
+        Raises:
+            DanluError: a part is missing or has an unknown field.
+        """
+        try:
+            plan = dict(raw["plan"])
+            plan["optimizers"] = {
+                player: OptimizerOptions(**_tuples(options))
+                for player, options in plan["optimizers"].items()
+            }
+            parts = {
+                "data": DataChoice(**raw["data"]),
+                "description": DataDescription(**_tuples(raw["description"])),
+                "class_names": tuple(raw["class_names"]),
+                "model": _tuples(raw["model"]),
+                "sampler": _tuples(raw["sampler"]),
+                "plan": Plan(**plan),
+                "budget": Budget(**raw["budget"]),
+            }
+            return cls(**{**raw, **parts})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DanluError(f"config.yaml is not of a danlu run: {error}.") from error
+
+
+def resolve(
+    family: str,
+    source: Source,
+    data: DataChoice,
+    budget: Budget,
+    *,
+    settings: Settings | None = None,
+    seed: int = 0,
+    classes: Classes = None,
+) -> RunConfig:
+    """Everything a run needs, from defaults, recipe and settings.
+
+    Raises:
+        DanluError: the family or a setting does not exist, or does not fit the data.
+    """
+    settings = settings or Settings()
+    build = builder_of(family, classes)
+    recipe = recipe_for(family, source.description)
+    model = {
+        **settings_of(build),
+        **recipe.model,
+        **settings.read("model", types_of(build)),
+    }
+    flips = settings.read("data", {"flips": bool}).get("flips", data.flips)
+    config = RunConfig(
+        family=family,
+        data=replace(data, flips=flips),
+        description=source.description,
+        class_names=source.class_names,
+        model=model,
+        plan=recipe.plan,
+        sampler={},
+        budget=budget,
+        seed=seed,
+    )
+    example = config.build(classes)
+    sampler = settings.read("sampler", fields_of(example.Options))
+    options = example.Options(**{**recipe.options, **sampler})
+    plan = _plan(recipe, settings, list(example.players()))
+    return replace(config, plan=plan, sampler=asdict(options))
+
+
+def _plan(recipe: Recipe, settings: Settings, players: list[str]) -> Plan:
+    """The recipe's plan with one complete optimiser for each player, changed by settings."""
+    known = {name: kind for name, kind in fields_of(Plan).items() if name != "optimizers"}
+    options = {name: kind for name, kind in fields_of(OptimizerOptions).items()
+               if name != "schedules"}  # fmt: skip
+    own = {f"{player}.{name}": kind for player in players for name, kind in options.items()}
+    given = settings.read("optimizer", {**options, **own})
+    optimizers = {}
+    for player in players:
+        shared = {name: value for name, value in given.items() if name in options}
+        prefix = f"{player}."
+        private = {
+            name.removeprefix(prefix): value
+            for name, value in given.items()
+            if name.startswith(prefix)
+        }
+        optimizers[player] = replace(recipe.plan.optimizer(player), **{**shared, **private})
+    return replace(recipe.plan, optimizers=optimizers, **settings.read("train", known))
+
+
+def check_names(config: RunConfig, model: GenerativeModel) -> None:
+    """Raise `DanluError` when a saved sampler field is not one of the family's options."""
+    known = [field.name for field in fields(model.Options)]
+    for name in config.sampler:
+        if name not in known:
+            raise unknown("sampler setting", name, known)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """YAML has no tuples; constructors take them."""
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}

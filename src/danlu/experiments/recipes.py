@@ -1,0 +1,102 @@
+"""Recipes: what a family is trained with on a kind of data, unless settings say otherwise.
+
+A recipe is data: sizes of the model, the plan of training, and the options of sampling. It was
+chosen on validation data; `--set` changes any of its fields.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from danlu.contracts import DataDescription
+from danlu.optim import OptimizerOptions
+from danlu.training import Plan
+
+SMALL_SIDE = 16
+
+
+class Kind(StrEnum):
+    """Kinds of data that want different sizes."""
+
+    VECTOR = "vector"
+    SMALL_IMAGE = "small image"
+    IMAGE = "image"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """How a family is trained and sampled.
+
+    Attributes:
+        model: settings of the family's builder.
+        plan: batch, optimisers, clipping and averaging.
+        options: options of sampling and likelihood.
+    """
+
+    plan: Plan
+    model: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def kind_of(description: DataDescription) -> Kind:
+    """The kind of the described data."""
+    if not description.is_image:
+        return Kind.VECTOR
+    return Kind.SMALL_IMAGE if max(description.shape[1:]) <= SMALL_SIDE else Kind.IMAGE
+
+
+def recipe_for(family: str, description: DataDescription) -> Recipe:
+    """The recipe of a family for the described data; the default one for foreign families."""
+    kind = kind_of(description)
+    return RECIPES.get((family, kind)) or DEFAULTS[kind]
+
+
+def _adamw(rate: float, decay: float = 0.01) -> OptimizerOptions:
+    return OptimizerOptions(name="adamw", rate=rate, betas=(0.9, 0.99), weight_decay=decay)
+
+
+def _adversarial(rate: float) -> OptimizerOptions:
+    return OptimizerOptions(
+        name="adam", rate=rate, betas=(0.0, 0.99), weight_decay=0.0, schedule="linear"
+    )
+
+
+def _plan(batch: int, optimizer: OptimizerOptions) -> Plan:
+    return Plan(batch=batch, optimizers={"default": optimizer})
+
+
+DEFAULTS = {
+    Kind.VECTOR: Recipe(plan=_plan(256, _adamw(1e-3))),
+    Kind.SMALL_IMAGE: Recipe(plan=_plan(128, _adamw(1e-3))),
+    Kind.IMAGE: Recipe(plan=_plan(64, _adamw(1e-3))),
+}
+
+RECIPES = {
+    ("vae", Kind.VECTOR): Recipe(plan=_plan(256, _adamw(2e-3))),
+    ("vae", Kind.SMALL_IMAGE): Recipe(plan=_plan(128, _adamw(2e-3))),
+    ("vae", Kind.IMAGE): Recipe(plan=_plan(64, _adamw(2e-3))),
+    ("gan", Kind.VECTOR): Recipe(plan=_plan(256, _adversarial(1e-3))),
+    ("gan", Kind.SMALL_IMAGE): Recipe(plan=_plan(64, _adversarial(1e-3))),
+    ("gan", Kind.IMAGE): Recipe(plan=_plan(64, _adversarial(1e-3))),
+    ("wgan", Kind.VECTOR): Recipe(plan=_plan(256, _adversarial(5e-4))),
+    ("wgan", Kind.SMALL_IMAGE): Recipe(plan=_plan(64, _adversarial(5e-4))),
+    ("wgan", Kind.IMAGE): Recipe(plan=_plan(64, _adversarial(5e-4))),
+    ("rectified-flow", Kind.VECTOR): Recipe(
+        model={"width": 128, "blocks": 3, "features": 128},
+        plan=_plan(256, _adamw(2e-3)),
+    ),
+    ("rectified-flow", Kind.SMALL_IMAGE): Recipe(
+        model={"width": 32, "levels": 2, "blocks": 1, "features": 128},
+        plan=_plan(128, _adamw(2e-3)),
+        options={"guidance": 1.5},
+    ),
+    ("rectified-flow", Kind.IMAGE): Recipe(
+        model={"width": 64, "levels": 2, "blocks": 1, "patch": 2, "features": 256},
+        plan=_plan(64, _adamw(2e-3)),
+        options={"guidance": 2.0},
+    ),
+    ("latent-flow", Kind.VECTOR): Recipe(plan=_plan(256, _adamw(2e-3))),
+    ("latent-flow", Kind.SMALL_IMAGE): Recipe(plan=_plan(128, _adamw(2e-3))),
+    ("latent-flow", Kind.IMAGE): Recipe(plan=_plan(64, _adamw(2e-3))),
+}
