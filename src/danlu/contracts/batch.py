@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -57,6 +57,6 @@ class Stream(Protocol):
         """Every example once, in source order, without augmentation; moves no position."""
         ...
 
-    def replaced(self, x: Tensor, description: DataDescription) -> Self:
+    def replaced(self, x: Tensor, description: DataDescription) -> "Stream":
         """The same order and conditions over other values, such as codes; x is by source index."""
         ...

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
 
 from jaxtyping import Float
 from torch import Tensor
@@ -16,6 +15,6 @@ class Losses:
     parts: Mapping[str, Float[Tensor, ""]]
 
     @classmethod
-    def of(cls, **parts: Float[Tensor, ""]) -> Self:
+    def of(cls, **parts: Float[Tensor, ""]) -> "Losses":
         """The losses whose total is the plain sum of the named parts."""
         return cls(total=sum(parts.values()), parts=parts)  # type: ignore[arg-type]

@@ -1,0 +1,127 @@
+"""The rectified flow's options, costs, grids and stability, beside the laws."""
+
+import pytest
+import torch
+
+from danlu.contracts import DanluError, DataDescription
+from danlu.generative.diffusion import GRIDS, SOLVERS
+from danlu.generative.diffusion.denoiser import Prediction
+from danlu.generative.diffusion.grids import clipped
+from danlu.generative.diffusion.rectified_flow import (
+    EARLIEST,
+    LATEST,
+    RectifiedFlow,
+    RectifiedFlowOptions,
+    build,
+)
+from danlu.generative.diffusion.samplers import DDIM
+from danlu.generative.diffusion.time_samplers import logit_normal, stratified, uniform
+from danlu.generative.tiny import TINY, TINY_VECTOR
+
+
+def perturbed(model: RectifiedFlow) -> RectifiedFlow:
+    """A model whose last layer is not zero any more."""
+    torch.manual_seed(1)
+    model.double()
+    torch.nn.init.normal_(model.network.body.leave.weight, std=0.05)
+    return model
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("evaluations", [1, 2, 5, 8])
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+def test_the_promised_evaluations_are_spent(solver, evaluations, guidance):
+    model = build()
+    options = RectifiedFlowOptions(solver=solver, evaluations=evaluations, guidance=guidance)
+    calls = []
+    model.network.register_forward_hook(lambda *_: calls.append(1))
+    model.sample(2, condition=1, options=options)
+    assert len(calls) == model.sampling_evaluations(options)
+    assert len(calls) <= evaluations * (1 if guidance == 1.0 else 2)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_grids_fall_from_the_highest_level_to_zero(name, steps):
+    grid = GRIDS[name].target(steps, 0.01, 50.0)
+    assert len(grid) == steps + 1
+    assert grid[0] == pytest.approx(50.0)
+    assert grid[-1] == 0.0
+    assert all(a > b for a, b in zip(grid, grid[1:], strict=False))
+
+
+def test_a_grid_outside_the_training_range_is_clipped_with_a_notice():
+    with pytest.warns(UserWarning, match="clipped"):
+        assert clipped([80.0, 10.0, 1.0, 0.001, 0.0], 0.01, 50.0) == [50.0, 10.0, 1.0, 0.0]
+    assert clipped([50.0, 1.0, 0.0], 0.01, 50.0) == [50.0, 1.0, 0.0]
+    with pytest.raises(DanluError, match="fall strictly"):
+        clipped([1.0, 2.0], 0.01, 50.0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("solver", "huen", "did you mean 'heun'"),
+        ("grid", "karas", "did you mean 'karras'"),
+        ("trace", "exakt", "did you mean 'exact'"),
+        ("evaluations", 0, "at least 1"),
+    ],
+)
+def test_bad_options_name_the_mend(field, value, message):
+    with pytest.raises(DanluError, match=message):
+        RectifiedFlowOptions(**{field: value})
+
+
+def test_bad_values_are_refused():
+    with pytest.raises(DanluError, match="eta"):
+        DDIM(1.5)
+    with pytest.raises(DanluError, match="singular"):
+        Prediction(1.0, 0.0).solve(torch.ones(1), torch.ones(1), 1.0, 0.0)
+    with pytest.raises(DanluError, match="patch=3"):
+        build(patch=3)
+    with pytest.raises(DanluError, match="time sampler"):
+        build(times="uniformly")
+    with pytest.raises(DanluError, match="probes"):
+        build().log_prob(torch.zeros(2, 1, 4, 4), options=RectifiedFlowOptions(probes=1))
+
+
+def test_decode_inverts_encode():
+    description = DataDescription(shape=(3,), levels=None, low=-2.0, high=2.0, classes=0)
+    model = perturbed(build(description))
+    x = torch.randn(5, 3, dtype=torch.float64)
+    assert (model.reconstruct(x) - x).abs().max() < 1e-7
+
+
+def test_encode_goes_where_the_prior_lives():
+    """An untrained velocity of zero leaves the state; a state at LATEST has its deviation."""
+    model = build(TINY_VECTOR).double()
+    x = torch.randn(4, 2, dtype=torch.float64)
+    assert torch.equal(model.encode(x), x)
+    assert 0 < EARLIEST < LATEST < 1
+
+
+def test_samples_of_discrete_data_lie_on_its_levels():
+    x = perturbed(build()).sample(6, condition=2)
+    level = (x - TINY.low) / TINY.spacing
+    assert torch.equal(level, level.round())
+    assert x.min() >= TINY.low
+    assert x.max() <= TINY.high
+
+
+def test_exact_and_estimated_traces_agree_within_the_error():
+    model = perturbed(build())
+    x = model.sample(4, condition=0)
+    exact = model.log_prob(x, condition=0, options=RectifiedFlowOptions(trace="exact"))
+    guess = model.log_prob(x, condition=0, options=RectifiedFlowOptions(probes=64))
+    assert (exact.stderr == 0).all()
+    assert ((guess.value - exact.value).abs() <= 5 * guess.stderr).all()
+
+
+def test_times_are_stratified():
+    device, dtype = torch.device("cpu"), torch.float64
+    u = stratified(10, uniform, device=device, dtype=dtype)
+    assert (u.sort().values * 10).floor().tolist() == list(range(10))
+    t = stratified(20_000, logit_normal, device=device, dtype=dtype)
+    # Logistic of a standard normal: mean 1/2, variance 0.2083 - 0.25 + ... by quadrature 0.04331.
+    assert t.mean() == pytest.approx(0.5, abs=1e-3)
+    assert t.var() == pytest.approx(0.04331, abs=2e-4)
