@@ -5,13 +5,14 @@ The picture is turned as its EXIF orientation says, reduced to 8 bits (16-bit le
 a Lanczos filter. Grey pictures stay grey, also when they are stored as colour.
 """
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
-"""Raster formats; others, such as EPS, would start foreign programs."""
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""Raster formats, where Pillow has them; others, such as EPS, would start foreign programs."""
 
 Pixels = np.ndarray
 """uint8, `[size, size]` when grey and `[size, size, 3]` in colour."""
@@ -22,7 +23,7 @@ def decode(path: Path, size: int) -> tuple[Pixels, bool] | str:
     try:
         if path.stat().st_size == 0:
             return "empty file"
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(path, formats=_formats()) as image:
             # JPEG can be decoded at a fraction of its size; twice the target loses nothing.
             image.draft(None, (2 * size, 2 * size))
             picture = _eight_bit(ImageOps.exif_transpose(image))
@@ -33,6 +34,12 @@ def decode(path: Path, size: int) -> tuple[Pixels, bool] | str:
         return "no permission to read it"
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged bytes
         return f"damaged image: {' '.join(str(error).split()) or type(error).__name__}"
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def sixteen_to_eight(levels: np.ndarray) -> np.ndarray:

@@ -52,11 +52,11 @@ def read_idx(path: Path) -> np.ndarray:
         if content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)
         zero, kind, axes = struct.unpack_from(">HBB", content)
+        if zero or kind not in TYPES:
+            raise ValueError("it does not start with two zero bytes and a known type")
         shape = struct.unpack_from(f">{axes}I", content, 4)
-        if zero:
-            raise ValueError("it does not start with two zero bytes")
         dtype = np.dtype(TYPES[kind])
-    except (OSError, EOFError, zlib.error, struct.error, ValueError, KeyError) as error:
+    except (OSError, EOFError, zlib.error, struct.error, ValueError) as error:
         raise DanluError(f"{path} is not a readable IDX file: {error}") from error
     size, start = math.prod(shape) * dtype.itemsize, 4 + 4 * axes
     if len(content) - start != size:

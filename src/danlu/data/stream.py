@@ -7,7 +7,6 @@ processes and restarts cannot change what is seen or in which order. A flip is d
 """
 
 from collections.abc import Iterator
-from typing import Self
 
 import torch
 from jaxtyping import Int
@@ -86,11 +85,11 @@ class ExampleStream:
         for index in torch.arange(len(self.examples)).split(batch):
             yield Batch(self.examples.x(index), self.examples.classes(index), index)
 
-    def replaced(self, x: Tensor, description: DataDescription) -> Self:
+    def replaced(self, x: Tensor, description: DataDescription) -> "ExampleStream":
         """The same order, position and classes over other values, without flips."""
         if len(x) != len(self.examples):
             raise ValueError(f"expected {len(self.examples)} values by source index, got {len(x)}")
-        stream = type(self)(
+        stream = ExampleStream(
             Examples(x, self.examples.condition, description),
             description,
             batch=self.batch,

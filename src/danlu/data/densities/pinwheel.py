@@ -46,7 +46,7 @@ class Pinwheel(Density):
 
 
 def _angle(x: Float64[Tensor, "*batch 2"], blade: Tensor) -> Float64[Tensor, "*blades"]:
-    return 2 * math.pi * blade / BLADES + (x.norm(dim=-1) / 2).exp() / 4
+    return blade.double() * (2 * math.pi / BLADES) + (x.norm(dim=-1) / 2).exp() / 4
 
 
 def _rotate(
