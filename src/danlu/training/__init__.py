@@ -2,6 +2,7 @@
 
 from danlu.training.budget import Budget
 from danlu.training.hooks import Hook, Outcome, Status, Training, TrainingRun
+from danlu.training.loop import Trainer
 from danlu.training.plan import Plan
 from danlu.training.policy import Policy
 from danlu.training.trainable import Trainable
@@ -14,6 +15,7 @@ __all__ = [
     "Policy",
     "Status",
     "Trainable",
+    "Trainer",
     "Training",
     "TrainingRun",
 ]

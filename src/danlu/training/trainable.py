@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
-from torch import Tensor, nn
+from torch import nn
 
 from danlu.contracts import Batch, Losses, Progress, Stage
 
@@ -51,8 +51,4 @@ class Trainable(Protocol):
 
     def modules(self) -> Iterator[nn.Module]:
         """The module itself and all below it."""
-        ...
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """All tensors that make up the model."""
         ...

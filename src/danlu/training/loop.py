@@ -1,0 +1,283 @@
+"""The training loop: one for one player (most models), two (GANs) and any number of stages.
+
+Everything that is not a gradient step is a hook. With a budget in steps, k + (n - k) resumed
+steps equal n straight steps bit for bit: every play seeds torch from (run seed, stage, step,
+play) and draws its own batch, whose content is a function of the stream's position.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from time import perf_counter
+
+import torch
+from torch import nn
+
+from danlu.contracts import Batch, NonFiniteError, Progress, Stream
+from danlu.training import checkpoint
+from danlu.training.budget import Budget, StepClock
+from danlu.training.compiling import back_to_eager, compile_networks
+from danlu.training.course import Course
+from danlu.training.hooks import Hook, Outcome, Status, TrainingRun
+from danlu.training.interrupts import orderly_stop
+from danlu.training.learner import Learner
+from danlu.training.log import Diary
+from danlu.training.plan import Plan
+from danlu.training.play import gradients
+from danlu.training.policy import settle
+from danlu.training.trainable import Trainable
+
+LOG_SECONDS = 0.1
+"""Least time between two logged rounds."""
+
+
+class Trainer:
+    """Trains a model within a budget; a run folder with checkpoints is gone on with.
+
+    `run()` leaves the weights in training in the model. Use `averaged()`, `keep_averages()` or
+    the run folder to have the averaged ones.
+
+    Attributes:
+        model: what is trained.
+        policy: how the hardware is used.
+        notices: what the user should know.
+    """
+
+    def __init__(
+        self,
+        model: Trainable,
+        stream: Stream,
+        plan: Plan,
+        budget: Budget,
+        *,
+        run: TrainingRun | None = None,
+    ) -> None:
+        self.model = model
+        self.plan = plan
+        self.options = run or TrainingRun()
+        folder = self.options.folder
+        self.policy, self.notices = settle(folder, self.options.policy, stream.description)
+        self._course = Course(model, stream, plan, budget, run=self.options, policy=self.policy)
+        self.policy.place(self._course.root)
+        self._diary: Diary | None = None
+        self._begun = self._stop = False
+        self._compiled: list[nn.Module] = []
+        self._saved_step, self._saved_seconds = -1, 0.0
+        self._logged_step, self._logged_time = -1, 0.0
+        self._hook_seconds = self._checkpoint_seconds = 0.0
+
+    # --- use ----------------------------------------------------------------------------------
+
+    def run(self) -> Outcome:
+        """Train until the budget is spent or Ctrl+C asks for a stop, then save.
+
+        Raises:
+            NonFiniteError: a loss or gradient is not finite; the last checkpoint is kept.
+        """
+        self._stop = False
+        with self._surroundings():
+            self.begin()
+            while not self._course.finished and not self._stop:
+                if not self._course.active.over:
+                    self.round()
+                    self._after_round()
+                elif self._course.active.later:
+                    self._advance()
+                else:
+                    self._log(force=True)
+                    self._course.finish()
+                    self._save(force=True)
+            self._log(force=True)
+            self._save()
+            outcome = self._outcome()
+            self._tell(lambda hook: hook.on_end(self, outcome))
+        return outcome
+
+    def begin(self) -> None:
+        """Start the first stage, or go on from the newest checkpoint; `run` does it itself."""
+        if self._begun:
+            self._course.active.freeze()
+            return
+        folder = self.options.folder
+        saved, notices = (None, []) if folder is None else checkpoint.load_newest(folder)
+        if saved is None:
+            self._course.start()
+        else:
+            notices += self._course.load(saved)
+            self._saved_step = self._course.total.steps
+            self._saved_seconds = self._course.total.seconds
+        if folder is not None:
+            self._diary = Diary(folder, self._course.spent)
+        if self.policy.compile:
+            self._compiled = compile_networks(self.model)
+        self._begun = True
+        for text in self.notices + notices:
+            self._tell(lambda hook, text=text: hook.on_notice(self, text))
+        self.notices += notices
+        self._tell(lambda hook: hook.on_stage(self, self._course.active.stage))
+
+    def round(self) -> None:
+        """Every play of the stage once; nothing is logged or saved."""
+        active = self._course.active
+        began, position = perf_counter(), active.stream.position
+        for index, learner in enumerate(active.plays):
+            self._play(learner, active.progress(self.options.seed, index))
+        active.average.update()
+        active.count(perf_counter() - began, active.stream.position - position)
+
+    def status(self) -> Status:
+        """Where the run stands."""
+        course = self._course
+        active, total = course.active, course.total
+        return Status(
+            stage=active.stage.name,
+            step=total.steps,
+            fraction=course.fraction,
+            seconds=total.seconds,
+            seconds_left=course.seconds_left,
+            examples=active.stream.position,
+            examples_per_second=active.rate,
+            losses={name: learner.values() for name, learner in active.learners.items()},
+        )
+
+    def averaged(self) -> AbstractContextManager[nn.Module]:
+        """The model with its averaged weights, in evaluation mode."""
+        return self._course.averaged()
+
+    def keep_averages(self) -> None:
+        """Overwrite the weights in training by their averages, for good."""
+        self._course.keep_averages()
+
+    def interrupt(self) -> None:
+        """Stop after this round, with a checkpoint."""
+        self._stop = True
+
+    # --- one play -------------------------------------------------------------------------------
+
+    def _play(self, learner: Learner, progress: Progress) -> None:
+        batch = self._course.take()
+        try:
+            self._gradients(learner, batch, progress)
+        except Exception as error:
+            if not self._compiled:
+                raise
+            back_to_eager(self._compiled)
+            self._compiled = []
+            self._notice(f"Compilation failed ({type(error).__name__}); training goes on in eager.")
+            self._gradients(learner, batch, progress)
+        self.options.processes.average_gradients(learner.weights, len(batch))
+        learner.step(self.plan.max_grad_norm, progress)
+        self.model.after_step(learner.name, progress)
+
+    def _gradients(self, learner: Learner, batch: Batch, progress: Progress) -> None:
+        parts = self.plan.micro_batches
+        gradients(self.model, learner, batch, progress, policy=self.policy, parts=parts)
+
+    # --- between rounds -------------------------------------------------------------------------
+
+    def _after_round(self) -> None:
+        active = self._course.active
+        if self._diary is not None and not isinstance(active.clock, StepClock):
+            self._diary.fraction(active.index, active.last_fraction)
+        self._log()
+        self._tell(lambda hook: hook.on_round(self, active.progress(self.options.seed, 0)))
+        total, every = self._course.total, self.options.checkpoint_steps
+        if every is not None:
+            due = total.steps % every == 0
+        else:
+            due = total.seconds - self._saved_seconds >= self.options.checkpoint_seconds
+        if due and not active.over:
+            self._save()
+
+    def _advance(self) -> None:
+        self._log(force=True)
+        self._course.advance()
+        self._tell(lambda hook: hook.on_stage(self, self._course.active.stage))
+        self._save(force=True)
+
+    def _log(self, *, force: bool = False) -> None:
+        """Append rows, unless these were just written."""
+        step, now = self._course.total.steps, perf_counter()
+        if self._diary is None or step == self._logged_step or self._course.active.fresh:
+            return
+        if not force and now - self._logged_time < LOG_SECONDS:
+            return
+        self._logged_step, self._logged_time = step, now
+        active, total = self._course.active, self._course.total
+        for learner in active.learners.values():
+            self._diary.write(
+                {
+                    "step": step,
+                    "stage": active.stage.name,
+                    "fraction": active.fraction,
+                    "seconds": total.seconds,
+                    "player": learner.name,
+                    "losses": learner.values(),
+                    "rate": learner.scheduled.rate,
+                    "grad_norm": learner.norm,
+                    "examples_per_second": active.rate,
+                }
+            )
+
+    def _save(self, *, force: bool = False) -> None:
+        """Write a checkpoint, unless this step has one."""
+        folder, total = self.options.folder, self._course.total
+        if folder is None or (total.steps == self._saved_step and not force):
+            return
+        began = perf_counter()
+        assert self._diary is not None
+        self._diary.sync()
+        checkpoint.save(folder, self._course.checkpoint())
+        self._saved_step, self._saved_seconds = total.steps, total.seconds
+        self._checkpoint_seconds += perf_counter() - began
+
+    # --- around ---------------------------------------------------------------------------------
+
+    @contextmanager
+    def _surroundings(self) -> Iterator[None]:
+        """The caller's threads, random state and gradient flags come back after training."""
+        gpus = range(torch.cuda.device_count()) if self.policy.device.startswith("cuda") else []
+        with (
+            orderly_stop(self.interrupt),
+            self.policy.applied_threads(),
+            torch.random.fork_rng(devices=gpus),
+        ):
+            try:
+                yield
+            except NonFiniteError as error:
+                raise NonFiniteError(f"{error} {self._last_checkpoint()}") from error
+            finally:
+                if self._begun:
+                    self._course.active.thaw()
+                if self._diary is not None:
+                    self._diary.sync()
+                for hook in self.options.hooks:
+                    hook.close()
+
+    def _last_checkpoint(self) -> str:
+        if self._saved_step < 0:
+            return "There is no checkpoint yet; lower the rate or max_grad_norm."
+        return f"The checkpoint of step {self._saved_step} is kept."
+
+    def _outcome(self) -> Outcome:
+        total = self._course.total
+        return Outcome(
+            steps=total.steps,
+            examples=self._course.active.stream.position,
+            seconds=total.seconds,
+            interrupted=not self._course.finished,
+            fraction=self._course.active.fraction,
+            hook_seconds=self._hook_seconds,
+            checkpoint_seconds=self._checkpoint_seconds,
+            notices=tuple(self.notices),
+        )
+
+    def _notice(self, text: str) -> None:
+        self.notices.append(text)
+        self._tell(lambda hook: hook.on_notice(self, text))
+
+    def _tell(self, call: Callable[[Hook], None]) -> None:
+        """Call every hook; the clock of training stands still."""
+        began = perf_counter()
+        for hook in self.options.hooks:
+            call(hook)
+        self._hook_seconds += perf_counter() - began
