@@ -84,7 +84,8 @@ def _moons_error() -> float:
 def _moons_log_density(point: np.ndarray) -> float:
     def exponent(angle: float | np.ndarray, sign: int) -> np.ndarray:
         arc = 2 * sign * np.array([np.cos(angle) - 0.5, np.sin(angle) - 0.25])
-        return -((point.reshape(2, *[1] * (arc.ndim - 1)) - arc) ** 2).sum(0) / (2 * 0.2**2)
+        square = (point.reshape(2, *[1] * (arc.ndim - 1)) - arc) ** 2
+        return np.asarray(-square.sum(0) / (2 * 0.2**2))
 
     pieces = np.linspace(0, np.pi, 21)
     top = max(exponent(np.linspace(0, np.pi, 500), sign).max() for sign in (-1, 1))
