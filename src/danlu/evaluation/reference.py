@@ -1,29 +1,17 @@
 """Held-out data that samples are compared with, and what is known of it."""
 
 from collections.abc import Callable
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Self
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from danlu.contracts import DataDescription
+from danlu.data import Examples, Source
 from danlu.evaluation.features.space import FeatureSpace
 from danlu.evaluation.metrics.cloud import Cloud, Statistic
 
 RELIABLE = 1000
-
-
-@runtime_checkable
-class Examples(Protocol):
-    """What a reference asks of a split of a data set."""
-
-    condition: Int[Tensor, " examples"] | None
-
-    def __len__(self) -> int: ...
-
-    def x(self, indices: Any = None) -> Float[Tensor, "batch ..."]:
-        """The examples at these indices, or all, on the scale of the data."""
-        ...
 
 
 class Reference:
@@ -59,8 +47,8 @@ class Reference:
         self._known: dict[Any, Any] = {}
 
     @classmethod
-    def of(cls, source: Any, split: str = "test") -> Self:
-        """A split of a `danlu.data.Source`: "test", or "validation" while choosing."""
+    def of(cls, source: Source, split: str = "test") -> Self:
+        """A split of a data set: "test", or "validation" while choosing."""
         return cls(
             getattr(source, split),
             source.description,

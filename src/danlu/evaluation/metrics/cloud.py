@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from danlu.contracts import DanluError
+from danlu.contracts import DanluError, derive_seed
 
 Statistic = TypeVar("Statistic")
 
@@ -34,3 +35,17 @@ class Cloud:
         if key not in self._known:
             self._known[key] = statistic(self, *arguments)
         return self._known[key]
+
+
+def cut(cloud: Cloud, most: int) -> Cloud:
+    """The cloud, or a subset of it with at most that many points."""
+    return cloud if len(cloud) <= most else Cloud(cloud.points[subset(len(cloud), most)])
+
+
+def subset(total: int, most: int) -> Int[Tensor, " chosen"]:
+    """At most `most` of `total` indices, in order; always the same ones.
+
+    Splits may be ordered by class, so their first examples would be a bad choice.
+    """
+    generator = torch.Generator().manual_seed(derive_seed("subset", total))
+    return torch.randperm(total, generator=generator)[:most].sort().values

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from danlu.evaluation.features.space import FeatureSpace
-from danlu.evaluation.metrics.cloud import Cloud
+from danlu.evaluation.metrics.cloud import Cloud, cut
 from danlu.evaluation.reference import Reference
 from danlu.evaluation.results import Measured
 
@@ -53,6 +53,14 @@ class Comparison:
     def held_out(self) -> Cloud:
         """The held-out data in the same space."""
         return self.reference.cloud(self.space)
+
+    def matched(self, most: int = 2000) -> tuple[Cloud, Cloud]:
+        """Equally many samples and held-out points, at most `most`.
+
+        Figures built on neighbours depend on how many points there are on either side.
+        """
+        n = min(len(self.samples), len(self.held_out), most)
+        return self.samples.once(cut, n), self.held_out.once(cut, n)
 
 
 class Metric(ABC):

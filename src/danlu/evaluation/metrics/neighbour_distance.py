@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import override
 
+from danlu.evaluation.metrics.cloud import subset
 from danlu.evaluation.metrics.metric import Better, Comparison, Metric, Need
 from danlu.evaluation.metrics.nearest import nearest
 from danlu.evaluation.reference import Reference
@@ -59,7 +60,7 @@ class NeighbourDistance(Metric):
     @override
     def measure(self, comparison: Comparison) -> Measured:
         reference = comparison.reference
-        top, top_error = median(nearest_training(comparison.x[:POINTS], reference).distance)
+        top, top_error = median(nearest_training(_some(comparison.x), reference).distance)
         bottom, bottom_error = reference.once(_held_out_median)
         if bottom == 0:
             return Measured(1.0 if top == 0 else math.inf)
@@ -93,4 +94,8 @@ def median(values: Float[Tensor, " batch"]) -> tuple[float, float]:
 
 
 def _held_out_median(reference: Reference) -> tuple[float, float]:
-    return median(nearest_training(reference.x[:POINTS], reference).distance)
+    return median(nearest_training(_some(reference.x), reference).distance)
+
+
+def _some(x: Tensor) -> Tensor:
+    return x[subset(len(x), POINTS)]

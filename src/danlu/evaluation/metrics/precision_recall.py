@@ -3,7 +3,8 @@ r"""Precision and recall: do samples lie where data lies, and does data lie wher
 A set of points covers the union of balls around them that reach to the $k$-th nearest other
 point, $k = 3$. Precision is the share of samples inside the balls of held-out data, recall the
 share of held-out data inside the balls of samples. A model of few perfect examples has high
-precision and low recall, a model of noise with some hits the opposite.
+precision and low recall, a model of noise with some hits the opposite. Both sides have equally
+many points, at most 2,000.
 
 Source: arXiv:1904.06991 eq. 1 to 3.
 """
@@ -32,7 +33,7 @@ class Precision(Metric):
 
     @override
     def measure(self, comparison: Comparison) -> Measured:
-        return share_inside(comparison.samples, comparison.held_out)
+        return share_inside(*comparison.matched())
 
 
 class Recall(Metric):
@@ -42,12 +43,13 @@ class Recall(Metric):
     measures = "Share of held-out data that the samples come near to (inside their balls)."
     better = Better.HIGHER
     unit = "%"
-    noise = "The standard error is given; it grows with the number of samples."
+    noise = "The standard error is given; the floor row shows what real data reaches."
     needs = Need.FEATURES
 
     @override
     def measure(self, comparison: Comparison) -> Measured:
-        return share_inside(comparison.held_out, comparison.samples)
+        samples, held_out = comparison.matched()
+        return share_inside(held_out, samples)
 
 
 def share_inside(points: Cloud, centres: Cloud) -> Measured:

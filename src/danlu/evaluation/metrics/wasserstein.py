@@ -4,7 +4,7 @@ Between two sets of $n$ points an optimal plan is a permutation,
 
 $$W_2^2 = \min_\pi \frac{1}{n} \sum_i \lVert x_i - y_{\pi(i)} \rVert^2,$$
 
-found exactly by the linear assignment problem. Larger sets are cut to their first 1,000 points.
+found exactly by the linear assignment problem. Larger sets are cut to 1,000 points.
 
 Source: arXiv:1803.00567 §2.2 to 2.3 (Proposition 2.1).
 """
@@ -38,9 +38,8 @@ class Wasserstein(Metric):
 
     @override
     def measure(self, comparison: Comparison) -> Measured:
-        samples, held_out = comparison.samples.points, comparison.held_out.points
-        n = min(POINTS, len(samples), len(held_out))
-        return Measured(wasserstein(samples[:n], held_out[:n]))
+        samples, held_out = comparison.matched(POINTS)
+        return Measured(wasserstein(samples.points, held_out.points))
 
 
 def wasserstein(

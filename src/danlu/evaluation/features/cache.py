@@ -1,0 +1,83 @@
+"""Networks kept on disk by the hash of all that determines them.
+
+The folder is `$DANLU_CACHE`, else `~/.cache/danlu`. A file is written under a temporary name,
+synced and renamed; one that cannot be read counts as absent.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from danlu.contracts import DanluError
+from danlu.data import Examples
+
+SHORT = 12
+
+
+def folder() -> Path:
+    """Where networks are kept."""
+    chosen = os.environ.get("DANLU_CACHE")
+    return Path(chosen) if chosen else Path.home() / ".cache" / "danlu"
+
+
+def content_hash(examples: Examples, *keys: object) -> str:
+    """A hash of every value and class id of a split, and of the keys."""
+    digest = hashlib.sha256(repr((examples.description, *keys)).encode())
+    for tensor in (examples.values, examples.condition):
+        if tensor is not None:
+            digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def weight_hash(tensors: Mapping[str, Tensor]) -> str:
+    """The first digits of the sha256 of named tensors, the same on any machine."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(repr((name, tensor.dtype, tuple(tensor.shape))).encode())
+        digest.update(tensor.reshape(-1).numpy().data)
+    return digest.hexdigest()[:SHORT]
+
+
+def file_hash(path: Path) -> str:
+    """The first digits of the sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:SHORT]
+
+
+def recall(key: str) -> tuple[dict[str, Tensor], dict[str, str]] | None:
+    """Tensors and facts that were kept under a key, or None."""
+    path = folder() / f"{key}.safetensors"
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (FileNotFoundError, SafetensorError):
+        return None
+
+
+def keep(key: str, tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> None:
+    """Write tensors and facts under a key.
+
+    Raises:
+        DanluError: the folder cannot be written.
+    """
+    path = folder() / f"{key}.safetensors"
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    content = save({n: t.contiguous() for n, t in tensors.items()}, metadata=dict(facts))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise DanluError(
+            f"Cannot keep the feature network in {path.parent}: {error.strerror}; "
+            "set DANLU_CACHE to a folder that can be written."
+        ) from error

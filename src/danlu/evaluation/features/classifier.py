@@ -1,0 +1,138 @@
+"""The space `classifier`: features of a small network that tells the classes of this data apart.
+
+It is trained once on the training split by the recipe below, which depends on nothing but the
+data; accuracy is measured on the validation split, the hash is of the trained weights. Network
+and facts are kept on disk by the hash of data and recipe. Distances in this space are comparable
+between runs that print the same hash, and with no published number.
+
+Source: the construction follows arXiv:1706.08500 §3 with a network of one's own in place of
+Inception's; OneCycle schedule arXiv:1708.07120.
+"""
+
+import time
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from danlu.contracts import DanluError
+from danlu.data import Examples, Source
+from danlu.evaluation.features import cache
+from danlu.evaluation.features.network import CHANNELS, FEATURES, FeatureNetwork
+from danlu.evaluation.features.space import CHUNK, FeatureSpace
+from danlu.training.policy import multiplies_bfloat16
+
+VERSION = 1  # raise it with any change below or in the network: it is part of the cache's key
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """How the classifier is trained; a change makes it another space."""
+
+    seed: int = 0
+    epochs: int = 4
+    least_examples: int = 24_000  # small sets are seen more often
+    most_examples: int = 200_000
+    batch: int = 128
+    rate: float = 4e-3
+    warmup: float = 0.2
+    weight_decay: float = 0.02
+    betas: tuple[float, float] = (0.9, 0.99)
+
+    def steps(self, examples: int) -> int:
+        """Steps on a training split of this size."""
+        seen = max(self.epochs * examples, self.least_examples)
+        return min(seen, self.most_examples) // self.batch
+
+
+RECIPE = Recipe()
+
+
+def classifier_space(source: Source) -> FeatureSpace:
+    """The space of a data set with classes; trained now unless it is kept on disk.
+
+    Raises:
+        DanluError: the data has no classes, or is not images.
+    """
+    description = source.description
+    if source.training.condition is None or not description.is_image:
+        raise DanluError(f"{source.name} has no classes of images to train a classifier on.")
+    network = FeatureNetwork(description.shape, description.classes)
+    halved = multiplies_bfloat16("cpu")
+    key = cache.content_hash(source.training, VERSION, RECIPE, CHANNELS, FEATURES, halved)
+    known = cache.recall(key)
+    seconds = 0.0
+    if known is None:
+        start = time.perf_counter()
+        train(network, source.training, halved=halved)
+        network.settle(source.training)
+        facts = {"accuracy": str(accuracy(network, source.validation))}
+        seconds = time.perf_counter() - start
+        cache.keep(key, network.state_dict(), facts)
+    else:
+        weights, facts = known
+        network.load_state_dict(weights)
+    network.eval().requires_grad_(False)
+    return FeatureSpace(
+        "classifier",
+        cache.weight_hash(network.state_dict()),
+        network.features,
+        title="penultimate layer of a classifier trained on this training split",
+        classify=network,
+        accuracy=float(facts["accuracy"]),
+        seconds=seconds,
+    )
+
+
+def train(network: FeatureNetwork, examples: Examples, *, halved: bool) -> None:
+    """Train by the recipe; leaves torch's global generator as it was."""
+    generator = torch.Generator().manual_seed(RECIPE.seed)
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        torch.manual_seed(RECIPE.seed)
+        network.apply(lambda m: m.reset_parameters() if hasattr(m, "reset_parameters") else None)  # type: ignore[operator]
+    steps = RECIPE.steps(len(examples))
+    optimizer = torch.optim.AdamW(
+        network.parameters(),
+        lr=RECIPE.rate,
+        betas=RECIPE.betas,
+        weight_decay=RECIPE.weight_decay,
+        foreach=True,
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, RECIPE.rate, total_steps=max(steps, 2), pct_start=RECIPE.warmup
+    )
+    network.train().requires_grad_(True)
+    order = torch.empty(0, dtype=torch.int64)
+    assert examples.condition is not None
+    for _ in range(steps):
+        while len(order) < RECIPE.batch:
+            order = torch.cat([order, torch.randperm(len(examples), generator=generator)])
+        index, order = order[: RECIPE.batch], order[RECIPE.batch :]
+        with torch.enable_grad():
+            with torch.autocast("cpu", torch.bfloat16, enabled=halved):
+                logits = network(examples.x(index))
+            loss = F.cross_entropy(logits.float(), examples.condition[index])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+        optimizer.step()
+        schedule.step()
+
+
+def accuracy(network: FeatureNetwork, examples: Examples) -> float:
+    """Share of examples whose most probable class is theirs."""
+    network.eval()
+    with torch.no_grad():
+        logits = torch.cat([network(x) for x in examples.x().split(CHUNK)])
+    return _hits(logits, examples)
+
+
+def accuracy_of(space: FeatureSpace, examples: Examples) -> float | None:
+    """Accuracy of a space's classifier on a split; None where it has no classifier."""
+    logits = space.logits(examples.x())
+    return None if logits is None else _hits(logits, examples)
+
+
+def _hits(logits: Tensor, examples: Examples) -> float:
+    assert examples.condition is not None
+    return (logits.argmax(1) == examples.condition).double().mean().item()

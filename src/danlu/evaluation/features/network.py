@@ -1,0 +1,70 @@
+"""The small convolutional network behind the feature spaces: 128 features, then class scores."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from danlu.data import Examples
+from danlu.evaluation.metrics.cloud import subset
+
+FEATURES = 128
+SCALE_EXAMPLES = 500  # behind the scale of the features
+CHANNELS = (64, 128)
+LARGEST_GRID = 16
+
+
+class FeatureNetwork(nn.Module):
+    """Three convolutions on a grid of at most 16 by 16, and a penultimate layer of 128 features.
+
+    A first convolution with a stride brings images of any size to that grid, so the cost of an
+    example hardly depends on its size.
+    """
+
+    scale: Float[Tensor, ""]
+
+    def __init__(self, shape: tuple[int, ...], classes: int) -> None:
+        super().__init__()
+        channels, height, width = shape
+        stride = math.ceil(max(height, width) / LARGEST_GRID)
+        few, many = CHANNELS
+        pool = nn.MaxPool2d(2, ceil_mode=True)
+        rows, columns = (math.ceil(math.ceil(side // stride / 2) / 2) for side in (height, width))
+        self.body = nn.Sequential(
+            # Three cells wide: a 3 by 3 convolution of cells of `stride` by `stride` pixels.
+            nn.Conv2d(channels, few, 3 * stride, stride, padding=stride, bias=False),
+            *(nn.BatchNorm2d(few), nn.ReLU(), pool),
+            nn.Conv2d(few, many, 3, padding=1, bias=False),
+            *(nn.BatchNorm2d(many), nn.ReLU()),
+            nn.Conv2d(many, many, 3, padding=1, bias=False),
+            *(nn.BatchNorm2d(many), nn.ReLU(), pool),
+            nn.Flatten(),
+            nn.Linear(many * rows * columns, FEATURES),
+            nn.ReLU(),
+        )
+        self.head = nn.Linear(FEATURES, classes)
+        self.register_buffer("scale", torch.ones(()))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def features(
+        self, x: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch features"]:
+        """The penultimate layer after its rectifier, scaled by `settle`."""
+        return self._penultimate(x) * self.scale
+
+    def forward(
+        self, x: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch classes"]:
+        """Class scores."""
+        return self.head(self._penultimate(x))
+
+    @torch.no_grad()
+    def settle(self, examples: Examples) -> None:
+        """End of training: from now on the features of these examples have mean square 1."""
+        self.eval().requires_grad_(False)
+        x = examples.x(subset(len(examples), SCALE_EXAMPLES))
+        self.scale.fill_(1 / self._penultimate(x).square().mean().sqrt().item())
+
+    def _penultimate(self, x: Tensor) -> Tensor:
+        return self.body(x.contiguous(memory_format=torch.channels_last))
