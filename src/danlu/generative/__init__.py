@@ -1,1 +1,27 @@
-"""danlu.generative."""
+"""Generative families, each under the contract of `danlu.generative.base`.
+
+A row's `build(description, **settings)` makes a model for the described data; without arguments
+it makes the tiny instance. The settings are what `--set model.NAME=VALUE` can change.
+"""
+
+from functools import partial
+
+from danlu.contracts import Method
+from danlu.generative.compositions import latent_flow
+from danlu.generative.diffusion import rectified_flow
+from danlu.generative.gan import gan
+from danlu.generative.vae import vae
+
+FAMILIES = {
+    "vae": Method(vae.VAE, ("arXiv:1312.6114", "arXiv:1509.00519"), vae.build),
+    "gan": Method(gan.GAN, ("arXiv:1406.2661", "arXiv:1801.04406"), gan.build),
+    "wgan": Method(
+        gan.GAN,
+        ("arXiv:1701.07875", "arXiv:1704.00028"),
+        partial(gan.build, divergence="wasserstein-gp"),
+    ),
+    "rectified-flow": Method(
+        rectified_flow.RectifiedFlow, ("arXiv:2209.03003", "arXiv:2210.02747"), rectified_flow.build
+    ),
+    "latent-flow": Method(latent_flow, ("arXiv:2112.10752", "arXiv:2106.05931"), latent_flow),
+}

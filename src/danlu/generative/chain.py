@@ -170,9 +170,7 @@ class Chain(GenerativeModel):
         return self.draw_under(self.prior, noise, n, condition, options)
 
     @override
-    def evidence(
-        self, x: Tensor, noise: Noise, condition: Ids, options: ChainOptions
-    ) -> Evidence:
+    def evidence(self, x: Tensor, noise: Noise, condition: Ids, options: ChainOptions) -> Evidence:
         return self.evidence_under(self.prior, x, noise, condition, options)
 
     def draw_under(

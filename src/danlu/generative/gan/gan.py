@@ -157,7 +157,7 @@ def build(
     *,
     divergence: str = "non-saturating",
     latent: int = 32,
-    width: int = 64,
+    width: int = 32,
     critic_steps: int = 0,
 ) -> GAN:
     """A GAN for images or vectors; `critic_steps` 0 takes the divergence's own number."""

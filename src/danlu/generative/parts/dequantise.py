@@ -9,12 +9,13 @@ Sources: arXiv:1511.01844 §3.1, arXiv:2007.02731 (as a surjection).
 
 import math
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
 from danlu.contracts import Bound, DataDescription, Measure
-from danlu.generative.chain import Layer
+from danlu.generative.chain import Ids, Layer
+from danlu.losses.likelihoods import round_to_levels
 from danlu.solvers.noise import Noise
 
 
@@ -27,23 +28,19 @@ class Dequantise(Layer):
 
     def __init__(self, description: DataDescription) -> None:
         super().__init__()
-        self.low, self.high = description.low, description.high
+        self.description = description
         self.spacing = description.spacing
 
     @override
     def encode(
-        self, x: Float[Tensor, "batch ..."], condition: Int[Tensor, " batch"] | None, noise: Noise
+        self, x: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
     ) -> tuple[Float[Tensor, "batch ..."], Float[Tensor, " batch"]]:
         u = noise.uniform(*x.shape[1:]).to(x.dtype)
-        contribution = x.new_full((len(x),), x[0].numel() * math.log(self.spacing) if len(x) else 0)
+        contribution = x.new_full((len(x),), self.description.dims * math.log(self.spacing))
         return x + self.spacing * (u - 0.5), contribution
 
     @override
     def decode(
-        self,
-        code: Float[Tensor, "batch ..."],
-        condition: Int[Tensor, " batch"] | None,
-        noise: Noise,
+        self, code: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
     ) -> Float[Tensor, "batch ..."]:
-        level = ((code - self.low) / self.spacing).round()
-        return (self.low + level * self.spacing).clamp(self.low, self.high)
+        return round_to_levels(code, self.description)

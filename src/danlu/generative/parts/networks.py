@@ -18,9 +18,7 @@ def encoder(
 ) -> nn.Module:
     """Maps (x, features) to `[batch, outputs]`; `block` is for images."""
     if description.is_image:
-        return ConvEncoder(
-            description.shape, outputs, width=width, features=features, block=block
-        )
+        return ConvEncoder(description.shape, outputs, width=width, features=features, block=block)
     return MLP(description.dims, outputs, width=width, features=features)
 
 

@@ -138,7 +138,7 @@ def build(
     description: DataDescription = TINY,
     *,
     latent: int = 16,
-    width: int = 64,
+    width: int = 32,
     likelihood: str = "auto",
 ) -> VAE:
     """A VAE for images or vectors; `likelihood` is a row of LIKELIHOODS, or auto by levels."""

@@ -1,0 +1,67 @@
+r"""Affine bijections: the volume they change is a constant.
+
+`Normalise`: $z_i = (x_i - m_i)/s_i$ with fixed shift and scale, $\log|\det J| = -\sum\ln s_i$.
+`Linear`: $z = W x + b$ with a learned square matrix, $\log|\det J| = \ln|\det W|$.
+
+Sources: arXiv:1908.09257 §3.1 (linear flows), arXiv:1605.08803 eq. 2 (change of variables).
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from typing_extensions import override
+
+from danlu.contracts import Bound
+from danlu.generative.chain import Ids, Layer
+from danlu.solvers.noise import Noise
+
+
+class Normalise(Layer):
+    """Fixed shift and scale of every number, for example to zero mean and unit deviation."""
+
+    bound = Bound.EXACT
+    shift: Float[Tensor, "*shape"]
+    scale: Float[Tensor, "*shape"]
+
+    def __init__(self, shift: Float[Tensor, "*shape"], scale: Float[Tensor, "*shape"]) -> None:
+        super().__init__()
+        if not bool((scale > 0).all()):
+            raise ValueError("Normalise needs a positive scale for every number.")
+        self.register_buffer("shift", shift.clone())
+        self.register_buffer("scale", scale.clone())
+
+    @override
+    def encode(
+        self, x: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+    ) -> tuple[Float[Tensor, "batch ..."], Float[Tensor, " batch"]]:
+        return (x - self.shift) / self.scale, -self.scale.log().sum().expand(len(x))
+
+    @override
+    def decode(
+        self, code: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+    ) -> Float[Tensor, "batch ..."]:
+        return code * self.scale + self.shift
+
+
+class Linear(Layer):
+    """A learned invertible matrix on vectors; starts as a rotation."""
+
+    bound = Bound.EXACT
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(nn.init.orthogonal_(torch.empty(dim, dim)))
+        self.bias = nn.Parameter(torch.zeros(dim))
+
+    @override
+    def encode(
+        self, x: Float[Tensor, "batch dim"], condition: Ids, noise: Noise
+    ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, " batch"]]:
+        volume = torch.linalg.slogdet(self.weight).logabsdet
+        return x @ self.weight.T + self.bias, volume.expand(len(x))
+
+    @override
+    def decode(
+        self, code: Float[Tensor, "batch dim"], condition: Ids, noise: Noise
+    ) -> Float[Tensor, "batch dim"]:
+        return torch.linalg.solve(self.weight, (code - self.bias).T).T

@@ -1,0 +1,50 @@
+r"""Split: half of the numbers leave early, under a Gaussian that the other half predicts.
+
+$x = (x_1, x_2)$ goes on as $x_1$, while $x_2$ stays in the code and contributes
+$\log p(x_2 \mid x_1) = \log\mathcal N(x_2; \mu(x_1), \sigma^2(x_1))$. A chain with a split has a
+tuple as its code; sampling draws $x_2$ where only $x_1$ is given.
+
+Sources: arXiv:1605.08803 §3.6 (multi-scale), arXiv:1807.03039 (conditional split prior).
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from typing_extensions import override
+
+from danlu.contracts import Bound
+from danlu.generative.base import Code
+from danlu.generative.chain import Ids, Layer
+from danlu.solvers.noise import Noise
+
+
+class Split(Layer):
+    """Splits the first axis after the batch; `network` maps x1 to mean and log-scale of x2."""
+
+    bound = Bound.EXACT
+    keeps = 1
+
+    def __init__(self, goes_on: int, network: nn.Module) -> None:
+        super().__init__()
+        self.goes_on = goes_on
+        self.network = network
+
+    @override
+    def encode(
+        self, x: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+    ) -> tuple[Code, Float[Tensor, " batch"]]:
+        first, second = x[:, : self.goes_on], x[:, self.goes_on :]
+        mean, log_scale = self.network(first).chunk(2, dim=1)
+        standard = (second - mean) * (-log_scale).exp()
+        density = -0.5 * (standard.square() + math.log(2 * math.pi)) - log_scale
+        return (first, second), density.flatten(1).sum(1)
+
+    @override
+    def decode(self, code: Code, condition: Ids, noise: Noise) -> Float[Tensor, "batch ..."]:
+        if isinstance(code, tuple):
+            return torch.cat(code, dim=1)
+        mean, log_scale = self.network(code).chunk(2, dim=1)
+        second = mean + log_scale.exp() * noise.normal(*mean.shape[1:])
+        return torch.cat([code, second], dim=1)
