@@ -1,1 +1,1 @@
-"""danlu.cli."""
+"""The command line: one file for each verb; nothing heavy is imported until a command runs."""

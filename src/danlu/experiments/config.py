@@ -6,13 +6,14 @@ so a run goes on in the same way after the recipes have changed.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
+from enum import Enum
 from typing import Any, Self
 
 import torch
 
 import danlu
-from danlu.contracts import DanluError, DataDescription, derive_seed, unknown
+from danlu.contracts import DanluError, DataDescription, derive_seed
 from danlu.data import Source
 from danlu.experiments.families import Classes, builder_of
 from danlu.experiments.recipes import Recipe, recipe_for
@@ -175,20 +176,12 @@ def _plan(recipe: Recipe, settings: Settings, players: list[str]) -> Plan:
     return replace(recipe.plan, optimizers=optimizers, **settings.read("train", known))
 
 
-def check_names(config: RunConfig, model: GenerativeModel) -> None:
-    """Raise `DanluError` when a saved sampler field is not one of the family's options."""
-    known = [field.name for field in fields(model.Options)]
-    for name in config.sampler:
-        if name not in known:
-            raise unknown("sampler setting", name, known)
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return value
+    return value.value if isinstance(value, Enum) else value
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:

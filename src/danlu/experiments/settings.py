@@ -78,9 +78,14 @@ def settings_of(build: Callable[..., Any]) -> dict[str, Any]:
 
 
 def types_of(build: Callable[..., Any]) -> Fields:
-    """The type of every keyword setting of a builder."""
-    hints = typing.get_type_hints(build)
-    return {name: hints.get(name, type(value)) for name, value in settings_of(build).items()}
+    """The type of every keyword setting of a builder, by annotation, else by default."""
+    parameters = inspect.signature(build).parameters
+    return {
+        name: type(value)
+        if parameters[name].annotation is inspect.Parameter.empty
+        else parameters[name].annotation
+        for name, value in settings_of(build).items()
+    }
 
 
 def parse(text: str, kind: Any, key: str) -> Any:

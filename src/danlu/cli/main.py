@@ -1,0 +1,72 @@
+"""The entry point: finds the verb, runs it, and turns failures into one line and an exit code.
+
+0 is success, 1 a failure such as a loss that is not finite, 2 bad input, 130 an interruption.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from danlu.cli import bench, check, eval, explain, list, race, report, sample, train  # noqa: A004
+from danlu.cli.parser import UsageError, parse
+
+VERBS = {
+    "race": race,
+    "train": train,
+    "sample": sample,
+    "eval": eval,
+    "report": report,
+    "check": check,
+    "list": list,
+    "explain": explain,
+    "bench": bench,
+}
+OK, FAILURE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit code."""
+    try:
+        options = parse(sys.argv[1:] if arguments is None else arguments, VERBS)
+        return options.run(options)
+    except SystemExit as stop:  # --help, --version, a second Ctrl+C
+        return stop.code if isinstance(stop.code, int) else OK
+    except BrokenPipeError:
+        return _closed_pipe()
+    except (KeyboardInterrupt, Exception) as error:
+        explained = _explained(error)
+        if explained is None:
+            raise
+        line, code = explained
+        sys.stderr.write(f"danlu: {' '.join(line.split())}\n")
+        return code
+
+
+def _explained(error: BaseException) -> tuple[str, int] | None:
+    """The line and the exit code for an error; None for what is our own mistake."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted.", INTERRUPTED
+    if isinstance(error, UsageError):
+        return str(error), BAD_INPUT
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror or error}.", BAD_INPUT
+    if isinstance(error, ValueError) and _is_ours(error.__traceback__):
+        return str(error), BAD_INPUT
+    if type(error).__name__ == "NonFiniteError":
+        return str(error), FAILURE
+    return None
+
+
+def _is_ours(trace: TracebackType | None) -> bool:
+    """Whether the innermost frame is danlu's: then the message is for the user."""
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    home = Path(__file__).parents[1]
+    return trace is not None and home in Path(trace.tb_frame.f_code.co_filename).parents
+
+
+def _closed_pipe() -> int:
+    """The reader of our output has left, as `danlu list | head` does; nothing is wrong."""
+    sys.stdout = None  # type: ignore[assignment]  # nothing more is flushed at exit
+    return OK

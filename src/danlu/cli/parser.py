@@ -1,0 +1,132 @@
+"""The parser of the command line: verbs with examples, and errors of one line with a hint."""
+
+import argparse
+from collections.abc import Sequence
+from difflib import get_close_matches
+from types import ModuleType
+from typing import Any, NoReturn
+
+from rich_argparse import RawDescriptionRichHelpFormatter
+from typing_extensions import override
+
+import danlu
+
+
+class UsageError(Exception):
+    """A command line that cannot be understood; the message is one line for the user."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises `UsageError` in place of exiting, and knows the nearest option."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("formatter_class", RawDescriptionRichHelpFormatter)
+        kwargs.setdefault("allow_abbrev", False)
+        super().__init__(**kwargs)
+
+    @override
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message[:1].upper()}{message[1:]}; see `{self.prog} --help`.")
+
+    def require_known(self, unread: Sequence[str]) -> None:
+        """Refuse what no argument took."""
+        if not unread:
+            return
+        flag = unread[0].partition("=")[0]
+        if not flag.startswith("-"):
+            raise UsageError(f"{flag!r} is one argument too many; see `{self.prog} --help`.")
+        raise UsageError(
+            f"Unknown option {flag!r}; {nearest(flag, list(self._option_string_actions))}"
+        )
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """A hint at the nearest known name, or at all of them."""
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}."
+
+
+def parse(arguments: Sequence[str], verbs: dict[str, ModuleType]) -> argparse.Namespace:
+    """The verb's arguments, with `run` to run it and `parser` to complain with.
+
+    Raises:
+        UsageError: a verb, an option or a value is not known.
+    """
+    parser = Parser(
+        prog="danlu",
+        description="Train generative models of every family on your data and your machine, and "
+        "see at one budget which one to use.",
+        epilog="start with:  danlu race digits --minutes 3",
+    )
+    parser.add_argument("--version", action="version", version=f"danlu {danlu.__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser)
+    parsers = {}
+    for name, module in verbs.items():
+        parsers[name] = _verb(commands, name, module)
+    given = next((word for word in arguments if not word.startswith("-")), None)
+    if given is None:
+        parser.parse_args([*arguments] or ["--help"])
+    if given not in verbs:
+        raise UsageError(f"Unknown command {given!r}; {nearest(str(given), list(verbs))}")
+    options, unread = parser.parse_known_args(arguments)
+    parsers[given].require_known(unread)
+    return options
+
+
+def _verb(commands: Any, name: str, module: ModuleType) -> Parser:
+    examples = "".join(f"\n  {line}" for line in module.EXAMPLES)
+    parser = commands.add_parser(
+        name, help=module.HELP, description=module.__doc__, epilog=f"examples:{examples}"
+    )
+    module.arguments(parser)
+    parser.set_defaults(run=module.run)
+    return parser
+
+
+def add_budget(parser: Parser, *, minutes: str, steps: str = "") -> None:
+    """`--minutes`, and `--steps` beside it where a text explains it."""
+    group = parser.add_mutually_exclusive_group() if steps else parser
+    group.add_argument("--minutes", type=float, metavar="M", help=minutes)
+    if steps:
+        group.add_argument("--steps", type=int, metavar="N", help=steps)
+
+
+def add_data(parser: Parser) -> None:
+    """How a folder of images is read."""
+    parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the images of a folder")
+    parser.add_argument(
+        "--label", default="none", metavar="RULE", help="`folder` makes subfolders classes"
+    )
+
+
+def add_common(parser: Parser, *, settings: bool = True, out: str = "") -> None:
+    """`--out --seed --device --set --json`."""
+    if out:
+        parser.add_argument("--out", metavar="PATH", help=out)
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, or auto (default)")
+    if settings:
+        parser.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            dest="settings",
+            metavar="ROOM.FIELD=VALUE",
+            help="change one setting of model, optimizer, train, sampler or data; repeatable",
+        )
+    add_json(parser)
+
+
+def add_json(parser: Parser) -> None:
+    """`--json`."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def add_family(parser: Parser) -> None:
+    """Where a run of a foreign family finds its class."""
+    parser.add_argument(
+        "--family",
+        dest="foreign",
+        metavar="PACKAGE.MODULE:CLASS",
+        help="the class of a run whose family is your own",
+    )

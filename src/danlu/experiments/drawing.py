@@ -1,0 +1,119 @@
+"""Samples and pictures of a model: which classes, which options, how long it took."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from danlu.contracts import DataDescription
+from danlu.evaluation.pictures import grid
+from danlu.generative.base import GenerativeModel
+from danlu.training import Policy
+
+COLUMNS = 10
+POINTS = 1000
+"""Points of a picture of 2-D data."""
+NAMED = ("solver", "evaluations", "guidance")
+"""Options that a report names even at their defaults."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Samples on the CPU, the classes they were asked to be, and what they cost."""
+
+    x: Float[Tensor, "n ..."]
+    classes: Int[Tensor, " n"] | None
+    seconds: float
+
+
+def draw(
+    model: GenerativeModel,
+    classes: Int[Tensor, " n"] | None,
+    n: int,
+    *,
+    options: Any,
+    seed: int,
+    policy: Policy,
+) -> Drawn:
+    """Draw `n` samples at the speed policy of the run."""
+    began = perf_counter()
+    with policy.applied_threads(), policy.precision():
+        x = model.sample(n, condition=classes, seed=seed, options=options)
+    return Drawn(x.float().cpu(), classes, perf_counter() - began)
+
+
+def classes_like(
+    model: GenerativeModel, held_out: Int[Tensor, " m"] | None, n: int
+) -> Int[Tensor, " n"] | None:
+    """`n` class ids as frequent as among held-out data; None where no class can be asked for."""
+    if held_out is None or "condition" not in model.can:
+        return None
+    return held_out.sort().values[torch.arange(n) * len(held_out) // n]
+
+
+def columns_of_classes(model: GenerativeModel, n: int) -> Int[Tensor, " n"] | None:
+    """Ids that make every column of a grid one class; None where no class can be asked for."""
+    classes = model.description.classes
+    if classes == 0 or "condition" not in model.can:
+        return None
+    return torch.arange(n) % min(classes, COLUMNS)
+
+
+def picture(
+    model: GenerativeModel,
+    n: int,
+    path: Path,
+    *,
+    options: Any,
+    seed: int,
+    policy: Policy,
+    behind: Tensor | None = None,
+) -> Path:
+    """Write what people look at: a grid with a class for each column, or a scatter."""
+    if not model.description.is_image:
+        n = POINTS
+    classes = columns_of_classes(model, n)
+    chosen = model.picture_options or options
+    drawn = draw(model, classes, n, options=chosen, seed=seed, policy=policy)
+    x = drawn.x.nan_to_num()
+    return grid(x, model.description, path=path, columns=COLUMNS, behind=behind)
+
+
+def told(
+    model: GenerativeModel, name: str, n: int, seconds: float, class_names: tuple[str, ...]
+) -> str:
+    """What a person who cannot see the picture should know."""
+    description = model.description
+    if not description.is_image:
+        return f"{POINTS} points drawn from {name} after {seconds:.0f} seconds of training."
+    text = f"{n} samples of {name} after {seconds:.0f} seconds of training"
+    if columns_of_classes(model, 1) is None:
+        return f"{text}."
+    shown = class_names[:COLUMNS] or range(min(description.classes, COLUMNS))
+    return f"{text}; the columns are the classes {', '.join(map(str, shown))}."
+
+
+def drawable(description: DataDescription) -> bool:
+    """Whether samples of this data can be shown."""
+    return description.shape == (2,) or (description.is_image and description.shape[0] in (1, 3))
+
+
+def words_for_options(options: Any) -> str:
+    """Sampler settings in words: the named ones and all that are not at their defaults."""
+    known = {field.name for field in fields(options)}
+    default = type(options)()
+    shown = [name for name in NAMED if name in known]
+    shown += [
+        field.name
+        for field in fields(options)
+        if field.name not in shown and getattr(options, field.name) != getattr(default, field.name)
+    ]
+    return ", ".join(f"{name} {_word(getattr(options, name))}" for name in shown)
+
+
+def _word(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

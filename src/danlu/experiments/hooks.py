@@ -1,0 +1,110 @@
+"""Pictures while training, at moments that are close together early and far apart later.
+
+A moment is a share of the run: 1/32, 1/16, … 1/2, and the end. Pictures may take a tenth of the
+time of training; a moment that would take more is left out. They use noise of their own, so a
+run ends in the same weights with and without them.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from typing_extensions import override
+
+from danlu.contracts import Progress, Stage
+from danlu.experiments.config import RunConfig
+from danlu.experiments.drawing import drawable, picture, told
+from danlu.generative.base import GenerativeModel
+from danlu.training import Hook, Outcome, Policy, Training
+
+MOMENTS = tuple(2.0**-k for k in range(5, 0, -1))
+CELLS, LAST_CELLS = 40, 100
+SHARE = 0.1
+"""Most of the training time that pictures may take."""
+SAMPLES, INDEX = "samples", "pictures.jsonl"
+
+Measure = Callable[[GenerativeModel, Any], Mapping[str, float]]
+"""Cheap figures of a model under its options, for the curves."""
+
+
+class SamplePictures(Hook):
+    """Writes `samples/*.png` and an index of when and what, with figures for the curves.
+
+    Args:
+        folder: of the run.
+        config: of the run.
+        policy: at which samples are drawn.
+        measure: cheap figures for the curves; None measures nothing.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: RunConfig,
+        policy: Policy,
+        *,
+        measure: Measure | None = None,
+    ) -> None:
+        self.folder = folder
+        self.config = config
+        self.policy = policy
+        self.measure = measure
+        self._due: list[float] | None = None
+        self._spent = self._last = 0.0
+
+    @override
+    def on_stage(self, trainer: Training, stage: Stage) -> None:
+        if self._due is None:
+            now = trainer.status().fraction
+            self._due = [moment for moment in MOMENTS if moment > now]
+
+    @override
+    def on_round(self, trainer: Training, progress: Progress) -> None:
+        if not self._due:
+            return
+        status = trainer.status()
+        if status.fraction < self._due[0]:
+            return
+        self._due = [moment for moment in self._due if moment > status.fraction]
+        whole = status.seconds + status.seconds_left
+        if self._spent + self._last <= SHARE * whole:
+            self._take(trainer, CELLS)
+
+    @override
+    def on_end(self, trainer: Training, outcome: Outcome) -> None:
+        if not outcome.interrupted:
+            self._take(trainer, LAST_CELLS)
+
+    def _take(self, trainer: Training, cells: int) -> None:
+        began, status = perf_counter(), trainer.status()
+        with trainer.averaged() as model:
+            row = self._record(model, cells, status.step, status.seconds)
+        with (self.folder / SAMPLES / INDEX).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        self._last = perf_counter() - began
+        self._spent += self._last
+
+    def _record(
+        self, model: GenerativeModel, cells: int, step: int, seconds: float
+    ) -> dict[str, object]:
+        config = self.config
+        options = config.options(model)
+        name = f"{SAMPLES}/{step:06d}.png"
+        (self.folder / SAMPLES).mkdir(exist_ok=True)
+        row: dict[str, object] = {"step": step, "seconds": seconds}
+        if drawable(config.description):
+            picture(
+                model,
+                cells,
+                self.folder / name,
+                options=options,
+                seed=config.seed,
+                policy=self.policy,
+            )
+            alt = told(model, config.family, cells, seconds, config.class_names)
+            row |= {"path": name, "alt": alt, "note": model.picture_note}
+        if self.measure is not None:
+            row["figures"] = dict(self.measure(model, options))
+        return row

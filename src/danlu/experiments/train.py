@@ -1,0 +1,115 @@
+"""Train one run: its data, stream, model, trainer and hooks put together.
+
+The same call starts a run and goes on with one: where the folder has a checkpoint, training
+continues from it, with the recorded config.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from danlu.contracts import DanluError
+from danlu.data import SOURCES, ExampleStream, Source, open_source
+from danlu.experiments.config import DataChoice
+from danlu.experiments.families import Classes
+from danlu.experiments.hooks import Measure, SamplePictures
+from danlu.experiments.observer import Observer
+from danlu.experiments.runs import Run
+from danlu.training import Budget, Outcome, Policy, Trainer, TrainingRun
+from danlu.training.checkpoint import load_average
+from danlu.training.policy import settle
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surroundings:
+    """What a training run is surrounded by.
+
+    Attributes:
+        policy: how the hardware is used; None keeps the recorded one or chooses.
+        measure: cheap figures for the curves, measured with the pictures.
+        observer: who watches.
+        replay: a run folder whose logged fractions replace the clock.
+        classes: builders of foreign families.
+    """
+
+    policy: Policy | None = None
+    measure: Measure | None = None
+    observer: Observer = field(default_factory=Observer)
+    replay: Path | None = None
+    classes: Classes = None
+
+
+def train(run: Run, source: Source, surroundings: Surroundings | None = None) -> Outcome:
+    """Train a run to the end of its budget, or on from its newest checkpoint.
+
+    Raises:
+        DanluError: the data is not what the run was made for.
+        NonFiniteError: a loss or gradient is infinite or NaN; the last good checkpoint stays.
+    """
+    around = surroundings or Surroundings()
+    config = run.config
+    if source.description != config.description:
+        raise DanluError(
+            f"{config.data.source} is not the data of {run.folder} any more: its shape, levels or "
+            "classes have changed."
+        )
+    stream = ExampleStream(
+        source.training,
+        source.description,
+        batch=config.plan.batch,
+        seed=config.seed,
+        flips=config.data.flips,
+    )
+    model = config.build(around.classes)
+    policy, notices = settle(run.folder, around.policy, source.description)
+    for line in notices:
+        around.observer.say(line)
+    hooks = [*around.observer.hooks(run.folder.name)]
+    if "sample" in model.can:
+        hooks.append(SamplePictures(run.folder, config, policy, measure=around.measure))
+    setting = TrainingRun(
+        folder=run.folder, seed=config.seed, hooks=hooks, policy=policy, replay=around.replay
+    )
+    return Trainer(model, stream, config.plan, config.budget, run=setting).run()
+
+
+def open_data(choice: DataChoice) -> Source:
+    """The data of a run."""
+    return open_source(choice.source, size=choice.size, label=choice.label)
+
+
+def choose_data(name_or_path: str, *, size: int | None = None, label: str = "none") -> DataChoice:
+    """A choice that means the same from any folder: paths become absolute."""
+    path = Path(name_or_path).expanduser()
+    source = str(path.resolve()) if path.exists() and _is_path(name_or_path) else name_or_path
+    return DataChoice(source=source, size=size, label=label)
+
+
+def longer(run: Run, budget: Budget) -> Run:
+    """The run with a longer budget, counted from its very first step.
+
+    Raises:
+        DanluError: it has been trained that long already.
+    """
+    spent = load_average(run.folder)[0].total
+    if budget.steps is not None and budget.steps <= spent.steps:
+        raise DanluError(
+            f"{run.folder} has trained {spent.steps} steps already; "
+            f"--steps counts them too, so give more than that."
+        )
+    if budget.minutes is not None and 60 * budget.minutes <= spent.seconds:
+        raise DanluError(
+            f"{run.folder} has trained {spent.seconds / 60:.3g} minutes already; "
+            f"--minutes counts them too, so give more than that."
+        )
+    return run.extended(budget)
+
+
+def default_folder(family: str, data: str) -> Path:
+    """`runs/FAMILY-DATA`, with plain characters alone."""
+    stem = Path(data).name or data
+    words = f"{family.rpartition(':')[2]}-{stem.partition('.')[0]}".lower()
+    return Path("runs") / "".join(c if c.isalnum() or c in "-_" else "-" for c in words)
+
+
+def _is_path(name_or_path: str) -> bool:
+    return name_or_path not in SOURCES
