@@ -88,7 +88,7 @@ def facts(status: Status) -> str:
         for player, values in status.losses.items()
         if values
     )
-    speed = f"{status.examples_per_second:,.0f} img/s"
+    speed = f"{status.examples_per_second:,.0f} examples/s"
     left = f"{clock(status.seconds_left)} left"
     return f"{status.stage}  step {status.step:,}  {speed}  {left}  {losses}".rstrip()
 

@@ -1,6 +1,6 @@
 """The course of a run through its stages: start, transitions, last touches, what is saved."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 from typing import cast
@@ -92,26 +92,27 @@ class Course:
     def start(self) -> None:
         """Begin the first stage with data-dependent initialisation."""
         self.root.train()
-        began, position = perf_counter(), self.stream.position
+        position = self.stream.position
         self._seed("start", 0)
-        with torch.no_grad():
+        with self._timed() as spent, torch.no_grad():
             self.model.start(self.policy.take(next(self.stream), self._dtype))
-        self.stream.seek(position)
-        self._enter(0, self._prepare(0), position)
-        self.active.charge(perf_counter() - began)
+            self.stream.seek(position)
+            stream = self._prepare(0)
+        self._enter(0, stream, position)
+        self.active.charge(spent())
 
     def advance(self) -> None:
         """End the stage and begin the next one."""
-        began, ended = perf_counter(), self.active
+        ended = self.active
         position = ended.stream.position
-        with self._evaluating(), ended.average.swap():
+        with self._timed() as spent, self._evaluating(), ended.average.swap():
             self._finish_model()
             stream = self._prepare(ended.index + 1)
         ended.copy_finished(self.model.players())
         ended.thaw()
         self._before += (ended.spent,)
         self._enter(ended.index + 1, stream, position)
-        self.active.charge(perf_counter() - began)
+        self.active.charge(spent())
 
     def finish(self) -> None:
         """End the last stage; the weights in training stay as they are, to be gone on with."""
@@ -123,13 +124,13 @@ class Course:
         self.finished = True
 
     @contextmanager
-    def averaged(self) -> Iterator[nn.Module]:
+    def averaged(self) -> Iterator[None]:
         """The model with its averaged weights, in evaluation mode."""
         with self._evaluating(), self.active.average.swap():
             buffers = {name: buffer.clone() for name, buffer in self.root.named_buffers()}
             self._set_buffers(self._final_buffers)
             try:
-                yield self.root
+                yield
             finally:
                 if self._final_buffers:
                     self._set_buffers(buffers)
@@ -224,6 +225,15 @@ class Course:
         finally:
             for module in training:
                 module.training = True
+
+    @contextmanager
+    def _timed(self) -> Iterator[Callable[[], float]]:
+        """Seconds inside the context, to be asked for after it."""
+        began = ended = perf_counter()
+        try:
+            yield lambda: ended - began
+        finally:
+            ended = perf_counter()
 
     @torch.no_grad()
     def _set_buffers(self, values: dict[str, torch.Tensor]) -> None:

@@ -6,8 +6,9 @@ play) and draws its own batch, whose content is a function of the stream's posit
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from time import perf_counter
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
@@ -26,11 +27,13 @@ from danlu.training.play import gradients
 from danlu.training.policy import settle
 from danlu.training.trainable import Trainable
 
+Model = TypeVar("Model", bound=Trainable)
+
 LOG_SECONDS = 0.1
 """Least time between two logged rounds."""
 
 
-class Trainer:
+class Trainer(Generic[Model]):
     """Trains a model within a budget; a run folder with checkpoints is gone on with.
 
     `run()` leaves the weights in training in the model. Use `averaged()`, `keep_averages()` or
@@ -38,13 +41,14 @@ class Trainer:
 
     Attributes:
         model: what is trained.
+        course: the stage that trains now, and what comes between stages.
         policy: how the hardware is used.
         notices: what the user should know.
     """
 
     def __init__(
         self,
-        model: Trainable,
+        model: Model,
         stream: Stream,
         plan: Plan,
         budget: Budget,
@@ -56,8 +60,8 @@ class Trainer:
         self.options = run or TrainingRun()
         folder = self.options.folder
         self.policy, self.notices = settle(folder, self.options.policy, stream.description)
-        self._course = Course(model, stream, plan, budget, run=self.options, policy=self.policy)
-        self.policy.place(self._course.root)
+        self.course = Course(model, stream, plan, budget, run=self.options, policy=self.policy)
+        self.policy.place(self.course.root)
         self._diary: Diary | None = None
         self._begun = self._stop = False
         self._compiled: list[nn.Module] = []
@@ -76,15 +80,15 @@ class Trainer:
         self._stop = False
         with self._surroundings():
             self.begin()
-            while not self._course.finished and not self._stop:
-                if not self._course.active.over:
+            while not self.course.finished and not self._stop:
+                if not self.course.active.over:
                     self.round()
                     self._after_round()
-                elif self._course.active.later:
+                elif self.course.active.later:
                     self._advance()
                 else:
                     self._log(force=True)
-                    self._course.finish()
+                    self.course.finish()
                     self._save(force=True)
             self._log(force=True)
             self._save()
@@ -95,29 +99,29 @@ class Trainer:
     def begin(self) -> None:
         """Start the first stage, or go on from the newest checkpoint; `run` does it itself."""
         if self._begun:
-            self._course.active.freeze()
+            self.course.active.freeze()
             return
         folder = self.options.folder
         saved, notices = (None, []) if folder is None else checkpoint.load_newest(folder)
         if saved is None:
-            self._course.start()
+            self.course.start()
         else:
-            notices += self._course.load(saved)
-            self._saved_step = self._course.total.steps
-            self._saved_seconds = self._course.total.seconds
+            notices += self.course.load(saved)
+            self._saved_step = self.course.total.steps
+            self._saved_seconds = self.course.total.seconds
         if folder is not None:
-            self._diary = Diary(folder, self._course.spent)
+            self._diary = Diary(folder, self.course.spent)
         if self.policy.compile:
             self._compiled = compile_networks(self.model)
         self._begun = True
         for text in self.notices + notices:
             self._tell(lambda hook, text=text: hook.on_notice(self, text))
         self.notices += notices
-        self._tell(lambda hook: hook.on_stage(self, self._course.active.stage))
+        self._tell(lambda hook: hook.on_stage(self, self.course.active.stage))
 
     def round(self) -> None:
         """Every play of the stage once; nothing is logged or saved."""
-        active = self._course.active
+        active = self.course.active
         began, position = perf_counter(), active.stream.position
         for index, learner in enumerate(active.plays):
             self._play(learner, active.progress(self.options.seed, index))
@@ -126,7 +130,7 @@ class Trainer:
 
     def status(self) -> Status:
         """Where the run stands."""
-        course = self._course
+        course = self.course
         active, total = course.active, course.total
         return Status(
             stage=active.stage.name,
@@ -139,13 +143,15 @@ class Trainer:
             losses={name: learner.values() for name, learner in active.learners.items()},
         )
 
-    def averaged(self) -> AbstractContextManager[nn.Module]:
+    @contextmanager
+    def averaged(self) -> Iterator[Model]:
         """The model with its averaged weights, in evaluation mode."""
-        return self._course.averaged()
+        with self.course.averaged():
+            yield self.model
 
     def keep_averages(self) -> None:
         """Overwrite the weights in training by their averages, for good."""
-        self._course.keep_averages()
+        self.course.keep_averages()
 
     def interrupt(self) -> None:
         """Stop after this round, with a checkpoint."""
@@ -154,7 +160,7 @@ class Trainer:
     # --- one play -------------------------------------------------------------------------------
 
     def _play(self, learner: Learner, progress: Progress) -> None:
-        batch = self._course.take()
+        batch = self.course.take()
         try:
             self._gradients(learner, batch, progress)
         except Exception as error:
@@ -175,12 +181,12 @@ class Trainer:
     # --- between rounds -------------------------------------------------------------------------
 
     def _after_round(self) -> None:
-        active = self._course.active
+        active = self.course.active
         if self._diary is not None and not isinstance(active.clock, StepClock):
             self._diary.fraction(active.index, active.last_fraction)
         self._log()
         self._tell(lambda hook: hook.on_round(self, active.progress(self.options.seed, 0)))
-        total, every = self._course.total, self.options.checkpoint_steps
+        total, every = self.course.total, self.options.checkpoint_steps
         if every is not None:
             due = total.steps % every == 0
         else:
@@ -190,19 +196,19 @@ class Trainer:
 
     def _advance(self) -> None:
         self._log(force=True)
-        self._course.advance()
-        self._tell(lambda hook: hook.on_stage(self, self._course.active.stage))
+        self.course.advance()
+        self._tell(lambda hook: hook.on_stage(self, self.course.active.stage))
         self._save(force=True)
 
     def _log(self, *, force: bool = False) -> None:
         """Append rows, unless these were just written."""
-        step, now = self._course.total.steps, perf_counter()
-        if self._diary is None or step == self._logged_step or self._course.active.fresh:
+        step, now = self.course.total.steps, perf_counter()
+        if self._diary is None or step == self._logged_step or self.course.active.fresh:
             return
         if not force and now - self._logged_time < LOG_SECONDS:
             return
         self._logged_step, self._logged_time = step, now
-        active, total = self._course.active, self._course.total
+        active, total = self.course.active, self.course.total
         for learner in active.learners.values():
             self._diary.write(
                 {
@@ -220,13 +226,13 @@ class Trainer:
 
     def _save(self, *, force: bool = False) -> None:
         """Write a checkpoint, unless this step has one."""
-        folder, total = self.options.folder, self._course.total
+        folder, total = self.options.folder, self.course.total
         if folder is None or (total.steps == self._saved_step and not force):
             return
         began = perf_counter()
         assert self._diary is not None
         self._diary.sync()
-        checkpoint.save(folder, self._course.checkpoint())
+        checkpoint.save(folder, self.course.checkpoint())
         self._saved_step, self._saved_seconds = total.steps, total.seconds
         self._checkpoint_seconds += perf_counter() - began
 
@@ -247,7 +253,7 @@ class Trainer:
                 raise NonFiniteError(f"{error} {self._last_checkpoint()}") from error
             finally:
                 if self._begun:
-                    self._course.active.thaw()
+                    self.course.active.thaw()
                 if self._diary is not None:
                     self._diary.sync()
                 for hook in self.options.hooks:
@@ -259,13 +265,13 @@ class Trainer:
         return f"The checkpoint of step {self._saved_step} is kept."
 
     def _outcome(self) -> Outcome:
-        total = self._course.total
+        total = self.course.total
         return Outcome(
             steps=total.steps,
-            examples=self._course.active.stream.position,
+            examples=self.course.active.stream.position,
             seconds=total.seconds,
-            interrupted=not self._course.finished,
-            fraction=self._course.active.fraction,
+            interrupted=not self.course.finished,
+            fraction=self.course.active.fraction,
             hook_seconds=self._hook_seconds,
             checkpoint_seconds=self._checkpoint_seconds,
             notices=tuple(self.notices),
