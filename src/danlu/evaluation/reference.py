@@ -1,7 +1,7 @@
 """Held-out data that samples are compared with, and what is known of it."""
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -47,7 +47,7 @@ class Reference:
         self._known: dict[Any, Any] = {}
 
     @classmethod
-    def of(cls, source: Source, split: str = "test") -> Self:
+    def of(cls, source: Source, split: str = "test") -> "Reference":
         """A split of a data set: "test", or "validation" while choosing."""
         return cls(
             getattr(source, split),

@@ -58,7 +58,7 @@ def classifier_space(source: Source) -> FeatureSpace:
     description = source.description
     if source.training.condition is None or not description.is_image:
         raise DanluError(f"{source.name} has no classes of images to train a classifier on.")
-    network = FeatureNetwork(description.shape, description.classes)
+    network = FeatureNetwork.seeded(RECIPE.seed, description.shape, description.classes)
     halved = multiplies_bfloat16("cpu")
     key = cache.content_hash(source.training, VERSION, RECIPE, CHANNELS, FEATURES, halved)
     known = cache.recall(key)
@@ -86,11 +86,8 @@ def classifier_space(source: Source) -> FeatureSpace:
 
 
 def train(network: FeatureNetwork, examples: Examples, *, halved: bool) -> None:
-    """Train by the recipe; leaves torch's global generator as it was."""
+    """Train by the recipe, in an order of its own."""
     generator = torch.Generator().manual_seed(RECIPE.seed)
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.manual_seed(RECIPE.seed)
-        network.apply(lambda m: m.reset_parameters() if hasattr(m, "reset_parameters") else None)  # type: ignore[operator]
     steps = RECIPE.steps(len(examples))
     optimizer = torch.optim.AdamW(
         network.parameters(),

@@ -47,6 +47,13 @@ class FeatureNetwork(nn.Module):
         self.register_buffer("scale", torch.ones(()))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
+    @classmethod
+    def seeded(cls, seed: int, shape: tuple[int, ...], classes: int) -> "FeatureNetwork":
+        """A network with weights drawn from a seed; torch's global generator stays as it was."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(shape, classes)
+
     def features(
         self, x: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch features"]:

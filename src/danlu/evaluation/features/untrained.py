@@ -6,8 +6,6 @@ texture but know nothing of what the images show, so distances in it are coarse.
 Source: arXiv:2107.07002 §5 compares such features with trained ones.
 """
 
-import torch
-
 from danlu.data import Source
 from danlu.evaluation.features.cache import weight_hash
 from danlu.evaluation.features.network import FeatureNetwork
@@ -18,9 +16,7 @@ SEED = 0
 
 def random_space(source: Source) -> FeatureSpace:
     """Random convolutional features; only their common scale depends on the data."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)
-        network = FeatureNetwork(source.description.shape, classes=1)
+    network = FeatureNetwork.seeded(SEED, source.description.shape, classes=1)
     network.settle(source.training)
     return FeatureSpace(
         "random",

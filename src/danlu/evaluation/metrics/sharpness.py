@@ -51,8 +51,8 @@ def high_frequency_power(
 ) -> Float[Tensor, " batch"]:
     """Power of each image above half Nyquist."""
     height, width = x.shape[-2:]
-    frequency = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.fftfreq(width)[None])
-    high = frequency > HALF_NYQUIST
+    down, across = (torch.fft.fftfreq(side, dtype=torch.float64) for side in (height, width))
+    high = torch.hypot(down[:, None], across) > HALF_NYQUIST
     parts = [
         torch.fft.fft2(part.double())[..., high].abs().square().sum((1, 2))
         for part in x.split(CHUNK)

@@ -61,6 +61,6 @@ def transport_cost(
     n, m = len(first), len(second)
     # Ends of the intervals on which both quantile functions are constant, in units of 1 / (n m).
     ends = torch.cat([torch.arange(1, n + 1) * m, torch.arange(1, m + 1) * n]).unique()
-    widths = ends.diff(prepend=ends.new_zeros(1)) / (n * m)
+    widths = ends.diff(prepend=ends.new_zeros(1))
     gap = first[(ends - 1) // m] - second[(ends - 1) // n]
-    return widths.to(gap.dtype) @ gap.square()
+    return widths.to(gap.dtype) @ gap.square() / (n * m)

@@ -1,0 +1,145 @@
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from danlu.contracts import DanluError, DataDescription
+from danlu.data import Examples, Source, open_source
+from danlu.evaluation.features import accuracy_of, cache, classifier, feature_spaces, from_file
+from danlu.evaluation.features.classifier import classifier_space
+from danlu.evaluation.features.network import FeatureNetwork
+from danlu.evaluation.features.untrained import random_space
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return open_source("digits")
+
+
+@pytest.fixture(autouse=True)
+def _private_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("DANLU_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A recipe of a few steps."""
+    recipe = dataclasses.replace(classifier.RECIPE, most_examples=128 * 12)
+    monkeypatch.setattr(classifier, "RECIPE", recipe)
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_classifier_is_trained_once_and_then_recalled(digits, tmp_path):
+    before = torch.get_rng_state()
+    trained = classifier_space(digits)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert trained.seconds > 0
+    recalled = classifier_space(digits)
+    assert recalled.seconds == 0
+    assert (recalled.hash, recalled.accuracy) == (trained.hash, trained.accuracy)
+    x = digits.test.x()
+    assert torch.equal(trained.features(x), recalled.features(x))
+    files = list((tmp_path / "cache").iterdir())
+    assert [file.suffix for file in files] == [".safetensors"]
+
+    files[0].write_bytes(files[0].read_bytes()[:1000])
+    again = classifier_space(digits)
+    assert again.seconds > 0
+    assert again.hash == trained.hash
+
+
+@pytest.mark.usefixtures("quick")
+def test_other_data_makes_another_space(digits):
+    values = digits.training.values.clone()
+    values[0, 0, 0, 0] += 1
+    other = dataclasses.replace(
+        digits, training=Examples(values, digits.training.condition, digits.description)
+    )
+    assert classifier_space(other).hash != classifier_space(digits).hash
+    assert len(list(cache.folder().iterdir())) == 2
+
+
+@pytest.mark.usefixtures("quick")
+def test_features_are_penultimate_and_of_mean_square_one(digits):
+    space = classifier_space(digits)
+    features = space.features(digits.training.x())
+    assert features.shape == (1197, 128)
+    assert features.min() >= 0
+    assert features.square().mean().item() == pytest.approx(1, abs=0.1)
+    assert space.logits(digits.test.x()[:3]).shape == (3, 10)
+
+
+@pytest.mark.long
+def test_the_recipe_knows_the_digits(digits):
+    space = classifier_space(digits)
+    assert space.accuracy > 0.97
+    assert accuracy_of(space, digits.test) > 0.97
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    monkeypatch.setenv("DANLU_CACHE", str(file / "cache"))
+    with pytest.raises(DanluError, match="set DANLU_CACHE to a folder that can be written"):
+        cache.keep("key", {"a": torch.zeros(2)}, {})
+
+
+def test_the_weight_hash_sees_names_and_values():
+    a, b = torch.arange(4.0), torch.arange(4.0).view(2, 2)
+    hashes = {cache.weight_hash(t) for t in ({"a": a}, {"b": a}, {"a": b}, {"a": a + 1})}
+    assert len(hashes) == 4
+    assert cache.weight_hash({"a": a, "b": b}) == cache.weight_hash({"b": b, "a": a.clone()})
+
+
+@pytest.mark.parametrize("size", [(1, 1, 1), (3, 5, 7), (1, 28, 28), (3, 64, 64), (3, 100, 33)])
+def test_the_network_takes_images_of_any_size(size):
+    network = FeatureNetwork(size, 4).eval()
+    assert network(torch.zeros(2, *size)).shape == (2, 4)
+
+
+def test_data_decides_which_spaces_there_are(digits, monkeypatch):
+    monkeypatch.setattr("danlu.evaluation.features.classifier_space", random_space)
+    assert list(feature_spaces(open_source("rings"))) == ["pixels"]
+    values, description = digits.training.values, dataclasses.replace(digits.description, classes=0)
+    part = Examples(values, None, description)
+    plain = Source(name="plain", description=description, training=part, validation=part, test=part)
+    spaces = feature_spaces(plain)
+    assert list(spaces) == ["random", "pixels"]
+    assert spaces["random"].facts()["hash"] == random_space(plain).hash
+    assert spaces["random"].logits(part.x()) is None
+    with pytest.raises(DanluError, match="plain has no classes"):
+        classifier_space(plain)
+
+
+@pytest.mark.long
+def test_a_network_from_a_file(digits, tmp_path):
+    path = tmp_path / "net.pt2"
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 5)).eval()
+    batch = torch.export.Dim("batch")
+    x = digits.test.x()
+    program = torch.export.export(network, (x[:7],), dynamic_shapes=({0: batch},))
+    torch.export.save(program, path)
+    space = from_file(path, digits.description)
+    assert space.name == "net"
+    assert space.hash == from_file(path, digits.description).hash
+    for n in (1, 2, 300):
+        torch.testing.assert_close(space.features(x[:n]), network(x[:n]))
+
+    other = DataDescription(shape=(3, 16, 16), levels=256, low=-1.0, high=1.0, classes=0)
+    with pytest.raises(DanluError, match=r"shape \(1, 8, 8\); this data has \(3, 16, 16\)"):
+        from_file(path, other)
+    torch.export.save(torch.export.export(network, (x[:7],)), path)
+    with pytest.raises(DanluError, match="batches of exactly 7; export it with a dynamic batch"):
+        from_file(path, digits.description)
+
+
+def test_a_file_that_is_no_network(digits, tmp_path):
+    path = tmp_path / "net.pt2"
+    with pytest.raises(DanluError, match="There is no feature network"):
+        from_file(path, digits.description)
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(DanluError, match="is no exported network"):
+        from_file(path, digits.description)
+    with pytest.raises(DanluError, match="must not be called 'pixels'"):
+        feature_spaces(open_source("rings"), tmp_path / "pixels.pt2")
