@@ -71,8 +71,8 @@ class UNet(nn.Module):
                 self.grow.append(nn.Conv2d(current, current, 3, padding=1))
         self.norm = nn.GroupNorm(groups(current), current)
         self.leave = nn.Conv2d(current, folded, 3, padding=1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
+        for parameter in self.leave.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(
         self,
@@ -84,7 +84,7 @@ class UNet(nn.Module):
         h = self.enter(pixel_unshuffle(x, self.patch))
         skips = [h]
         for level, stack in enumerate(self.down):
-            for block in stack:
+            for block in stack.children():
                 h = block(h, features)
                 skips.append(h)
             if level < len(self.shrink):
@@ -92,7 +92,7 @@ class UNet(nn.Module):
                 skips.append(h)
         h = self.attention(self.middle(h, features))
         for level, stack in enumerate(self.up):
-            for block in stack:
+            for block in stack.children():
                 h = block(torch.cat([h, skips.pop()], dim=1), features)
             if level < len(self.grow):
                 # The size comes from the skip, so odd sizes need no padding.

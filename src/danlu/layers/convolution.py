@@ -33,8 +33,8 @@ class ResidualBlock(nn.Module):
         self.conv_out = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         same = channels == out_channels
         self.skip = nn.Identity() if same else nn.Conv2d(channels, out_channels, 1)
-        nn.init.zeros_(self.conv_out.weight)
-        nn.init.zeros_(self.conv_out.bias)
+        for parameter in self.conv_out.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(
         self,
@@ -57,8 +57,8 @@ class SelfAttention2d(nn.Module):
         self.norm = nn.GroupNorm(groups(channels), channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = nn.Conv2d(channels, channels, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(
         self, x: Float[Tensor, "batch channels height width"]

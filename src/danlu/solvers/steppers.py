@@ -37,8 +37,8 @@ class Stepper(Protocol):
 class Euler:
     """First order, one evaluation."""
 
-    order = 1
-    evaluations = 1
+    order: ClassVar[int] = 1
+    evaluations: ClassVar[int] = 1
 
     def step(
         self, drift: Drift, x: Float[Tensor, "*shape"], t: float, t_next: float
@@ -50,8 +50,8 @@ class Euler:
 class Midpoint:
     """Second order, two evaluations, none at the end of the step."""
 
-    order = 2
-    evaluations = 2
+    order: ClassVar[int] = 2
+    evaluations: ClassVar[int] = 2
 
     def step(
         self, drift: Drift, x: Float[Tensor, "*shape"], t: float, t_next: float
@@ -64,8 +64,8 @@ class Midpoint:
 class Heun:
     """Second order, two evaluations, one of them at the end of the step."""
 
-    order = 2
-    evaluations = 2
+    order: ClassVar[int] = 2
+    evaluations: ClassVar[int] = 2
 
     def step(
         self, drift: Drift, x: Float[Tensor, "*shape"], t: float, t_next: float
@@ -79,8 +79,8 @@ class Heun:
 class RungeKutta4:
     """Fourth order, four evaluations."""
 
-    order = 4
-    evaluations = 4
+    order: ClassVar[int] = 4
+    evaluations: ClassVar[int] = 4
 
     def step(
         self, drift: Drift, x: Float[Tensor, "*shape"], t: float, t_next: float
