@@ -6,7 +6,7 @@ what the earlier stages left, so the whole budget is used whatever they really t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from danlu.contracts import DanluError
 
@@ -22,6 +22,7 @@ class Spent:
         return Spent(self.steps + other.steps, self.seconds + other.seconds)
 
 
+@runtime_checkable
 class Clock(Protocol):
     """How far a stage is, from what it has spent."""
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Self
 
 import torch
 from torch import nn
@@ -44,8 +43,14 @@ class Policy:
     compile: bool = False
 
     @classmethod
-    def choose(cls, device: str, description: DataDescription, *, compile: bool = False) -> Self:  # noqa: A002
-        """The policy for this machine and data; `auto` takes a GPU where there is one."""
+    def choose(cls, device: str, description: DataDescription) -> "Policy":
+        """The policy for this machine and data; `auto` takes a GPU where there is one.
+
+        Compilation is never chosen: `dataclasses.replace(policy, compile=True)` asks for it.
+
+        Raises:
+            DanluError: the device is not here.
+        """
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         check_device(device)
@@ -54,7 +59,6 @@ class Policy:
             autocast="bfloat16" if multiplies_bfloat16(device) else "none",
             channels_last=description.is_image,
             threads=_threads(),
-            compile=compile,
         )
 
     def place(self, model: nn.Module) -> None:

@@ -1,8 +1,7 @@
 """Small trainable models of one, two and three players and of two stages, for laws of training."""
 
 from collections.abc import Iterable
-from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -173,24 +172,12 @@ def stream(batch: int = 8, n: int = 40) -> ExampleStream:
 
 
 def trainer(
-    kind: type[Kind],
-    budget: Budget,
-    *,
-    folder: Path | None = None,
-    hooks: Iterable[Hook] = (),
-    plan: Plan | None = None,
-    checkpoint_steps: int | None = None,
+    kind: type[Kind], budget: Budget, *, plan: Plan | None = None, **around: Any
 ) -> Trainer[Kind]:
-    """A trainer of a fresh, seeded, float64 model."""
+    """A trainer of a fresh, seeded, float64 model; `around` are fields of `TrainingRun`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         model = kind().double()
     plan = plan or Plan(batch=8, optimizers={"default": OptimizerOptions(rate=0.01)})
-    run = TrainingRun(
-        folder=folder,
-        seed=7,
-        hooks=tuple(hooks),
-        policy=Policy(),
-        checkpoint_steps=checkpoint_steps,
-    )
+    run = TrainingRun(**{"seed": 7, "policy": Policy(), **around})
     return Trainer(model, stream(plan.batch), plan, budget, run=run)

@@ -1,0 +1,103 @@
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from danlu.contracts import Batch, DanluError, DataDescription
+from danlu.experiments.checks.small_players import OnePlayer, trainer
+from danlu.training import Budget, Policy, policy
+from danlu.training.policy import describe, multiplies_bfloat16, settle
+from danlu.training.weights import snapshot
+
+IMAGE = DataDescription(shape=(3, 4, 4), levels=4, low=-1.0, high=1.0, classes=0)
+VECTOR = DataDescription(shape=(2,), levels=None, low=-1.0, high=1.0, classes=0)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [("fpu avx512_bf16", True), ("amx_bf16 amx_tile", True), ("fpu avx512f", False), ("", False)],
+)
+def test_bfloat16_needs_instructions_for_it(monkeypatch, flags, expected):
+    monkeypatch.setattr(policy, "_cpu_field", lambda name: flags)
+    assert multiplies_bfloat16("cpu") is expected
+    chosen = Policy.choose("cpu", IMAGE)
+    assert chosen.autocast == ("bfloat16" if expected else "none")
+
+
+def test_images_are_channels_last_and_nothing_is_compiled_unasked():
+    assert Policy.choose("cpu", IMAGE).channels_last
+    assert not Policy.choose("cpu", VECTOR).channels_last
+    assert not Policy.choose("cpu", IMAGE).compile
+    assert Policy.choose("auto", VECTOR).device in ("cpu", "cuda")
+
+
+def test_a_device_that_is_not_here_is_refused():
+    with pytest.raises(DanluError, match="no device 'cuda:7'"):
+        Policy.choose("cuda:7", VECTOR)
+    with pytest.raises(DanluError, match="no device 'gpu'"):
+        Policy.choose("gpu", VECTOR)
+
+
+def test_models_and_batches_are_placed():
+    chosen = Policy(channels_last=True, autocast="bfloat16")
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten())
+    chosen.place(model)
+    assert model[0].weight.is_contiguous(memory_format=torch.channels_last)
+    batch = chosen.take(Batch(torch.zeros(2, 3, 4, 4), None, torch.arange(2)), torch.float64)
+    assert batch.x.is_contiguous(memory_format=torch.channels_last)
+    assert batch.x.dtype == torch.float64
+    with chosen.precision():
+        assert torch.zeros(2, 2).mm(torch.zeros(2, 2)).dtype == torch.bfloat16
+
+
+def test_the_recorded_policy_is_reused(tmp_path):
+    first, notices = settle(tmp_path, Policy(threads=3), VECTOR)
+    assert notices == []
+    assert settle(tmp_path, None, VECTOR) == (first, [])
+    again, notices = settle(tmp_path, Policy(threads=1), VECTOR)
+    assert again == first
+    assert "keeps its recorded speed policy (cpu, float32, 3 threads)" in notices[0]
+    recorded = json.loads((tmp_path / "environment.json").read_text())
+    assert {"danlu", "torch", "python", "system", "processor", "policy"} == set(recorded)
+
+
+def test_a_run_from_another_machine_goes_on_with_a_notice(tmp_path):
+    settle(tmp_path, Policy(device="cuda:7"), VECTOR)
+    found, notices = settle(tmp_path, Policy(), VECTOR)
+    assert found == Policy()
+    assert "trained on cuda:7" in notices[0]
+    assert settle(tmp_path, None, VECTOR) == (found, [])
+
+
+def test_policies_read_well():
+    text = describe(Policy(autocast="bfloat16", channels_last=True, threads=2, compile=True))
+    assert text == "cpu, bfloat16 autocast, channels last, 2 threads, compiled"
+
+
+def test_a_failed_compilation_goes_on_in_eager(monkeypatch):
+    def compile_badly(module):
+        def fail(*args):
+            raise RuntimeError("file too short")
+
+        module._compiled_call_impl = fail
+
+    monkeypatch.setattr(nn.Module, "compile", compile_badly)
+    run = trainer(OnePlayer, Budget(steps=4), policy=Policy(compile=True))
+    outcome = run.run()
+    assert outcome.notices == ("Compilation failed (RuntimeError); training goes on in eager.",)
+    eager = trainer(OnePlayer, Budget(steps=4))
+    eager.run()
+    a, b = snapshot(run.model), snapshot(eager.model)
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("default")
+def test_compiled_training_agrees_with_eager(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    runs = [trainer(OnePlayer, Budget(steps=3), policy=Policy(compile=c)) for c in (True, False)]
+    for run in runs:
+        assert run.run().notices == ()
+    a, b = (snapshot(run.model) for run in runs)
+    assert all(torch.allclose(a[name], b[name], rtol=0, atol=1e-9) for name in a)
