@@ -83,12 +83,18 @@ def test_row_has_sources_and_an_explanation(method):
     assert inspect.getdoc(method.target), f"{method.target} has no docstring"
 
 
+def built(method):
+    try:
+        return method.build()
+    except DanluError as error:
+        if "dataset-fashion-mnist" in str(error):  # data that a package of the system brings
+            return error
+        raise
+
+
 @pytest.mark.parametrize("method", ROWS)
 def test_row_builds(method):
-    try:
-        assert method.build() is not None
-    except DanluError as error:  # data that a package of the system brings
-        assert "dataset-fashion-mnist" in str(error)
+    assert built(method) is not None
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.home)
