@@ -47,6 +47,7 @@ class Recipe:
 
 
 RECIPE = Recipe()
+PROBE_STEPS = 4  # behind an estimate of the time
 
 
 def classifier_space(source: Source) -> FeatureSpace:
@@ -60,7 +61,7 @@ def classifier_space(source: Source) -> FeatureSpace:
         raise DanluError(f"{source.name} has no classes of images to train a classifier on.")
     network = FeatureNetwork.seeded(RECIPE.seed, description.shape, description.classes)
     halved = multiplies_bfloat16("cpu")
-    key = cache.content_hash(source.training, VERSION, RECIPE, CHANNELS, FEATURES, halved)
+    key = _key(source, halved=halved)
     known = cache.recall(key)
     seconds = 0.0
     if known is None:
@@ -85,10 +86,29 @@ def classifier_space(source: Source) -> FeatureSpace:
     )
 
 
-def train(network: FeatureNetwork, examples: Examples, *, halved: bool) -> None:
-    """Train by the recipe, in an order of its own."""
+def seconds_needed(source: Source) -> float:
+    """An estimate of the time that `classifier_space` will take: 0 where the network is kept."""
+    halved = multiplies_bfloat16("cpu")
+    if cache.recall(_key(source, halved=halved)) is not None:
+        return 0.0
+    description, examples = source.description, source.training
+    network = FeatureNetwork.seeded(RECIPE.seed, description.shape, description.classes)
+    train(network, examples, halved=halved, steps=1)  # the first step is slower than the rest
+    start = time.perf_counter()
+    train(network, examples, halved=halved, steps=PROBE_STEPS)
+    return (time.perf_counter() - start) / PROBE_STEPS * RECIPE.steps(len(examples))
+
+
+def _key(source: Source, *, halved: bool) -> str:
+    return cache.content_hash(source.training, VERSION, RECIPE, CHANNELS, FEATURES, halved)
+
+
+def train(
+    network: FeatureNetwork, examples: Examples, *, halved: bool, steps: int | None = None
+) -> None:
+    """Train by the recipe, in an order of its own; other steps than the recipe's are a probe."""
     generator = torch.Generator().manual_seed(RECIPE.seed)
-    steps = RECIPE.steps(len(examples))
+    steps = steps or RECIPE.steps(len(examples))
     optimizer = torch.optim.AdamW(
         network.parameters(),
         lr=RECIPE.rate,
