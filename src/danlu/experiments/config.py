@@ -17,10 +17,13 @@ from danlu.contracts import DanluError, DataDescription, derive_seed
 from danlu.data import Source
 from danlu.experiments.families import Classes, builder_of
 from danlu.experiments.recipes import Recipe, recipe_for
-from danlu.experiments.settings import Settings, fields_of, settings_of, types_of
+from danlu.experiments.settings import Settings, fields_of, parse, settings_of, types_of
 from danlu.generative.base import GenerativeModel
 from danlu.optim import OptimizerOptions
 from danlu.training import Budget, Plan
+
+POLICY_FIELDS = {"compile": bool}
+"""Settings of `train` that belong to the speed policy."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,7 +176,15 @@ def _plan(recipe: Recipe, settings: Settings, players: list[str]) -> Plan:
             if name.startswith(prefix)
         }
         optimizers[player] = replace(recipe.plan.optimizer(player), **{**shared, **private})
-    return replace(recipe.plan, optimizers=optimizers, **settings.read("train", known))
+    chosen = settings.read("train", {**known, **POLICY_FIELDS})
+    chosen = {name: value for name, value in chosen.items() if name in known}
+    return replace(recipe.plan, optimizers=optimizers, **chosen)
+
+
+def wants_compile(settings: Settings) -> bool:
+    """Whether `train.compile=true` was given; it belongs to the speed policy."""
+    texts = settings.texts["train"]
+    return "compile" in texts and parse(texts["compile"], bool, "train.compile")
 
 
 def _plain(value: Any) -> Any:

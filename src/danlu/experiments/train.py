@@ -79,8 +79,8 @@ def open_data(choice: DataChoice) -> Source:
 
 def choose_data(name_or_path: str, *, size: int | None = None, label: str = "none") -> DataChoice:
     """A choice that means the same from any folder: paths become absolute."""
-    path = Path(name_or_path).expanduser()
-    source = str(path.resolve()) if path.exists() and _is_path(name_or_path) else name_or_path
+    is_path = name_or_path not in SOURCES and Path(name_or_path).expanduser().exists()
+    source = str(Path(name_or_path).expanduser().resolve()) if is_path else name_or_path
     return DataChoice(source=source, size=size, label=label)
 
 
@@ -109,7 +109,3 @@ def default_folder(family: str, data: str) -> Path:
     stem = Path(data).name or data
     words = f"{family.rpartition(':')[2]}-{stem.partition('.')[0]}".lower()
     return Path("runs") / "".join(c if c.isalnum() or c in "-_" else "-" for c in words)
-
-
-def _is_path(name_or_path: str) -> bool:
-    return name_or_path not in SOURCES

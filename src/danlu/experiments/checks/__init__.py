@@ -1,1 +1,92 @@
-"""danlu.experiments.checks."""
+"""The laws of the library: every identity with its oracle, measured on the machine at hand.
+
+The test suite and `danlu check` run the same rows. `danlu.check` takes nothing, the name of a room
+or a method, or a class of one's own, which must obey the laws of every family.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from danlu.contracts import unknown
+from danlu.experiments.checks import data, diffusion, evaluation, optim, samplers, training
+from danlu.experiments.checks.law import Law
+
+LAWS: list[Law] = [
+    *data.LAWS,
+    *optim.LAWS,
+    *samplers.LAWS,
+    *diffusion.LAWS,
+    *training.LAWS,
+    *evaluation.LAWS,
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A law with the error that was measured."""
+
+    law: Law
+    error: float
+    seconds: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the error is within the tolerance; NaN never is."""
+        return self.error <= self.law.tolerance
+
+
+def laws() -> list[Law]:
+    """Every law of the library."""
+    return LAWS
+
+
+def laws_of(name: str | None = None) -> list[Law]:
+    """The laws of a room, or those whose names have a method's name in them; all without a name.
+
+    Raises:
+        DanluError: no law has the name.
+    """
+    if name is None:
+        return LAWS
+    word = re.compile(rf"(^|[/ -]){re.escape(name)}($|[/ -])")
+    found = [law for law in LAWS if word.search(law.name)]
+    if not found:
+        known = {part for law in LAWS for part in law.name.split("/")}
+        raise unknown("law, room or method", name, known)
+    return found
+
+
+def measured(rows: list[Law]) -> Iterator[Checked]:
+    """Measure laws one after the other, in float64."""
+    before = torch.get_default_dtype()
+    for law in rows:
+        torch.set_default_dtype(torch.float64)
+        began = perf_counter()
+        try:
+            error = law.measure()
+        finally:
+            torch.set_default_dtype(before)
+        yield Checked(law, error, perf_counter() - began)
+
+
+def chosen(target: str | Callable[..., Any] | None = None) -> list[Law]:
+    """The laws of a target; see `check`."""
+    return laws_of(target) if target is None or isinstance(target, str) else laws_of(None)
+
+
+def check(target: str | Callable[..., Any] | None = None) -> list[Checked]:
+    """Measure laws: all, those of a room or method by name, or the family laws on a class.
+
+    Args:
+        target: None, a name such as `vae`, or a class or builder that is called with a data
+            description and gives a `GenerativeModel`.
+
+    Raises:
+        DanluError: no law has the name.
+    """
+    return list(measured(chosen(target)))

@@ -1,0 +1,31 @@
+"""Run a benchmark on this machine."""
+
+import argparse
+
+from danlu.cli.console import console_for, say, write_json
+from danlu.cli.parser import Parser, add_json
+
+HELP = "measure what a part of danlu costs on this machine"
+EXAMPLES = ("danlu bench loop",)
+
+
+def arguments(parser: Parser) -> None:
+    """The verb's arguments."""
+    parser.add_argument("name", help="see `danlu list benchmarks`")
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run and print."""
+    from danlu.contracts import unknown
+    from danlu.experiments.benchmarks import BENCHMARKS
+    from danlu.experiments.machine import device_line
+
+    if options.name not in BENCHMARKS:
+        raise unknown("benchmark", options.name, BENCHMARKS)
+    console = console_for(options.json)
+    say(console, device_line("cpu"))
+    figures = BENCHMARKS[options.name](lambda line: say(console, line))
+    if options.json:
+        write_json(figures)
+    return 0

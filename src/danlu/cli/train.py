@@ -1,0 +1,158 @@
+"""Train one family, go on with a run, or repeat one."""
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from danlu.cli.console import console_for, say, write_json
+from danlu.cli.foreign import classes_for
+from danlu.cli.parser import Parser, UsageError, add_budget, add_common, add_data, add_family
+
+if TYPE_CHECKING:
+    from danlu.data import Source
+    from danlu.experiments.runs import Run
+    from danlu.training import Budget
+
+HELP = "train one family on your data, or go on with a run"
+EXAMPLES = (
+    "danlu train rectified-flow digits --minutes 2",
+    "danlu train vae path/to/photos --size 32 --minutes 30 --out runs/photos",
+    "danlu train gan digits --steps 500 --set optimizer.rate=1e-3 --set model.width=64",
+    "danlu train --resume runs/race/vae --minutes 60",
+    "danlu train --replay runs/vae-digits --out runs/again",
+)
+MINUTES = 5.0
+INTERRUPTED = 130
+
+
+def arguments(parser: Parser) -> None:
+    """The verb's arguments."""
+    parser.add_argument("family", nargs="?", help="see `danlu list families`, or module:Class")
+    parser.add_argument("data", nargs="?", help="a named set, a folder of images, .npz or IDX")
+    add_budget(
+        parser,
+        minutes=f"length of training, what a run already has included (default {MINUTES:g})",
+        steps="length of training in steps; such a run can be repeated bit for bit",
+    )
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--resume", metavar="RUN", help="go on with this run")
+    group.add_argument("--replay", metavar="RUN", help="repeat this run, step by step")
+    add_data(parser)
+    add_common(parser, out="the run's folder (default runs/FAMILY-DATA)")
+    add_family(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train; 0 when the budget was spent, 130 when it was interrupted."""
+    from danlu.cli.display import display_for
+    from danlu.experiments.machine import device_line
+    from danlu.experiments.train import Surroundings, train
+
+    console = console_for(options.json)
+    say(console, device_line(options.device))
+    _require_sense(options)
+    classes = classes_for(options.foreign or options.family)
+    if options.resume:
+        made, source = _resumed(options)
+    elif options.replay:
+        made, source = _repeated(options)
+    else:
+        made, source = _new(options, classes)
+    with display_for(console) as display:
+        for line in (*source.skipped, *source.notices):
+            display.say(line)
+        display.say(f"{made.config.family} on {source.name}, into {made.folder}")
+        around = Surroundings(
+            policy=None if options.resume else _policy(options, source),
+            observer=display,
+            replay=Path(options.replay) if options.replay else None,
+            classes=classes,
+        )
+        outcome = train(made, source, around)
+    if options.json:
+        write_json({"run": str(made.folder), **asdict(outcome)})
+    else:
+        say(console, f"draw from it: danlu sample {made.folder} --n 64")
+    return INTERRUPTED if outcome.interrupted else 0
+
+
+def _require_sense(options: argparse.Namespace) -> None:
+    """Refuse a mixture of a new run and an old one."""
+    old = options.resume or options.replay
+    if old and options.family:
+        raise UsageError("--resume and --replay take family and data from the run; leave them out.")
+    if not old and options.data is None:
+        raise UsageError("Give a family and data, as in `danlu train vae digits --minutes 2`.")
+    if options.resume and (options.settings or options.out):
+        raise UsageError("--resume goes on as the run began: --set and --out are for new runs.")
+    if options.replay and (options.settings or options.minutes or options.steps):
+        raise UsageError("--replay repeats a run as it was: leave out --set, --minutes, --steps.")
+
+
+def _new(options: argparse.Namespace, classes: dict | None) -> "tuple[Run, Source]":
+    from danlu.experiments.config import resolve
+    from danlu.experiments.families import builder_of
+    from danlu.experiments.runs import create, require_new
+    from danlu.experiments.settings import Settings
+    from danlu.experiments.train import choose_data, default_folder, open_data
+
+    builder_of(options.family, classes)  # a misspelt family is told before any data is read
+    settings = Settings(options.settings)
+    folder = Path(options.out) if options.out else default_folder(options.family, options.data)
+    require_new(folder)
+    choice = choose_data(options.data, size=options.size, label=options.label)
+    source = open_data(choice)
+    config = resolve(
+        options.family,
+        source,
+        choice,
+        _budget(options) or _default_budget(),
+        settings=settings,
+        seed=options.seed,
+        classes=classes,
+    )
+    return create(folder, config), source
+
+
+def _resumed(options: argparse.Namespace) -> "tuple[Run, Source]":
+    from danlu.experiments.runs import open_run
+    from danlu.experiments.train import longer, open_data
+
+    found = open_run(options.resume)
+    budget = _budget(options)
+    if budget is not None:
+        found = longer(found, budget)
+    return found, open_data(found.config.data)
+
+
+def _repeated(options: argparse.Namespace) -> "tuple[Run, Source]":
+    from danlu.experiments.runs import create, open_run
+    from danlu.experiments.train import open_data
+
+    found = open_run(options.replay)
+    folder = Path(options.out or f"{found.folder}-replay")
+    return create(folder, found.config), open_data(found.config.data)
+
+
+def _budget(options: argparse.Namespace) -> "Budget | None":
+    from danlu.training import Budget
+
+    if options.minutes is None and options.steps is None:
+        return None
+    return Budget(minutes=options.minutes, steps=options.steps)
+
+
+def _default_budget() -> "Budget":
+    from danlu.training import Budget
+
+    return Budget(minutes=MINUTES)
+
+
+def _policy(options: argparse.Namespace, source: "Source"):  # noqa: ANN202
+    from danlu.experiments.config import wants_compile
+    from danlu.experiments.settings import Settings
+    from danlu.training import Policy
+
+    compiled = wants_compile(Settings(options.settings))
+    return Policy.choose(options.device, source.description, compile=compiled)

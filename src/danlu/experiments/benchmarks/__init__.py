@@ -1,0 +1,11 @@
+"""Benchmarks by name: each is called with a function that takes progress lines, and gives figures.
+
+Figures are plain data for JSON; `lines` among them is what a person reads.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Benchmark = Callable[[Callable[[str], None]], dict[str, Any]]
+
+BENCHMARKS: Mapping[str, Benchmark] = {}

@@ -1,0 +1,50 @@
+"""The machine in words and facts: for the first line of a run, and for a report."""
+
+import os
+from typing import Any
+
+import torch
+
+from danlu.training import Policy
+from danlu.training.policy import check_device, describe, environment
+
+
+def device_line(device: str) -> str:
+    """Which device this is, for the first line of a run.
+
+    Raises:
+        DanluError: the device is not here.
+    """
+    name = chosen_device(device)
+    facts = environment(Policy(device=name))
+    where = _gpu_name(name) if name.startswith("cuda") else facts["processor"]
+    return f"device: {name} ({where}), torch {facts['torch']}"
+
+
+def chosen_device(device: str) -> str:
+    """The device that `auto` stands for, or the one that was asked for.
+
+    Raises:
+        DanluError: the device is not here.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    check_device(device)
+    return device
+
+
+def machine_facts(policy: Policy) -> dict[str, Any]:
+    """What a report says of the machine."""
+    facts = environment(policy)
+    return {
+        "device": describe(policy),
+        "processor": facts["processor"],
+        "cores": os.cpu_count(),
+        "torch": facts["torch"],
+        "python": facts["python"],
+        "system": facts["system"],
+    }
+
+
+def _gpu_name(device: str) -> str:
+    return torch.cuda.get_device_name(torch.device(device))
