@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from time import monotonic
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -26,7 +26,7 @@ class Lines(Observer):
     def __init__(self, console: Console) -> None:
         self.console = console
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Lines":
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -68,7 +68,7 @@ class LiveTable(Lines):
         self._live = Live(console=console, auto_refresh=False)
 
     @override
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Lines":
         self._live.start()
         return self
 

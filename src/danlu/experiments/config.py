@@ -8,7 +8,7 @@ so a run goes on in the same way after the recipes have changed.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
-from typing import Any, Self
+from typing import Any
 
 import torch
 
@@ -91,7 +91,7 @@ class RunConfig:
         return _plain(asdict(self))
 
     @classmethod
-    def from_dict(cls, raw: Mapping[str, Any]) -> Self:
+    def from_dict(cls, raw: Mapping[str, Any]) -> "RunConfig":
         """What `to_dict` gave.
 
         Raises:
