@@ -1,3 +1,4 @@
+import os
 import random
 
 import numpy as np
@@ -34,6 +35,16 @@ def pytest_sessionfinish(session):
         names = ", ".join(sorted({report.nodeid for report in skipped}))
         reporter.write_line(f"\n--no-skips: skipped {names}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """What is kept between runs is kept by this session alone, and shared by its workers."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DANLU_CACHE", str(root / "danlu-cache"))
+        yield
 
 
 @pytest.fixture(autouse=True)
