@@ -1,5 +1,7 @@
 """The rectified flow's options, costs, grids and stability, beside the laws."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -40,6 +42,15 @@ def test_the_promised_evaluations_are_spent(solver, evaluations, guidance):
     assert len(calls) <= evaluations * (1 if guidance == 1.0 else 2)
 
 
+def test_guidance_in_an_interval_costs_only_there():
+    model = build()
+    options = RectifiedFlowOptions(solver="euler", evaluations=10, guidance=2.0, guided_until=0.45)
+    # Times 0.999, 0.899, ..., 0.0999: the last four are guided.
+    assert model.sampling_evaluations(options) == 14
+    with pytest.raises(DanluError, match="Guidance acts"):
+        RectifiedFlowOptions(guided_from=0.5, guided_until=0.2)
+
+
 @pytest.mark.parametrize("name", GRIDS)
 @pytest.mark.parametrize("steps", [1, 2, 7])
 def test_grids_fall_from_the_highest_level_to_zero(name, steps):
@@ -47,7 +58,7 @@ def test_grids_fall_from_the_highest_level_to_zero(name, steps):
     assert len(grid) == steps + 1
     assert grid[0] == pytest.approx(50.0)
     assert grid[-1] == 0.0
-    assert all(a > b for a, b in zip(grid, grid[1:], strict=False))
+    assert all(a > b for a, b in pairwise(grid))
 
 
 def test_a_grid_outside_the_training_range_is_clipped_with_a_notice():

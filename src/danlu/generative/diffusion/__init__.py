@@ -26,7 +26,7 @@ TIME_SAMPLERS = {
     "uniform": Method(time_samplers.uniform, ("arXiv:2209.03003",), lambda: time_samplers.uniform),
     "logit-normal": Method(
         time_samplers.logit_normal,
-        ("arXiv:2403.03206 eq. 19",),
+        ("arXiv:2403.03206 §3.1",),
         lambda: time_samplers.logit_normal,
     ),
 }

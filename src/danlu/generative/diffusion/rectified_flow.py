@@ -1,10 +1,10 @@
 r"""Rectified flow: learn the velocity of straight lines from data to noise.
 
 With $x_t = (1-t) x_0 + t\varepsilon$, a network learns the velocity
-$v(x, t) = E[\varepsilon - x_0 \mid x_t = x]$ by least squares; $\dot x = v$ carries noise to data. As a denoiser,
-$D(y, \hat\sigma) = x - t\,v(x, t)$ at $t = \hat\sigma/(1+\hat\sigma)$, $x = (1-t) y$, so any
-sampler, grid and guidance applies. Discrete data is dequantised, and samples are rounded to its
-levels. The likelihood is the probability flow's.
+$v(x, t) = E[\varepsilon - x_0 \mid x_t = x]$ by least squares; $\dot x = v$ carries noise to data.
+As a denoiser, $D(y, \hat\sigma) = x - t\,v(x, t)$ at $t = \hat\sigma/(1+\hat\sigma)$ and
+$x = (1-t) y$, so any sampler, grid and guidance applies. Discrete data is dequantised, and
+samples are rounded to its levels. The likelihood is the probability flow's.
 
 Use it when you want the best samples for a budget and can pay several evaluations a sample.
 
@@ -34,7 +34,7 @@ from danlu.contracts import (
 from danlu.generative.base import Code, Condition, GenerativeModel
 from danlu.generative.diffusion import GRIDS, SOLVERS, TIME_SAMPLERS, likelihood
 from danlu.generative.diffusion.denoiser import Denoiser
-from danlu.generative.diffusion.guidance import classifier_free
+from danlu.generative.diffusion.guidance import classifier_free, within
 from danlu.generative.diffusion.networks import ConditionedNetwork, NetworkOptions
 from danlu.generative.diffusion.paths import Linear
 from danlu.generative.diffusion.samplers import Sampler, run
@@ -58,6 +58,8 @@ class RectifiedFlowOptions:
         grid: a name of GRIDS.
         evaluations: denoiser evaluations for one sample; guidance doubles the network's.
         guidance: classifier-free scale; 1 is the plain conditional model.
+        guided_from: guidance acts between the times `guided_from` and `guided_until`;
+        guided_until: 0 is data and 1 is noise.
         eta: noise of DDIM, from 0 (deterministic) to 1 (ancestral); ignored by the others.
         trace: `exact` or `hutchinson` divergence of the likelihood.
         probes: Hutchinson probes for each example, at least 2.
@@ -68,6 +70,8 @@ class RectifiedFlowOptions:
     grid: str = "uniform"
     evaluations: int = 15
     guidance: float = 1.0
+    guided_from: float = 0.0
+    guided_until: float = 1.0
     eta: float = 0.0
     trace: str = "hutchinson"
     probes: int = 4
@@ -82,6 +86,11 @@ class RectifiedFlowOptions:
             raise unknown("trace", self.trace, ("exact", "hutchinson"))
         if self.evaluations < 1 or self.likelihood_steps < 1:
             raise DanluError("evaluations and likelihood_steps must be at least 1.")
+        if not 0.0 <= self.guided_from <= self.guided_until <= 1.0:
+            raise DanluError(
+                f"Guidance acts from a time to a later one in [0, 1], got {self.guided_from} "
+                f"to {self.guided_until}."
+            )
 
 
 class RectifiedFlow(GenerativeModel):
@@ -137,7 +146,7 @@ class RectifiedFlow(GenerativeModel):
         sampler, grid = self._plan(options)
         denoise = self.denoiser(condition)
         if condition is not None:
-            denoise = classifier_free(denoise, self.denoiser(None), options.guidance)
+            denoise = self._guided(denoise, self.denoiser(None), options)
         y = grid[0] * noise.normal(*self.description.shape)
         x = run(sampler, denoise, y, grid, noise)
         return self._discrete(x, condition, noise)
@@ -145,7 +154,14 @@ class RectifiedFlow(GenerativeModel):
     @override
     def sampling_evaluations(self, options: RectifiedFlowOptions) -> int:
         sampler, grid = self._plan(options)
-        return sampler.evaluations(len(grid) - 1) * (2 if options.guidance not in (0.0, 1.0) else 1)
+        calls = []
+
+        def count(y: Float[Tensor, "batch ..."], level: float) -> Float[Tensor, "batch ..."]:
+            calls.append(level)
+            return y
+
+        run(sampler, self._guided(count, count, options), torch.empty(0, 1), grid, BatchNoise(0))
+        return len(calls)
 
     @override
     def evidence(
@@ -173,6 +189,10 @@ class RectifiedFlow(GenerativeModel):
             dims=self.description.dims,
         )
 
+    def prior_mismatch(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
+        r"""Bound on what the Gaussian end law costs, nats: KL of $x_T | x_0$ from $N(0, T^2)$."""
+        return (1 - LATEST) ** 2 * x.flatten(1).square().sum(1) / (2 * LATEST**2)
+
     @override
     @torch.no_grad()
     def encode(self, x: Tensor, *, condition: Condition = None, seed: int = 0) -> Code:
@@ -188,6 +208,13 @@ class RectifiedFlow(GenerativeModel):
         x = self._carry(code, ids, LATEST, EARLIEST)
         noise = ItemNoise(seed + 1, range(len(code)), device=code.device, dtype=code.dtype)
         return self._discrete(x, ids, noise)
+
+    def _guided(
+        self, conditional: Denoiser, unconditional: Denoiser, options: RectifiedFlowOptions
+    ) -> Denoiser:
+        guided = classifier_free(conditional, unconditional, options.guidance)
+        levels = (self.path.at(t).level for t in (options.guided_from, options.guided_until))
+        return within(guided, conditional, *levels)
 
     def _plan(self, options: RectifiedFlowOptions) -> tuple[Sampler, list[float]]:
         method = SOLVERS[options.solver]

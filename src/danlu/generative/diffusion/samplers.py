@@ -46,10 +46,6 @@ class Sampler(ABC):
     def steps(self, evaluations: int) -> int:
         """How many steps a number of denoiser evaluations pays for, the last one included."""
 
-    @abstractmethod
-    def evaluations(self, steps: int) -> int:
-        """What a number of steps costs; the last one, to level 0, is one evaluation."""
-
 
 class OdeSampler(Sampler):
     """A stepper on the probability-flow ODE of a path."""
@@ -76,10 +72,6 @@ class OdeSampler(Sampler):
     @override
     def steps(self, evaluations: int) -> int:
         return (evaluations - 1) // self.stepper.evaluations + 1
-
-    @override
-    def evaluations(self, steps: int) -> int:
-        return (steps - 1) * self.stepper.evaluations + 1
 
 
 class EulerSampler(OdeSampler):
@@ -125,10 +117,6 @@ class DDIM(Sampler):
     @override
     def steps(self, evaluations: int) -> int:
         return evaluations
-
-    @override
-    def evaluations(self, steps: int) -> int:
-        return steps
 
 
 def probability_flow(denoise: Denoiser, path: Path):  # noqa: ANN201

@@ -4,7 +4,7 @@ Row i of n draws $u = (i + U)/n$, so each batch covers the whole range and the l
 variance. `uniform`: $t = u$. `logit_normal`: $t = \sigma(m + s\,\Phi^{-1}(u))$ with m = 0, s = 1,
 which spends more of the training where the velocity is hard.
 
-Sources: arXiv:2209.03003 (uniform), arXiv:2403.03206 eq. 19 (logit-normal).
+Sources: arXiv:2209.03003 (uniform), arXiv:2403.03206 §3.1 (logit-normal).
 """
 
 from collections.abc import Callable
