@@ -120,6 +120,7 @@ class GenerativeModel(nn.Module, ABC):
             return torch.empty(0, *self.description.shape, device=self.device, dtype=self.dtype)
         return torch.cat(parts)
 
+    @torch.no_grad()
     def log_prob(
         self,
         x: Float[Tensor, "batch ..."],
@@ -171,7 +172,7 @@ class GenerativeModel(nn.Module, ABC):
     def evidence(
         self, x: Tensor, noise: Noise, condition: Int[Tensor, " batch"] | None, options: Any
     ) -> Evidence:
-        """The typed likelihood of a checked batch."""
+        """The typed likelihood of a checked batch; may carry gradients, `log_prob` has none."""
         raise self.lacks("log_prob")
 
     def sampling_evaluations(self, options: Any) -> int:

@@ -18,16 +18,26 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from danlu.contracts import Bound, DanluError, DataDescription, Evidence, Measure, unknown
+from danlu.contracts import (
+    Batch,
+    Bound,
+    DanluError,
+    DataDescription,
+    Evidence,
+    Losses,
+    Measure,
+    Progress,
+    unknown,
+)
 from danlu.generative.base import Code, Condition, GenerativeModel
-from danlu.solvers.noise import ItemNoise, Noise
+from danlu.solvers.noise import BatchNoise, ItemNoise, Noise
 
 Ids = Int[Tensor, " batch"] | None
 
@@ -80,7 +90,7 @@ class Layer(nn.Module, ABC):
     """
 
     bound: ClassVar[Bound]
-    measure: ClassVar[Measure | None] = None
+    measure: Measure | None = None
     keeps: ClassVar[int] = 0
     stochastic: ClassVar[bool] = False
 
@@ -100,7 +110,7 @@ class Layer(nn.Module, ABC):
 
 
 class Chain(GenerativeModel):
-    """Layers in the order data to code, and a prior over the last code."""
+    """Layers in the order data to code, and a prior over the last code; trained by likelihood."""
 
     can = frozenset({"sample", "log_prob", "encode", "decode", "reconstruct", "condition"})
     Options: ClassVar[type] = ChainOptions
@@ -113,16 +123,32 @@ class Chain(GenerativeModel):
         self.prior = prior
 
     @property
+    def links(self) -> list[Layer]:
+        """The layers with their type."""
+        return cast(list[Layer], list(self.layers))
+
+    @property
     def bound(self) -> Bound:
         """The bound of the layers together, without the prior's."""
         bound = Bound.EXACT
-        for layer in self.layers:
+        for layer in self.links:
             bound = bound.with_(layer.bound)
         return bound
 
     def measured(self, prior: Measure) -> Measure:
         """The measure of the data: that of the first layer that decides, else the prior's."""
-        return next((layer.measure for layer in self.layers if layer.measure), prior)
+        return next((layer.measure for layer in self.links if layer.measure), prior)
+
+    @override
+    def players(self) -> dict[str, list[nn.Module]]:
+        return {"model": [self.layers, self.prior]}
+
+    @override
+    def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
+        noise = BatchNoise(len(batch), device=batch.x.device, dtype=batch.x.dtype)
+        value = self._one_pass(self.prior, batch.x, noise, batch.condition).value
+        # Per number, so that one learning rate and clipping serve all sizes.
+        return Losses.of(nats_per_number=-value.mean() / self.description.dims)
 
     def contributions(
         self, x: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
@@ -130,14 +156,14 @@ class Chain(GenerativeModel):
         """The whole code and the sum of the layers' contributions."""
         total = x.new_zeros(len(x))
         kept: list[Tensor] = []
-        for layer in self.layers:
+        for layer in self.links:
             code, contribution = layer.encode(x, condition, noise)
             total = total + contribution
             if layer.keeps:
-                x, *rest = code
+                code, *rest = code
                 kept += rest
-            else:
-                x = code
+            assert isinstance(code, Tensor)
+            x = code
         return ((x, *kept) if kept else x), total
 
     def expand(
@@ -145,7 +171,7 @@ class Chain(GenerativeModel):
     ) -> Float[Tensor, "batch ..."]:
         """The code back to data; what layers would have kept is drawn if it is not given."""
         x, *kept = code if isinstance(code, tuple) else (code,)
-        for layer in reversed(list(self.layers)):
+        for layer in reversed(self.links):
             turn = layer.mean if output == Output.MEAN else layer.decode
             if layer.keeps and kept:
                 x = turn((x, *kept[-layer.keeps :]), condition, noise)
@@ -155,11 +181,13 @@ class Chain(GenerativeModel):
         return x
 
     @override
+    @torch.no_grad()
     def encode(self, x: Tensor, *, condition: Condition = None, seed: int = 0) -> Code:
         ids = self.check_condition(condition, len(x))
         return self.contributions(x, ids, self._item_noise(seed, len(x)))[0]
 
     @override
+    @torch.no_grad()
     def decode(self, code: Code, *, condition: Condition = None, seed: int = 0) -> Tensor:
         n = len(code[0] if isinstance(code, tuple) else code)
         ids = self.check_condition(condition, n)
@@ -194,7 +222,7 @@ class Chain(GenerativeModel):
         options: ChainOptions,
     ) -> Evidence:
         """The likelihood of these layers with another prior over the code."""
-        stochastic = any(layer.stochastic for layer in self.layers)
+        stochastic = any(layer.stochastic for layer in self.links)
         passes = [
             self._one_pass(prior, x, noise, condition)
             for _ in range(options.draws if stochastic else 1)
@@ -217,6 +245,8 @@ class Chain(GenerativeModel):
         self, prior: GenerativeModel, x: Tensor, noise: Noise, condition: Ids
     ) -> Evidence:
         code, total = self.contributions(x, condition, noise)
+        # What a layer kept is in its contribution already.
+        code = code[0] if isinstance(code, tuple) else code
         inner = prior.evidence(code, noise, known(prior, condition), prior.Options())
         return Evidence(
             value=total + inner.value,

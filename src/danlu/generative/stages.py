@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -117,15 +118,21 @@ class Staged(GenerativeModel):
         ids = self.check_condition(condition, n)
         return self.first.decode(code, condition=known(self.first, ids), seed=seed)
 
+    def code(self, batch: Batch, *, seed: int) -> Float[Tensor, "batch ..."]:
+        """What the first model makes of a batch, for the prior."""
+        condition = known(self.first, batch.condition)
+        code = self.first.encode(batch.x, condition=condition, seed=seed)
+        if isinstance(code, tuple):
+            raise DanluError("A prior over a code of several tensors needs a stage for each.")
+        return code
+
     def _side(self, player: str) -> tuple[GenerativeModel, str]:
         side, name = player.split(".", maxsplit=1)
         return (self.first if side == "first" else self.prior), name
 
     def _coded(self, batch: Batch) -> Batch:
         """The batch in the eyes of the prior."""
-        code = self.encode(batch.x, condition=batch.condition)
-        if isinstance(code, tuple):
-            raise DanluError("A prior over a code of several tensors needs a stage for each.")
+        code = self.code(batch, seed=0)
         return _blind(Batch(code, batch.condition, batch.index), self.prior)
 
 
@@ -136,9 +143,7 @@ def encode_data(model: Staged, stream: Stream) -> Stream:
     for batch in stream.once(ENCODE_BATCH):
         batch = batch.to(model.device, model.dtype)
         # The first index seeds the batch, so that no two batches share their noise.
-        seed = int(batch.index[0])
-        condition = known(model.first, batch.condition)
-        codes.append(model.first.encode(batch.x, condition=condition, seed=seed).cpu())
+        codes.append(model.code(batch, seed=int(batch.index[0])).cpu())
     return stream.replaced(torch.cat(codes), model.prior.description)
 
 

@@ -35,8 +35,8 @@ START_SCALE = 1 / 16
 class Likelihood(nn.Module, ABC):
     """A distribution over data whose parameters are a network's output.
 
-    The output has `parameters_per_number` values for each number, stacked along the first axis after the
-    batch: `[batch, parameters_per_number * shape[0], *shape[1:]]`.
+    The output has some values for each number of an example, stacked along the first axis after
+    the batch: `[batch, parameters_per_number * shape[0], *shape[1:]]`.
 
     Attributes:
         measure: what `log_prob` is: a probability or a density.

@@ -11,6 +11,8 @@ Sources: arXiv:1406.2661 (the game), arXiv:1802.05637 eq. 5 (projection critic),
 arXiv:1801.04406 (R1), arXiv:1704.00028 (WGAN-GP); losses in `danlu.losses.divergences`.
 """
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -87,7 +89,7 @@ class GAN(GenerativeModel):
     """A generator and a critic under one row of `DIVERGENCES`."""
 
     can = frozenset({"sample", "condition"})
-    instead = {
+    instead: ClassVar[dict[str, str]] = {
         "log_prob": "its samples have no density; use vae or rectified-flow for a likelihood.",
         "encode": "it has no encoder; use vae for codes.",
         "decode": "it has no encoder; use vae for codes.",

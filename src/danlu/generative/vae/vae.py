@@ -15,6 +15,7 @@ arXiv:1701.05517 eq. 2 (discretised logistic). Also kexue.fm/archives/5253 and 5
 """
 
 import math
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -22,7 +23,6 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import Batch, Bound, DataDescription, Losses, Progress, unknown
-from danlu.generative.base import GenerativeModel
 from danlu.generative.chain import Chain, ChainOptions, Ids, Layer, Output
 from danlu.generative.parts.networks import decoder, encoder
 from danlu.generative.parts.priors import GaussianPrior
@@ -106,8 +106,13 @@ class VAE(Chain):
     picture_options = ChainOptions(output=Output.MEAN)
     picture_note = "means of p(x|z)"
 
-    def __init__(self, description: DataDescription, block: VAEBlock, prior: GenerativeModel):
+    def __init__(self, description: DataDescription, block: VAEBlock, prior: GaussianPrior) -> None:
         super().__init__(description, [block], prior)
+
+    @property
+    def block(self) -> VAEBlock:
+        """The single layer."""
+        return cast(VAEBlock, self.layers[0])
 
     @override
     def players(self) -> dict[str, list[nn.Module]]:
@@ -115,7 +120,7 @@ class VAE(Chain):
 
     @override
     def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
-        (block,) = self.layers
+        block = self.block
         condition = block.embedding.drop(batch.condition, LABEL_DROP)
         mean, log_variance = block.posterior(batch.x, condition)
         noise = BatchNoise(len(batch), device=mean.device, dtype=mean.dtype)

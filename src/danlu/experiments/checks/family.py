@@ -1,0 +1,254 @@
+"""Laws of every generative family: the contract itself, on tiny images and vectors.
+
+`family_laws` makes the rows for any builder, one's own class included.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from danlu.contracts import (
+    Batch,
+    CapabilityError,
+    DanluError,
+    DataDescription,
+    Measure,
+    Progress,
+    Stage,
+)
+from danlu.data import ExampleStream, Examples
+from danlu.experiments.checks.law import Law
+from danlu.generative import FAMILIES
+from danlu.generative.base import CAPABILITIES, GenerativeModel
+from danlu.generative.tiny import TINY, TINY_VECTOR
+
+Build = Callable[..., GenerativeModel]
+
+N = 5
+CHEAP = {"draws": 2, "likelihood_steps": 2, "probes": 2, "evaluations": 2}
+"""Values of options that make a call cheap, where a family has them."""
+ENTROPY = 7
+
+
+def tiny(build: Build) -> Iterator[GenerativeModel]:
+    """Tiny models in float64 for images with classes and for vectors without."""
+    for description in (TINY, TINY_VECTOR):
+        with torch.random.fork_rng():
+            torch.manual_seed(ENTROPY)
+            yield build(description).double().eval()
+
+
+def examples(description: DataDescription) -> Batch:
+    """A batch of random data."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (N, *description.shape)
+    if description.levels:
+        level = torch.randint(description.levels, shape, generator=generator)
+        x = description.low + level * description.spacing
+    else:
+        x = torch.randn(shape, generator=generator)
+    classes = torch.arange(N) % description.classes if description.classes else None
+    return Batch(x.double(), classes, torch.arange(N))
+
+
+def conditions(model: GenerativeModel) -> list[Any]:
+    """None, and class ids where the model takes them."""
+    classes = model.description.classes
+    return [None, torch.arange(N) % classes] if classes else [None]
+
+
+def cheap(model: GenerativeModel) -> Any:
+    """Options under which a call is quick."""
+    known = {field.name for field in fields(model.Options)}
+    return model.Options(**{name: value for name, value in CHEAP.items() if name in known})
+
+
+def plays(model: GenerativeModel) -> Iterator[tuple[str, Batch]]:
+    """Every player with a batch of the stage in which it plays."""
+    batch = examples(model.description)
+    data = ExampleStream(
+        Examples(batch.x, batch.condition, model.description), model.description, batch=N, seed=0
+    )
+    for stage in model.stages():
+        batch = next(prepared(model, stage, data))
+        for name in dict.fromkeys(play.name for play in stage.plays):
+            yield name, batch
+
+
+def prepared(model: GenerativeModel, stage: Stage, data: ExampleStream) -> Any:
+    """The stream of a stage."""
+    data.seek(0)
+    return stage.prepare(model, data) if stage.prepare else data
+
+
+def seeded_loss(model: GenerativeModel, name: str, batch: Batch) -> Any:
+    """The losses of one play after seeding torch as the trainer does."""
+    with torch.random.fork_rng():
+        torch.manual_seed(ENTROPY)
+        return model.loss(batch, name, Progress(step=3, fraction=0.5, seed=ENTROPY))
+
+
+def uses(model: GenerativeModel) -> dict[str, Callable[[], Tensor]]:
+    """A call of each capability whose result has the shape of the data, or a value each."""
+    batch, options = examples(model.description), cheap(model)
+    ids = batch.condition
+
+    def decode() -> Tensor:
+        code = model.encode(batch.x, condition=ids) if "encode" in model.can else batch.x
+        return model.decode(code, condition=ids)
+
+    return {
+        "sample": lambda: model.sample(N, condition=ids, options=options),
+        "log_prob": lambda: model.log_prob(batch.x, condition=ids, options=options).value,
+        "encode": lambda: _first(model.encode(batch.x, condition=ids)),
+        "decode": decode,
+        "reconstruct": lambda: model.reconstruct(batch.x, condition=ids),
+    }
+
+
+def batch_size(build: Build) -> float:
+    """Samples drawn together and two at a time."""
+    worst = 0.0
+    for model in tiny(build):
+        for condition in conditions(model):
+            draw = partial(model.sample, N, condition=condition, seed=3, options=cheap(model))
+            worst = max(worst, (draw() - draw(batch=2)).abs().max().item())
+    return worst
+
+
+def purity(build: Build) -> float:
+    """Change of parameters and buffers by every use and every loss, also in training mode."""
+    worst = 0.0
+    for model in tiny(build):
+        batches = list(plays(model))
+        values = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+        before = {name: value.detach().clone() for name, value in values.items()}
+        for mode in (True, False):
+            model.train(mode)
+            for name, use in uses(model).items():
+                if name in model.can:
+                    use()
+            for name, batch in batches:
+                seeded_loss(model, name, batch)
+        for name, value in before.items():
+            worst = max(worst, (values[name] - value).abs().max().item())
+    return worst
+
+
+def capabilities(build: Build) -> float:
+    """Declared capabilities that fail or give a wrong shape, undeclared ones that do not refuse."""
+    wrong = 0
+    for model in tiny(build):
+        for name, use in uses(model).items():
+            try:
+                found = use()
+            except CapabilityError:
+                wrong += name in model.can
+                continue
+            wrong += name not in model.can or len(found) != N
+            if name in ("sample", "decode", "reconstruct"):
+                wrong += tuple(found.shape[1:]) != model.description.shape
+        wrong += not model.can <= set(CAPABILITIES)
+    return float(wrong)
+
+
+def likelihood(build: Build) -> float:
+    """Likelihoods that are not finite, have the wrong measure, or give bits where they must not."""
+    wrong = 0
+    for model in tiny(build):
+        batch = examples(model.description)
+        for condition in conditions(model):
+            found = model.log_prob(batch.x, condition=condition, options=cheap(model))
+            discrete = model.description.levels is not None
+            wrong += not bool(found.value.isfinite().all() and found.stderr.isfinite().all())
+            wrong += found.measure is not (Measure.COUNTING if discrete else Measure.LEBESGUE)
+            wrong += found.condition != ("none" if condition is None else "class")
+            wrong += found.evaluations < 1 or found.dims != model.description.dims
+            try:
+                found.bits_per_dim()
+                wrong += not discrete
+            except DanluError:
+                wrong += discrete
+    return float(wrong)
+
+
+def gradients(build: Build) -> float:
+    """Parameters without a finite gradient from their player's loss, losses that do not repeat."""
+    wrong = 0
+    for model in tiny(build):
+        for name, batch in plays(model):
+            losses = seeded_loss(model, name, batch)
+            owned = [p for module in model.players()[name] for p in module.parameters()]
+            found = torch.autograd.grad(losses.total, owned, allow_unused=True)
+            wrong += sum(g is None or not bool(g.isfinite().all()) for g in found)
+            wrong += not bool(seeded_loss(model, name, batch).total.equal(losses.total))
+            wrong += not losses.parts
+    return float(wrong)
+
+
+def state(build: Build) -> float:
+    """Samples of a model and of another one that was given its state."""
+    worst = 0.0
+    for model, other in zip(tiny(build), tiny(build), strict=True):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.01)
+        other.load_state_dict(model.state_dict())
+        found, copied = (m.sample(N, options=cheap(m)) for m in (model, other))
+        worst = max(worst, (found - copied).abs().max().item())
+    return worst
+
+
+def bad_input(build: Build) -> float:
+    """Bad class ids, shapes and options that are not answered by a `DanluError`."""
+    wrong = 0
+    for model in tiny(build):
+        classes = model.description.classes
+        attempts = [
+            lambda m=model: m.sample(N, condition=m.description.classes),
+            lambda m=model: m.sample(N, condition=-1),
+            lambda m=model: m.sample(N, condition=torch.zeros(N + 1, dtype=torch.long)),
+            lambda m=model: m.sample(N, options="fast"),
+        ]
+        if "log_prob" in model.can:
+            attempts.append(lambda m=model: m.log_prob(torch.zeros(N, 3, 1).double()))
+        if not classes:
+            attempts.append(lambda m=model: m.sample(N, condition=0))
+        for attempt in attempts:
+            try:
+                attempt()
+                wrong += 1
+            except DanluError:
+                continue
+    return float(wrong)
+
+
+def _first(code: Any) -> Tensor:
+    return code[0] if isinstance(code, tuple) else code
+
+
+CONTRACT = [
+    ("batch-size", "a sample does not depend on how many are drawn at once", 1e-12, batch_size),
+    ("purity", "use and loss change no parameter and no buffer", 0.0, purity),
+    ("capabilities", "what is declared works, what is not is refused", 0.0, capabilities),
+    ("likelihood", "log_prob is finite, of the data's measure and labelled", 0.0, likelihood),
+    ("gradients", "each loss repeats and reaches all of its player's parameters", 0.0, gradients),
+    ("state", "a model with another's state is that model", 0.0, state),
+    ("bad-input", "bad classes, shapes and options are refused", 0.0, bad_input),
+]
+
+
+def family_laws(name: str, build: Build) -> list[Law]:
+    """The rows for one family; `build(description)` makes a model."""
+    return [
+        Law(f"family/{name}/{what}", statement, tolerance, partial(measure, build))
+        for what, statement, tolerance, measure in CONTRACT
+        if what != "likelihood" or "log_prob" in build(TINY).can
+    ]
+
+
+LAWS = [law for name, method in FAMILIES.items() for law in family_laws(name, method.build)]
