@@ -1,6 +1,8 @@
 """Laws of chains: contributions against autograd, splits against a Gaussian, dequantisation."""
 
 import math
+from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +46,9 @@ def volumes() -> float:
     """Each contribution, and that of the chain, against the log-determinant by autograd."""
     layers, x, worst = bijections(), drawn(5, DIM), 0.0
     chain = Chain(vectors(DIM), layers, GaussianPrior(vectors(DIM)))
-    encoders = [lambda v, f=layer: f.encode(v, None, item_noise(1)) for layer in layers]
+    encoders: list[Callable[[Tensor], Any]] = [
+        lambda v, f=layer: f.encode(v, None, item_noise(1)) for layer in layers
+    ]
     encoders.append(lambda v: chain.contributions(v, None, item_noise(1)))
     for encode in encoders:
         for row in x.split(1):
@@ -76,9 +80,10 @@ def splits() -> float:
     """A linear chain with a split is a Gaussian: its mean and covariance give the density."""
     chain = split_chain()
     with torch.no_grad():
-        normalise, linear, split = chain.links
-        mean_2, log_scale = split.network(torch.zeros(1, 1).double()).chunk(2, dim=1)
-        slope = split.network.weight[: DIM - 1]
+        split = cast(Split, chain.links[-1])
+        network = cast(nn.Linear, split.network)
+        mean_2, log_scale = network(torch.zeros(1, 1).double()).chunk(2, dim=1)
+        slope = network.weight[: DIM - 1]
         inner = torch.eye(DIM, dtype=torch.float64)
         inner[1:, :1] = slope
         inner[1:, 1:] = torch.diag(log_scale[0].exp())

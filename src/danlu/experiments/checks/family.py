@@ -20,7 +20,7 @@ from danlu.contracts import (
     Progress,
     Stage,
 )
-from danlu.data import ExampleStream, Examples
+from danlu.data import Examples, ExampleStream
 from danlu.experiments.checks.law import Law
 from danlu.generative import FAMILIES
 from danlu.generative.base import CAPABILITIES, GenerativeModel
@@ -208,7 +208,7 @@ def bad_input(build: Build) -> float:
     wrong = 0
     for model in tiny(build):
         classes = model.description.classes
-        attempts = [
+        attempts: list[Callable[[], Any]] = [
             lambda m=model: m.sample(N, condition=m.description.classes),
             lambda m=model: m.sample(N, condition=-1),
             lambda m=model: m.sample(N, condition=torch.zeros(N + 1, dtype=torch.long)),

@@ -1,4 +1,4 @@
-"""Laws of divergences: optimal critics on finite supports and the line, penalties in closed form."""
+"""Laws of divergences: optimal critics, transport on the line, penalties in closed form."""
 
 import math
 

@@ -11,15 +11,16 @@ Sources: arXiv:1911.02469 (the linear VAE's optimum), doi:10.1111/1467-9868.0019
 
 import math
 from functools import cache
+from typing import cast
 
 import torch
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from danlu.experiments.checks.chain import drawn, vectors
+from danlu.experiments.checks.chain import drawn
 from danlu.experiments.checks.law import Law
-from danlu.experiments.checks.vae import linear_vae
+from danlu.experiments.checks.vae import Affine, linear_vae
 from danlu.generative.chain import ChainOptions, Estimator
 from danlu.generative.vae.vae import LOG_VARIANCE_LIMIT, VAE
 
@@ -48,7 +49,7 @@ class SigmaPoints:
 
 def digits() -> Tensor:
     """All digits on [-1, 1], `[1797, 64]`."""
-    return torch.from_numpy(load_digits().data).double() / 8 - 1
+    return torch.from_numpy(load_digits(return_X_y=True)[0]).double() / 8 - 1
 
 
 @cache
@@ -83,7 +84,7 @@ def trained() -> tuple[VAE, float]:
     elbo = -negative().item()
     weight, back, log_variance = (v.detach() for v in variables[:3])
     model = linear_vae(weight, bias, log_scale.exp().item())
-    encoder = model.block.encoder
+    encoder = cast(Affine, model.block.encoder)
     with torch.no_grad():
         raw = LOG_VARIANCE_LIMIT * torch.atanh(log_variance / LOG_VARIANCE_LIMIT)
         encoder.weight[:LATENT] = back

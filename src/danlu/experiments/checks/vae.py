@@ -1,7 +1,7 @@
 """Laws of the VAE: exact linear-Gaussian models, discretised logistic, principal components."""
 
 import math
-from itertools import product
+from itertools import pairwise, product
 
 import torch
 from torch import Tensor, nn
@@ -94,7 +94,7 @@ def below_exact() -> float:
     """Mean excess of IWAE-k over log p, and of IWAE-k over IWAE-4k, beyond 4 s.e."""
     model, x, exact = known_model(error=0.5)
     bounds = [evidence(model, x, k, "iwae") for k in (2, 8, 32)] + [exact]
-    excesses = [smaller - larger for smaller, larger in zip(bounds, bounds[1:], strict=False)]
+    excesses = [smaller - larger for smaller, larger in pairwise(bounds)]
     return max((e.mean() - 4 * e.std() / math.sqrt(len(e))).item() for e in excesses)
 
 
