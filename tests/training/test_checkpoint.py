@@ -1,16 +1,16 @@
 import json
-import pickle
 import shutil
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from danlu.contracts import DanluError
 from danlu.experiments.checks.small_players import OnePlayer, StopAfter, TwoPlayers, trainer
 from danlu.training import Budget
 from danlu.training.checkpoint import _digest, load_average, load_newest
-from danlu.training.weights import load_tensors, named_tensors, restore, save_tensors, snapshot
+from danlu.training.weights import load_tensors, named_tensors, restore, snapshot
 
 FILES = ["model.safetensors", "average.safetensors", "state.pt", "meta.json"]
 
@@ -110,7 +110,7 @@ def test_no_foreign_object_is_unpickled(stopped):
 
     for place in ("000006", "000007"):
         home = stopped / "checkpoints" / place
-        (home / "state.pt").write_bytes(pickle.dumps(Evil()))
+        torch.save(Evil(), home / "state.pt")
         meta = json.loads((home / "meta.json").read_text())
         meta["digests"]["state.pt"] = _digest(home / "state.pt")
         (home / "meta.json").write_text(json.dumps(meta))
@@ -134,7 +134,7 @@ def test_tied_weights_are_stored_once_and_tied_again(tmp_path):
 
     model, other = tied(), tied()
     assert list(named_tensors(model)) == ["a.weight", "a.bias", "b.bias"]
-    save_tensors(tmp_path / "w.safetensors", snapshot(model))
+    save_file(snapshot(model), tmp_path / "w.safetensors")
     restore(other, load_tensors(tmp_path / "w.safetensors"))
     assert torch.equal(other["b"].weight, model["a"].weight)
     assert other["b"].weight is other["a"].weight
@@ -142,7 +142,7 @@ def test_tied_weights_are_stored_once_and_tied_again(tmp_path):
 
 def test_memory_order_survives(tmp_path):
     model = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
-    save_tensors(tmp_path / "w.safetensors", snapshot(model))
+    save_file(snapshot(model), tmp_path / "w.safetensors")
     other = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
     restore(other, load_tensors(tmp_path / "w.safetensors"))
     assert torch.equal(other.weight, model.weight)

@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from danlu.contracts import DanluError
 from danlu.training.budget import Spent
 from danlu.training.files import TEMPORARY, whole_folder, write_text
-from danlu.training.weights import load_tensors, save_tensors
+from danlu.training.weights import load_tensors
 
 FOLDER, LATEST = "checkpoints", "LATEST"
 MODEL, AVERAGE, STATE, META = "model.safetensors", "average.safetensors", "state.pt", "meta.json"
@@ -72,8 +73,8 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     home = folder / FOLDER
     name = f"{checkpoint.meta.total.steps:06d}"
     with whole_folder(home / name) as place:
-        save_tensors(place / MODEL, checkpoint.model)
-        save_tensors(place / AVERAGE, checkpoint.average)
+        save_file(checkpoint.model, place / MODEL)
+        save_file(checkpoint.average, place / AVERAGE)
         torch.save(checkpoint.state, place / STATE)
         digests = {file: _digest(place / file) for file in (MODEL, AVERAGE, STATE)}
         meta = {**asdict(checkpoint.meta), "digests": digests}
@@ -138,7 +139,7 @@ def _read(place: Path) -> Checkpoint:
         _check(place / file, digests)
     try:
         state = torch.load(place / STATE, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
         raise DanluError(f"{STATE} cannot be read: {error}") from error
     return Checkpoint(
         meta=meta,

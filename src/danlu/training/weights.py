@@ -5,11 +5,10 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from danlu.contracts import DanluError
-from danlu.training.files import whole_file
 
 
 def named_tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -47,12 +46,6 @@ def restore(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
                 f"{tuple(tensors[name].shape)}, expected {tuple(tensor.shape)}."
             )
         tensor.copy_(tensors[name])
-
-
-def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write a safetensors file; never half of one."""
-    with whole_file(path) as temporary:
-        save_file(dict(tensors), temporary)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
