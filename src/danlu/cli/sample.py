@@ -122,4 +122,4 @@ def _write(drawn: "Drawn", model: "GenerativeModel", path: Path) -> None:
     arrays = {"x": drawn.x.numpy()}
     if drawn.classes is not None:
         arrays["y"] = drawn.classes.numpy()
-    np.savez_compressed(path, **arrays)
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """Train one family, go on with a run, or repeat one."""
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -155,4 +155,4 @@ def _policy(options: argparse.Namespace, source: "Source"):  # noqa: ANN202
     from danlu.training import Policy
 
     compiled = wants_compile(Settings(options.settings))
-    return Policy.choose(options.device, source.description, compile=compiled)
+    return replace(Policy.choose(options.device, source.description), compile=compiled)

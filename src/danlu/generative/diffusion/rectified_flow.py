@@ -13,7 +13,7 @@ Sources: arXiv:2209.03003 eq. 1, arXiv:2210.02747; kexue.fm/archives/9280, 9379,
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -105,7 +105,7 @@ class RectifiedFlow(GenerativeModel):
         super().__init__(description)
         if times not in TIME_SAMPLERS:
             raise unknown("time sampler", times, TIME_SAMPLERS)
-        self.network = network
+        self.network: Any = network  # beside forward it has `at` and `classes`
         self.times = times
         self.dequantise = Dequantise(description) if description.levels else None
         self.path = Linear()
