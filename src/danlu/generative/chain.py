@@ -74,9 +74,9 @@ class ChainOptions:
         if self.draws < 2:
             raise DanluError(f"draws must be at least 2 to have an error, got {self.draws}.")
         if self.estimator not in tuple(Estimator):
-            raise unknown("estimator", self.estimator, list(Estimator))
+            raise unknown("estimator", self.estimator, [e.value for e in Estimator])
         if self.output not in tuple(Output):
-            raise unknown("output", self.output, list(Output))
+            raise unknown("output", self.output, [o.value for o in Output])
 
 
 class Layer(nn.Module, ABC):

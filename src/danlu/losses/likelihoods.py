@@ -28,6 +28,8 @@ from danlu.solvers.noise import Noise
 
 SMALLEST_SCALE = math.exp(-4.0)
 """Smallest logistic scale, in spacings of the grid: all mass then lies in one bin."""
+LARGEST_SCALE = 100.0
+"""Largest logistic scale, in widths of the data's range: the end bins then have half each."""
 START_SCALE = 1 / 16
 """Logistic scale where the network's output is 0, in widths of the data's range."""
 
@@ -120,8 +122,10 @@ class DiscretisedLogistic(Likelihood):
         output = output.to(torch.promote_types(output.dtype, torch.float32))
         location, raw = output.chunk(2, dim=1)
         lowest = math.log(SMALLEST_SCALE * self.description.spacing)
-        start = math.log(START_SCALE * (self.description.high - self.description.low))
-        return location, (lowest + softplus(raw + start - lowest)).exp()
+        width = math.log(self.description.high - self.description.low)
+        start, highest = width + math.log(START_SCALE), width + math.log(LARGEST_SCALE)
+        log_scale = lowest + softplus(raw + start - lowest)
+        return location, log_scale.clamp(max=highest).exp()
 
 
 class Gaussian(Likelihood):
