@@ -13,11 +13,30 @@ from typing import Any
 import torch
 
 from danlu.contracts import unknown
-from danlu.experiments.checks import data, diffusion, evaluation, optim, samplers, training
+from danlu.experiments.checks import (
+    chain,
+    data,
+    diffusion,
+    evaluation,
+    evidence,
+    family,
+    gan,
+    optim,
+    principal_components,
+    samplers,
+    training,
+    vae,
+)
 from danlu.experiments.checks.law import Law
 
 LAWS: list[Law] = [
     *data.LAWS,
+    *evidence.LAWS,
+    *chain.LAWS,
+    *vae.LAWS,
+    *principal_components.LAWS,
+    *gan.LAWS,
+    *family.LAWS,
     *optim.LAWS,
     *samplers.LAWS,
     *diffusion.LAWS,
@@ -76,7 +95,9 @@ def measured(rows: list[Law]) -> Iterator[Checked]:
 
 def chosen(target: str | Callable[..., Any] | None = None) -> list[Law]:
     """The laws of a target; see `check`."""
-    return laws_of(target) if target is None or isinstance(target, str) else laws_of(None)
+    if target is None or isinstance(target, str):
+        return laws_of(target)
+    return family.family_laws(getattr(target, "__name__", "family"), target)
 
 
 def check(target: str | Callable[..., Any] | None = None) -> list[Checked]:

@@ -1,0 +1,90 @@
+"""Measure a trained run: distances of its samples to held-out data, and its likelihood."""
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from danlu.cli.console import console_for, say, write_json
+from danlu.cli.foreign import classes_for
+from danlu.cli.parser import Parser, add_common, add_family
+
+if TYPE_CHECKING:
+    from danlu.evaluation.results import Results
+
+HELP = "measure a run: distances of its samples, likelihood of held-out data"
+EXAMPLES = (
+    "danlu eval runs/race/vae",
+    "danlu eval runs/race/rectified-flow --split validation --set sampler.guidance=2",
+    "danlu eval runs/race/gan --n 2000 --features net.pt2 --json",
+)
+
+
+def arguments(parser: Parser) -> None:
+    """The verb's arguments."""
+    parser.add_argument("folder", metavar="RUN", help="a run folder")
+    parser.add_argument("--split", default="test", help="test (default), or validation for choices")
+    parser.add_argument("--n", type=int, default=1000, help="how many samples (default 1000)")
+    parser.add_argument("--features", metavar="NET.PT2", help="a further feature network")
+    add_common(parser, out="folder of results.json and report.html (default: the run's)")
+    add_family(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, print, and write results and report."""
+    from danlu.cli.display import display_for
+    from danlu.experiments.evaluate import EvaluationRequest, evaluate
+    from danlu.experiments.machine import chosen_device, device_line
+    from danlu.experiments.runs import open_run
+    from danlu.experiments.settings import Settings
+
+    console = console_for(options.json)
+    say(console, device_line(options.device))
+    settings = Settings(options.settings)
+    settings.require_only("sampler")
+    request = EvaluationRequest(
+        split=options.split,
+        n=options.n,
+        features=Path(options.features) if options.features else None,
+        seed=options.seed,
+        folder=Path(options.out) if options.out else None,
+        settings=settings,
+        device=chosen_device(options.device),
+        classes=classes_for(options.foreign),
+        command=f"danlu eval {options.folder} --split {options.split} --n {options.n}",
+    )
+    with display_for(console) as display:
+        results = evaluate(open_run(options.folder), request, display)
+    if options.json:
+        write_json(asdict(results))
+        return 0
+    _print(results, console)
+    say(console, f"report: {request.home(Path(options.folder)) / 'report.html'}")
+    return 0
+
+
+def _print(results: "Results", console) -> None:  # noqa: ANN001
+    from rich.table import Table
+
+    from danlu.evaluation.facts import amount, facts_of
+
+    table = Table(box=None, pad_edge=False, title=results.title, title_justify="left")
+    table.add_column("")
+    for row in results.rows:
+        table.add_column(row.name, justify="right")
+    names = dict.fromkeys(name for row in results.rows for name in row.metrics)
+    for name in names:
+        cells = [row.metrics.get(name) for row in results.rows]
+        facts = facts_of(name)
+        table.add_row(name, *(amount(cell, facts) if cell else "–" for cell in cells))
+    console.print(table)
+    evidence = results.rows[0].evidence
+    if evidence is not None:
+        bits = evidence.bits_per_dim
+        said = f", {bits.value:.3f} ± {bits.stderr or 0:.3f} bits per dimension" if bits else ""
+        say(
+            console,
+            f"log-likelihood {evidence.nats.value:.2f} ± {evidence.nats.stderr or 0:.2f} nats"
+            f"{said} ({evidence.bound}, {evidence.measure}, condition {evidence.condition}, "
+            f"{evidence.examples} examples)",
+        )

@@ -1,0 +1,149 @@
+"""Measure one run: samples, figures, likelihood, neighbours, beside the yardsticks.
+
+The test split is the reference behind printed figures; choices are made on the validation split.
+"""
+
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import danlu
+from danlu.contracts import CapabilityError, unknown
+from danlu.evaluation.corruptions import yardsticks
+from danlu.evaluation.report import write_report
+from danlu.evaluation.results import Results, Row, RowKind
+from danlu.experiments.families import Classes
+from danlu.experiments.machine import machine_facts
+from danlu.experiments.measuring import (
+    Yard,
+    add_scores,
+    evidence_row,
+    model_row,
+    neighbour_picture,
+    open_subject,
+    open_yard,
+    pictures,
+)
+from danlu.experiments.observer import Observer
+from danlu.experiments.planning import Clock
+from danlu.experiments.race import RESULTS
+from danlu.experiments.runs import Run
+from danlu.experiments.settings import Settings
+from danlu.experiments.train import open_data
+from danlu.experiments.yardsticks import scored
+from danlu.training import Policy
+
+SPLITS = ("test", "validation")
+EVIDENCE_EXAMPLES = 500
+EVIDENCE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationRequest:
+    """What an evaluation was asked for.
+
+    Attributes:
+        split: the held-out split behind the figures.
+        n: samples.
+        features: a network of one's own.
+        seed: of samples and estimates.
+        folder: where results and report go; None takes the run's.
+        settings: of the sampler.
+        device: where the model runs.
+        classes: builders of foreign families.
+        command: as it was typed.
+    """
+
+    split: str = "test"
+    n: int = 1000
+    features: Path | None = None
+    seed: int = 0
+    folder: Path | None = None
+    settings: Settings = field(default_factory=Settings)
+    device: str = "cpu"
+    classes: Classes = None
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise unknown("split", self.split, SPLITS)
+
+    def home(self, run: Path) -> Path:
+        """Where results and report go."""
+        return self.folder or run
+
+
+def evaluate(run: Run, request: EvaluationRequest, observer: Observer | None = None) -> Results:
+    """Measure a run; writes results.json and report.html.
+
+    Raises:
+        DanluError: bad input.
+        NonFiniteError: samples hold NaN or infinity.
+    """
+    observer, clock = observer or Observer(), Clock(0.0)
+    home = request.home(run.folder)
+    source = open_data(run.config.data)
+    notices = [*source.skipped, *source.notices]
+    policy = replace(Policy.choose(request.device, source.description), compile=False)
+    subject = open_subject(run, policy, request.classes, request.settings)
+    with clock.part("features"):
+        observer.started("features")
+        yard = open_yard(source, split=request.split, extra=request.features, seed=request.seed)
+    row = model_row(subject, run.config.family)
+    with clock.part("samples"):
+        observer.started(f"{request.n} samples")
+        drawn = subject.draw(yard, request.n)
+    home.mkdir(parents=True, exist_ok=True)
+    with clock.part("metrics"):
+        observer.started("metrics")
+        add_scores(row, yard, drawn)
+        row.neighbours = neighbour_picture(subject, drawn, yard, home)
+        row.grids = pictures(run.folder, home)
+    with clock.part("likelihood"):
+        observer.started("likelihood")
+        try:
+            row.evidence = evidence_row(subject, yard, EVIDENCE_EXAMPLES, EVIDENCE_SECONDS)
+        except CapabilityError as error:
+            notices.append(f"No likelihood: {error}")
+            observer.say(notices[-1])
+    with clock.part("yardsticks"):
+        observer.started("yardsticks")
+        rows = [row, *_yardsticks(yard, request, home)]
+    results = _results(rows, yard, run, request, policy, clock, notices)
+    results.save(home / RESULTS)
+    write_report(results, home)
+    return results
+
+
+def _yardsticks(yard: Yard, request: EvaluationRequest, home: Path) -> list[Row]:
+    """All, or on the validation split all but the floor, which would read the test split."""
+    rows = yardsticks(yard.source, request.n, split=request.split)
+    if request.split != "test":
+        rows = [row for row in rows if row.kind is not RowKind.FLOOR]
+    return [scored(row, yard, home) for row in rows]
+
+
+def _results(
+    rows: list[Row],
+    yard: Yard,
+    run: Run,
+    request: EvaluationRequest,
+    policy: Policy,
+    clock: Clock,
+    notices: list[str],
+) -> Results:
+    return Results(
+        title=f"{run.config.family} on {yard.source.name}",
+        data=yard.source.name,
+        description=asdict(yard.source.description),
+        rows=rows,
+        seed=request.seed,
+        seeds=1,
+        split={part: (0.0, used) for part, used in clock.used.items()},
+        features={name: space.facts() for name, space in yard.spaces.items()},
+        machine=machine_facts(policy),
+        held_out=len(yard.reference),
+        reference=f"{yard.reference.split} split",
+        command=request.command,
+        version=danlu.__version__,
+        notices=notices,
+    )
