@@ -7,7 +7,7 @@ from torch import nn
 from danlu.contracts import Batch, DanluError, DataDescription
 from danlu.experiments.checks.small_players import OnePlayer, trainer
 from danlu.training import Budget, Policy, policy
-from danlu.training.policy import describe, multiplies_bfloat16, settle
+from danlu.training.policy import describe, settle
 from danlu.training.weights import snapshot
 
 IMAGE = DataDescription(shape=(3, 4, 4), levels=4, low=-1.0, high=1.0, classes=0)
@@ -15,19 +15,23 @@ VECTOR = DataDescription(shape=(2,), levels=None, low=-1.0, high=1.0, classes=0)
 
 
 @pytest.mark.parametrize(
-    ("flags", "expected"),
-    [("fpu avx512_bf16", True), ("amx_bf16 amx_tile", True), ("fpu avx512f", False), ("", False)],
+    ("flags", "autocast", "channels_last"),
+    [
+        ("fpu amx_bf16 amx_tile avx512_bf16", "bfloat16", True),
+        ("fpu avx512_bf16", "bfloat16", False),
+        ("fpu avx512f", "none", False),
+        ("", "none", False),
+    ],
 )
-def test_bfloat16_needs_instructions_for_it(monkeypatch, flags, expected):
+def test_the_processor_decides(monkeypatch, flags, autocast, channels_last):
     monkeypatch.setattr(policy, "_cpu_field", lambda name: flags)
-    assert multiplies_bfloat16("cpu") is expected
     chosen = Policy.choose("cpu", IMAGE)
-    assert chosen.autocast == ("bfloat16" if expected else "none")
+    assert (chosen.autocast, chosen.channels_last) == (autocast, channels_last)
+    chosen = Policy.choose("cpu", VECTOR)
+    assert (chosen.autocast, chosen.channels_last) == ("none", False)
 
 
-def test_images_are_channels_last_and_nothing_is_compiled_unasked():
-    assert Policy.choose("cpu", IMAGE).channels_last
-    assert not Policy.choose("cpu", VECTOR).channels_last
+def test_nothing_is_compiled_unasked():
     assert not Policy.choose("cpu", IMAGE).compile
     assert Policy.choose("auto", VECTOR).device in ("cpu", "cuda")
 

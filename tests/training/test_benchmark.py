@@ -1,0 +1,26 @@
+from dataclasses import replace
+
+import pytest
+
+from danlu.experiments.benchmarks import BENCHMARKS, loop
+from danlu.generative.tiny import TINY, TINY_VECTOR
+
+
+@pytest.mark.long
+def test_the_loop_benchmark_measures_both_loops_and_every_policy(monkeypatch):
+    for name, value in (("ROUNDS", 1), ("STEPS", 2), ("WARM", 1)):
+        monkeypatch.setattr(loop, name, value)
+    small = {"width": 8, "blocks": 1, "features": 8}
+    monkeypatch.setattr(loop, "IMAGES", TINY)
+    monkeypatch.setattr(loop, "UNET", replace(loop.UNET, description=TINY, settings=small, batch=4))
+    monkeypatch.setattr(
+        loop, "MLP", replace(loop.MLP, description=TINY_VECTOR, settings=small, batch=4)
+    )
+    lines = []
+    figures = BENCHMARKS["loop"](lines.append)
+    assert figures["unet"]["ratio"] > 0
+    assert figures["mlp"]["trainer_ms"] > 0
+    assert figures["policies"]["float32"]["speedup"] == 1.0
+    assert len(figures["policies"]) == 5
+    assert any("(chosen here)" in name for name in figures["policies"])
+    assert len(lines) == 3 + len(figures["policies"])
