@@ -55,10 +55,16 @@ def examples(description: DataDescription) -> Batch:
     return Batch(x.double(), classes, torch.arange(N))
 
 
+def class_ids(model: GenerativeModel) -> Tensor | None:
+    """Ids for N examples; None where the model takes none."""
+    classes = model.description.classes
+    return torch.arange(N) % classes if classes and "condition" in model.can else None
+
+
 def conditions(model: GenerativeModel) -> list[Any]:
     """None, and class ids where the model takes them."""
-    classes = model.description.classes
-    return [None, torch.arange(N) % classes] if classes else [None]
+    ids = class_ids(model)
+    return [None] if ids is None else [None, ids]
 
 
 def cheap(model: GenerativeModel) -> Any:
@@ -95,7 +101,7 @@ def seeded_loss(model: GenerativeModel, name: str, batch: Batch) -> Any:
 def uses(model: GenerativeModel) -> dict[str, Callable[[], Tensor]]:
     """A call of each capability whose result has the shape of the data, or a value each."""
     batch, options = examples(model.description), cheap(model)
-    ids = batch.condition
+    ids = class_ids(model)
 
     def decode() -> Tensor:
         code = model.encode(batch.x, condition=ids) if "encode" in model.can else batch.x
@@ -117,6 +123,20 @@ def batch_size(build: Build) -> float:
         for condition in conditions(model):
             draw = partial(model.sample, N, condition=condition, seed=3, options=cheap(model))
             worst = max(worst, (draw() - draw(batch=2)).abs().max().item())
+    return worst
+
+
+def batch_likelihood(build: Build) -> float:
+    """The likelihood of two examples alone and among others."""
+    worst = 0.0
+    for model in tiny(build):
+        x, options = examples(model.description).x, cheap(model)
+        for ids in conditions(model):
+            some = None if ids is None else ids[:2]
+            alone = model.log_prob(x[:2], condition=some, options=options)
+            among = model.log_prob(x, condition=ids, options=options)
+            worst = max(worst, (alone.value - among.value[:2]).abs().max().item())
+            worst = max(worst, (alone.stderr - among.stderr[:2]).abs().max().item())
     return worst
 
 
@@ -157,22 +177,22 @@ def capabilities(build: Build) -> float:
 
 
 def likelihood(build: Build) -> float:
-    """Likelihoods that are not finite, have the wrong measure, or give bits where they must not."""
+    """Likelihoods that are not finite, are mislabelled, or give bits where they must not."""
     wrong = 0
     for model in tiny(build):
         batch = examples(model.description)
         for condition in conditions(model):
             found = model.log_prob(batch.x, condition=condition, options=cheap(model))
-            discrete = model.description.levels is not None
+            counted = found.measure is Measure.COUNTING
             wrong += not bool(found.value.isfinite().all() and found.stderr.isfinite().all())
-            wrong += found.measure is not (Measure.COUNTING if discrete else Measure.LEBESGUE)
+            wrong += counted and model.description.levels is None
             wrong += found.condition != ("none" if condition is None else "class")
             wrong += found.evaluations < 1 or found.dims != model.description.dims
             try:
                 found.bits_per_dim()
-                wrong += not discrete
+                wrong += not counted
             except DanluError:
-                wrong += discrete
+                wrong += counted
     return float(wrong)
 
 
@@ -235,7 +255,8 @@ CONTRACT = [
     ("batch-size", "a sample does not depend on how many are drawn at once", 1e-12, batch_size),
     ("purity", "use and loss change no parameter and no buffer", 0.0, purity),
     ("capabilities", "what is declared works, what is not is refused", 0.0, capabilities),
-    ("likelihood", "log_prob is finite, of the data's measure and labelled", 0.0, likelihood),
+    ("likelihood", "log_prob is finite and rightly labelled", 0.0, likelihood),
+    ("batch-likelihood", "a likelihood does not depend on its batch", 1e-9, batch_likelihood),
     ("gradients", "each loss repeats and reaches all of its player's parameters", 0.0, gradients),
     ("state", "a model with another's state is that model", 0.0, state),
     ("bad-input", "bad classes, shapes and options are refused", 0.0, bad_input),
@@ -244,10 +265,11 @@ CONTRACT = [
 
 def family_laws(name: str, build: Build) -> list[Law]:
     """The rows for one family; `build(description)` makes a model."""
+    can_score = "log_prob" in build(TINY).can
     return [
         Law(f"family/{name}/{what}", statement, tolerance, partial(measure, build))
         for what, statement, tolerance, measure in CONTRACT
-        if what != "likelihood" or "log_prob" in build(TINY).can
+        if measure not in (likelihood, batch_likelihood) or can_score
     ]
 
 
