@@ -88,8 +88,6 @@ def test_bad_values_are_refused():
         DDIM(1.5)
     with pytest.raises(DanluError, match="singular"):
         Prediction(1.0, 0.0).solve(torch.ones(1), torch.ones(1), 1.0, 0.0)
-    with pytest.raises(DanluError, match="patch=3"):
-        build(patch=3)
     with pytest.raises(DanluError, match="time sampler"):
         build(times="uniformly")
     with pytest.raises(DanluError, match="probes"):

@@ -43,7 +43,9 @@ def test_dropping_labels_has_the_stated_rate_and_uses_the_null_class():
     assert torch.equal(embed(None, 2), embed.table.weight[5].expand(2, 3))
 
 
-@pytest.mark.parametrize(("size", "patch"), [((7, 9), 1), ((8, 8), 1), ((28, 28), 2), ((1, 1), 1)])
+@pytest.mark.parametrize(
+    ("size", "patch"), [((7, 9), 1), ((7, 9), 2), ((8, 8), 1), ((28, 28), 2), ((1, 1), 1)]
+)
 def test_unet_keeps_any_size(size, patch):
     net = UNet(2, width=8, multipliers=(1, 2), patch=patch, features=6)
     x = torch.randn(3, 2, *size)

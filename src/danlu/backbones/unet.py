@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle, silu
+from torch.nn.functional import interpolate, pad, pixel_shuffle, pixel_unshuffle, silu
 
 from danlu.layers.convolution import ResidualBlock, SelfAttention2d, groups
 
@@ -81,6 +81,9 @@ class UNet(nn.Module):
     ) -> Float[Tensor, "batch channels height width"]:
         """The map's output, the size of the input."""
         features = silu(features)
+        height, width = x.shape[-2:]
+        # Sizes that the patch does not divide are continued at the border, and cut off again.
+        x = pad(x, (0, -width % self.patch, 0, -height % self.patch), mode="replicate")
         h = self.enter(pixel_unshuffle(x, self.patch))
         skips = [h]
         for level, stack in enumerate(self.down):
@@ -97,4 +100,5 @@ class UNet(nn.Module):
             if level < len(self.grow):
                 # The size comes from the skip, so odd sizes need no padding.
                 h = self.grow[level](interpolate(h, size=skips[-1].shape[-2:]))
-        return pixel_shuffle(self.leave(silu(self.norm(h))), self.patch)
+        y = pixel_shuffle(self.leave(silu(self.norm(h))), self.patch)
+        return y[..., :height, :width]

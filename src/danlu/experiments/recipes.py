@@ -87,14 +87,14 @@ RECIPES = {
         plan=_plan(256, _adamw(2e-3)),
     ),
     ("rectified-flow", Kind.SMALL_IMAGE): Recipe(
-        model={"width": 32, "levels": 2, "blocks": 1, "features": 128},
-        plan=_plan(128, _adamw(2e-3)),
+        model={"width": 32, "levels": 1, "blocks": 2, "features": 128},
+        plan=_plan(64, _adamw(2e-3)),
         options={"guidance": 1.5},
     ),
     ("rectified-flow", Kind.IMAGE): Recipe(
         model={"width": 64, "levels": 2, "blocks": 1, "patch": 2, "features": 256},
         plan=_plan(64, _adamw(2e-3)),
-        options={"guidance": 2.0},
+        options={"guidance": 2.0, "guided_until": 0.8},
     ),
     ("latent-flow", Kind.VECTOR): Recipe(plan=_plan(256, _adamw(2e-3))),
     ("latent-flow", Kind.SMALL_IMAGE): Recipe(plan=_plan(128, _adamw(2e-3))),

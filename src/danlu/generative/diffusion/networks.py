@@ -9,7 +9,7 @@ from torch.nn.functional import silu
 
 from danlu.backbones.mlp import MLP
 from danlu.backbones.unet import UNet
-from danlu.contracts import DanluError, DataDescription
+from danlu.contracts import DataDescription
 from danlu.layers.condition import ClassEmbedding
 from danlu.layers.time import TimeEmbedding
 
@@ -45,10 +45,6 @@ class ConditionedNetwork(nn.Module):
         self.time_out = nn.Linear(options.features, options.features)
         self.classes = ClassEmbedding(description.classes, options.features)
         if description.is_image:
-            if any(side % options.patch for side in description.shape[1:]):
-                raise DanluError(
-                    f"patch={options.patch} must divide the image size {description.shape[1:]}."
-                )
             self.body: nn.Module = UNet(
                 description.shape[0],
                 width=options.width,
