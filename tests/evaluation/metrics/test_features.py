@@ -6,10 +6,12 @@ from torch import nn
 
 from danlu.contracts import DanluError, DataDescription
 from danlu.data import Examples, Source, open_source
-from danlu.evaluation.features import accuracy_of, cache, classifier, feature_spaces, from_file
-from danlu.evaluation.features.classifier import classifier_space
+from danlu.evaluation.features import accuracy_of, cache, feature_spaces, from_file
+from danlu.evaluation.features.classifier import Recipe, classifier_space, seconds_needed
 from danlu.evaluation.features.network import FeatureNetwork
 from danlu.evaluation.features.untrained import random_space
+
+QUICK = Recipe(most_examples=128 * 12)
 
 
 @pytest.fixture(scope="module")
@@ -22,52 +24,44 @@ def _private_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("DANLU_CACHE", str(tmp_path / "cache"))
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    """A recipe of a few steps."""
-    recipe = dataclasses.replace(classifier.RECIPE, most_examples=128 * 12)
-    monkeypatch.setattr(classifier, "RECIPE", recipe)
-
-
-@pytest.mark.usefixtures("quick")
 def test_the_classifier_is_trained_once_and_then_recalled(digits, tmp_path):
     before = torch.get_rng_state()
-    trained = classifier_space(digits)
+    assert seconds_needed(digits, QUICK) > 0
+    trained = classifier_space(digits, QUICK)
     assert torch.equal(torch.get_rng_state(), before)
     assert trained.seconds > 0
-    recalled = classifier_space(digits)
+    recalled = classifier_space(digits, QUICK)
     assert recalled.seconds == 0
     assert (recalled.hash, recalled.accuracy) == (trained.hash, trained.accuracy)
     x = digits.test.x()
     assert torch.equal(trained.features(x), recalled.features(x))
+    assert seconds_needed(digits, QUICK) == 0
     files = list((tmp_path / "cache").iterdir())
     assert [file.suffix for file in files] == [".safetensors"]
 
     files[0].write_bytes(files[0].read_bytes()[:1000])
-    again = classifier_space(digits)
+    again = classifier_space(digits, QUICK)
     assert again.seconds > 0
     assert again.hash == trained.hash
 
 
-@pytest.mark.usefixtures("quick")
 def test_other_data_makes_another_space(digits):
     values = digits.training.values.clone()
     values[0, 0, 0, 0] += 1
     other = dataclasses.replace(
         digits, training=Examples(values, digits.training.condition, digits.description)
     )
-    assert classifier_space(other).hash != classifier_space(digits).hash
+    assert classifier_space(other, QUICK).hash != classifier_space(digits, QUICK).hash
     assert len(list(cache.folder().iterdir())) == 2
 
 
-@pytest.mark.usefixtures("quick")
 def test_features_are_penultimate_and_of_mean_square_one(digits):
-    space = classifier_space(digits)
+    space = classifier_space(digits, QUICK)
     features = space.features(digits.training.x())
     assert features.shape == (1197, 128)
     assert features.min() >= 0
     assert features.square().mean().item() == pytest.approx(1, abs=0.1)
-    assert space.logits(digits.test.x()[:3]).shape == (3, 10)
+    assert space.logits(features[:3]).shape == (3, 10)
 
 
 @pytest.mark.long
@@ -107,7 +101,7 @@ def test_data_decides_which_spaces_there_are(digits, monkeypatch):
     spaces = feature_spaces(plain)
     assert list(spaces) == ["random", "pixels"]
     assert spaces["random"].facts()["hash"] == random_space(plain).hash
-    assert spaces["random"].logits(part.x()) is None
+    assert spaces["random"].logits(spaces["random"].features(part.x())) is None
     with pytest.raises(DanluError, match="plain has no classes"):
         classifier_space(plain)
 

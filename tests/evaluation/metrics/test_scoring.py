@@ -33,8 +33,8 @@ def _templates(digits):
     x, classes = digits.training.x().flatten(1), digits.training.condition
     means = torch.stack([x[classes == c].mean(0) for c in range(10)])
 
-    def classify(x):
-        return -torch.cdist(x.flatten(1), means)
+    def classify(features):
+        return -torch.cdist(features, means)
 
     return FeatureSpace(
         "templates", "means", lambda x: x.flatten(1), title="class means", classify=classify
@@ -113,7 +113,10 @@ def test_images_are_clipped_before_any_metric(digits, reference, spaces):
 
 def test_planar_mixtures_have_their_own_metrics():
     source = open_source("eight-gaussians")
-    reference = Reference.of(source)
+    some = Examples(source.test.x()[:1000], None, source.description)
+    reference = Reference(
+        some, source.description, modes=source.modes, mode_scale=source.mode_scale
+    )
     spaces = {"pixels": pixel_space(source)}
     x = source.validation.x()[:500]
     figures = score(x, None, reference, spaces)

@@ -8,7 +8,7 @@ from pathlib import Path
 from danlu.contracts import DanluError, Method
 from danlu.data import Source
 from danlu.data.digits import digits
-from danlu.evaluation.features.classifier import accuracy_of, classifier_space
+from danlu.evaluation.features.classifier import Recipe, accuracy_of, classifier_space
 from danlu.evaluation.features.exported import from_file
 from danlu.evaluation.features.pixels import pixel_space
 from danlu.evaluation.features.space import FeatureSpace
@@ -17,11 +17,11 @@ from danlu.evaluation.features.untrained import random_space
 __all__ = ["SPACES", "FeatureSpace", "accuracy_of", "feature_spaces", "from_file"]
 
 SPACES = {
-    "pixels": Method(pixel_space, (), lambda: pixel_space(digits())),
+    "pixels": Method(pixel_space, ("arXiv:1511.01844",), lambda: pixel_space(digits())),
     "classifier": Method(
         classifier_space,
         ("arXiv:1706.08500", "arXiv:1708.07120"),
-        lambda: classifier_space(digits()),
+        lambda: classifier_space(digits(), Recipe(most_examples=1280)),
     ),
     "random": Method(random_space, ("arXiv:2107.07002",), lambda: random_space(digits())),
 }

@@ -10,7 +10,7 @@ Inception's; OneCycle schedule arXiv:1708.07120.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -50,8 +50,10 @@ RECIPE = Recipe()
 PROBE_STEPS = 4  # behind an estimate of the time
 
 
-def classifier_space(source: Source) -> FeatureSpace:
+def classifier_space(source: Source, recipe: Recipe = RECIPE) -> FeatureSpace:
     """The space of a data set with classes; trained now unless it is kept on disk.
+
+    Figures that are to be compared keep the default recipe.
 
     Raises:
         DanluError: the data has no classes, or is not images.
@@ -59,14 +61,14 @@ def classifier_space(source: Source) -> FeatureSpace:
     description = source.description
     if source.training.condition is None or not description.is_image:
         raise DanluError(f"{source.name} has no classes of images to train a classifier on.")
-    network = FeatureNetwork.seeded(RECIPE.seed, description.shape, description.classes)
+    network = FeatureNetwork.seeded(recipe.seed, description.shape, description.classes)
     halved = multiplies_bfloat16("cpu")
-    key = _key(source, halved=halved)
+    key = _key(source, recipe, halved=halved)
     known = cache.recall(key)
     seconds = 0.0
     if known is None:
         start = time.perf_counter()
-        train(network, source.training, halved=halved)
+        train(network, source.training, recipe, halved=halved)
         network.settle(source.training)
         facts = {"accuracy": str(accuracy(network, source.validation))}
         seconds = time.perf_counter() - start
@@ -80,52 +82,52 @@ def classifier_space(source: Source) -> FeatureSpace:
         cache.weight_hash(network.state_dict()),
         network.features,
         title="penultimate layer of a classifier trained on this training split",
-        classify=network,
+        classify=network.head,
         accuracy=float(facts["accuracy"]),
         seconds=seconds,
     )
 
 
-def seconds_needed(source: Source) -> float:
+def seconds_needed(source: Source, recipe: Recipe = RECIPE) -> float:
     """An estimate of the time that `classifier_space` will take: 0 where the network is kept."""
     halved = multiplies_bfloat16("cpu")
-    if cache.recall(_key(source, halved=halved)) is not None:
+    if cache.recall(_key(source, recipe, halved=halved)) is not None:
         return 0.0
     description, examples = source.description, source.training
-    network = FeatureNetwork.seeded(RECIPE.seed, description.shape, description.classes)
-    train(network, examples, halved=halved, steps=1)  # the first step is slower than the rest
+    network = FeatureNetwork.seeded(recipe.seed, description.shape, description.classes)
+    first = replace(recipe, least_examples=0, most_examples=recipe.batch)
+    train(network, examples, first, halved=halved)  # slower than the other steps
     start = time.perf_counter()
-    train(network, examples, halved=halved, steps=PROBE_STEPS)
-    return (time.perf_counter() - start) / PROBE_STEPS * RECIPE.steps(len(examples))
+    probe = replace(first, most_examples=PROBE_STEPS * recipe.batch)
+    train(network, examples, probe, halved=halved)
+    return (time.perf_counter() - start) / PROBE_STEPS * recipe.steps(len(examples))
 
 
-def _key(source: Source, *, halved: bool) -> str:
-    return cache.content_hash(source.training, VERSION, RECIPE, CHANNELS, FEATURES, halved)
+def _key(source: Source, recipe: Recipe, *, halved: bool) -> str:
+    return cache.content_hash(source.training, VERSION, recipe, CHANNELS, FEATURES, halved)
 
 
-def train(
-    network: FeatureNetwork, examples: Examples, *, halved: bool, steps: int | None = None
-) -> None:
-    """Train by the recipe, in an order of its own; other steps than the recipe's are a probe."""
-    generator = torch.Generator().manual_seed(RECIPE.seed)
-    steps = steps or RECIPE.steps(len(examples))
+def train(network: FeatureNetwork, examples: Examples, recipe: Recipe, *, halved: bool) -> None:
+    """Train by a recipe; `halved` multiplies in bfloat16."""
+    generator = torch.Generator().manual_seed(recipe.seed)
+    steps = recipe.steps(len(examples))
     optimizer = torch.optim.AdamW(
         network.parameters(),
-        lr=RECIPE.rate,
-        betas=RECIPE.betas,
-        weight_decay=RECIPE.weight_decay,
+        lr=recipe.rate,
+        betas=recipe.betas,
+        weight_decay=recipe.weight_decay,
         foreach=True,
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, RECIPE.rate, total_steps=max(steps, 2), pct_start=RECIPE.warmup
+        optimizer, recipe.rate, total_steps=max(steps, 2), pct_start=recipe.warmup
     )
     network.train().requires_grad_(True)
     order = torch.empty(0, dtype=torch.int64)
     assert examples.condition is not None
     for _ in range(steps):
-        while len(order) < RECIPE.batch:
+        while len(order) < recipe.batch:
             order = torch.cat([order, torch.randperm(len(examples), generator=generator)])
-        index, order = order[: RECIPE.batch], order[RECIPE.batch :]
+        index, order = order[: recipe.batch], order[recipe.batch :]
         with torch.enable_grad():
             with torch.autocast("cpu", torch.bfloat16, enabled=halved):
                 logits = network(examples.x(index))
@@ -146,7 +148,7 @@ def accuracy(network: FeatureNetwork, examples: Examples) -> float:
 
 def accuracy_of(space: FeatureSpace, examples: Examples) -> float | None:
     """Accuracy of a space's classifier on a split; None where it has no classifier."""
-    logits = space.logits(examples.x())
+    logits = space.logits(space.features(examples.x())) if space.labels else None
     return None if logits is None else _hits(logits, examples)
 
 

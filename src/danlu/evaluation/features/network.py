@@ -58,20 +58,19 @@ class FeatureNetwork(nn.Module):
         self, x: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch features"]:
         """The penultimate layer after its rectifier, scaled by `settle`."""
-        return self._penultimate(x) * self.scale
+        return self.body(x.contiguous(memory_format=torch.channels_last)) * self.scale
 
     def forward(
         self, x: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch classes"]:
         """Class scores."""
-        return self.head(self._penultimate(x))
+        return self.head(self.features(x))
 
     @torch.no_grad()
     def settle(self, examples: Examples) -> None:
-        """End of training: from now on the features of these examples have mean square 1."""
+        """End of training: scales features to a mean square of 1; class scores stay the same."""
         self.eval().requires_grad_(False)
         x = examples.x(subset(len(examples), SCALE_EXAMPLES))
-        self.scale.fill_(1 / self._penultimate(x).square().mean().sqrt().item())
-
-    def _penultimate(self, x: Tensor) -> Tensor:
-        return self.body(x.contiguous(memory_format=torch.channels_last))
+        size = self.features(x).square().mean().sqrt()
+        self.scale /= size
+        self.head.weight *= size

@@ -1,4 +1,11 @@
-"""The space `pixels`: the values themselves, flattened; for points in the plane, coordinates."""
+"""The space `pixels`: the values themselves, flattened; for points in the plane, coordinates.
+
+Every figure in it is a plain statement about the data, with no network in between. For images it
+sees tone and layout but not what is shown: an object moved by a pixel is far from itself, and a
+blurred image is near to many. Read it beside a space of learned features.
+
+Source: arXiv:1511.01844 §3.3 on distances between pixel values.
+"""
 
 from jaxtyping import Float
 from torch import Tensor

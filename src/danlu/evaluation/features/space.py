@@ -47,11 +47,11 @@ class FeatureSpace:
         return torch.cat([self._embed(part) for part in x.split(CHUNK)])
 
     @torch.no_grad()
-    def logits(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch classes"] | None:
-        """Class scores of examples, or None where the space has no classifier."""
-        if self._classify is None:
-            return None
-        return torch.cat([self._classify(part) for part in x.split(CHUNK)])
+    def logits(
+        self, features: Float[Tensor, "batch features"]
+    ) -> Float[Tensor, "batch classes"] | None:
+        """Class scores from features, or None where the space has no classifier."""
+        return None if self._classify is None else self._classify(features)
 
     def facts(self) -> dict[str, str | float | None]:
         """What the results file keeps of the space."""

@@ -30,7 +30,7 @@ class ClassAgreement(Metric):
 
     @override
     def measure(self, comparison: Comparison) -> Measured:
-        logits = comparison.space.logits(comparison.x)
+        logits = comparison.space.logits(comparison.samples.points)
         assert logits is not None
         hits = logits.argmax(1) == comparison.classes
         return share(int(hits.sum()), len(hits))
