@@ -105,7 +105,9 @@ def test_public_names_are_spelled_for_the_command_line(room):
 def test_every_family_is_in_the_table():
     built = {type(part) for row in FAMILIES.values() for part in row.build().modules()}
     reached = {parent for kind in built for parent in kind.__mro__}
-    assert final_classes(GenerativeModel) - reached == set()
+    missing = final_classes(GenerativeModel) - reached
+    # Parts, such as priors, are for families to be made of.
+    assert [kind for kind in missing if ".parts." not in kind.__module__] == []
 
 
 def test_every_stepper_is_in_the_table():
