@@ -37,7 +37,7 @@ def predictions_convert() -> float:
         for t in (0.05, 0.3, 0.8):
             point = method.build().at(t)
             x = point.alpha * data + point.sigma * noise
-            for a, b in ((1, 0), (0, 1), (point.alpha_rate, point.sigma_rate)):
+            for a, b in ((1.0, 0.0), (0.0, 1.0), (point.alpha_rate, point.sigma_rate)):
                 found = Prediction(a, b).solve(x, a * data + b * noise, point.alpha, point.sigma)
                 worst = max(
                     worst,
