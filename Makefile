@@ -2,7 +2,8 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
-RACE ?= digits --minutes 3.5 --out runs/race
+RACE ?= digits --minutes 3.5
+OUT ?= runs/race
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
@@ -13,7 +14,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 .PHONY: race test check-all docs methods format clean
 
 race: $(VENV)/.installed-base  ## Train three families on digits and write runs/race/report.html.
-	$(BIN)/danlu race $(RACE)
+	$(BIN)/danlu race $(RACE) --out $(OUT)
 
 test: $(DEVELOPER)  ## Everything a change must pass.
 	$(BIN)/ruff check
@@ -41,6 +42,7 @@ clean:
 
 # torch goes first and alone, so that nothing that comes later can choose another build of it.
 $(VENV)/.installed-torch: constraints.txt
+	@echo "Setting up $(VENV), once; this takes a few minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) torch
 	@touch $@
