@@ -64,23 +64,24 @@ def columns_of_classes(model: GenerativeModel, n: int) -> Int[Tensor, " n"] | No
 
 
 def picture(
-    model: GenerativeModel,
-    n: int,
-    path: Path,
-    *,
-    options: Any,
-    seed: int,
-    policy: Policy,
-    behind: Tensor | None = None,
+    model: GenerativeModel, drawn: Drawn, path: Path, *, cells: int, seed: int, policy: Policy
 ) -> Path:
-    """Write what people look at: a grid with a class for each column, or a scatter."""
-    if not model.description.is_image:
-        n = POINTS
-    classes = columns_of_classes(model, n)
-    chosen = model.picture_options or options
-    drawn = draw(model, classes, n, options=chosen, seed=seed, policy=policy)
-    x = drawn.x.nan_to_num()
-    return grid(x, model.description, path=path, columns=COLUMNS, behind=behind)
+    """Write what people look at: a grid with a class for each column, or a scatter.
+
+    Shows the samples that were drawn, unless the family has a form of its own for people.
+    """
+    shown = cells if model.description.is_image else POINTS
+    if model.picture_options is not None or len(drawn.x) < shown:
+        drawn = draw(
+            model,
+            columns_of_classes(model, shown),
+            shown,
+            options=model.picture_options,
+            seed=seed,
+            policy=policy,
+        )
+    x = drawn.x[:shown].nan_to_num()
+    return grid(x, model.description, path=path, columns=COLUMNS)
 
 
 def told(

@@ -9,13 +9,19 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from typing_extensions import override
 
 from danlu.contracts import Progress, Stage
 from danlu.experiments.config import RunConfig
-from danlu.experiments.drawing import drawable, picture, told
+from danlu.experiments.drawing import (
+    Drawn,
+    columns_of_classes,
+    draw,
+    drawable,
+    picture,
+    told,
+)
 from danlu.generative.base import GenerativeModel
 from danlu.training import Hook, Outcome, Policy, Training
 
@@ -25,8 +31,8 @@ SHARE = 0.1
 """Most of the training time that pictures may take."""
 SAMPLES, INDEX = "samples", "pictures.jsonl"
 
-Measure = Callable[[GenerativeModel, Any], Mapping[str, float]]
-"""Cheap figures of a model under its options, for the curves."""
+Measure = Callable[[Drawn], Mapping[str, float]]
+"""Cheap figures of some samples, for the curves."""
 
 
 class SamplePictures(Hook):
@@ -37,6 +43,7 @@ class SamplePictures(Hook):
         config: of the run.
         policy: at which samples are drawn.
         measure: cheap figures for the curves; None measures nothing.
+        points: samples behind a figure, at least those of a picture.
     """
 
     def __init__(
@@ -46,11 +53,13 @@ class SamplePictures(Hook):
         policy: Policy,
         *,
         measure: Measure | None = None,
+        points: int = CELLS,
     ) -> None:
         self.folder = folder
         self.config = config
         self.policy = policy
         self.measure = measure
+        self.points = points
         self._due: list[float] | None = None
         self._spent = self._last = 0.0
 
@@ -89,22 +98,22 @@ class SamplePictures(Hook):
     def _record(
         self, model: GenerativeModel, cells: int, step: int, seconds: float
     ) -> dict[str, object]:
-        config = self.config
-        options = config.options(model)
-        name = f"{SAMPLES}/{step:06d}.png"
-        (self.folder / SAMPLES).mkdir(exist_ok=True)
+        config, folder = self.config, self.folder / SAMPLES
+        folder.mkdir(exist_ok=True)
         row: dict[str, object] = {"step": step, "seconds": seconds}
+        drawn = draw(
+            model,
+            columns_of_classes(model, max(cells, self.points)),
+            max(cells, self.points),
+            options=config.options(model),
+            seed=config.seed,
+            policy=self.policy,
+        )
         if drawable(config.description):
-            picture(
-                model,
-                cells,
-                self.folder / name,
-                options=options,
-                seed=config.seed,
-                policy=self.policy,
-            )
+            path = folder / f"{step:06d}.png"
+            picture(model, drawn, path, cells=cells, seed=config.seed, policy=self.policy)
             alt = told(model, config.family, cells, seconds, config.class_names)
-            row |= {"path": name, "alt": alt, "note": model.picture_note}
+            row |= {"path": f"{SAMPLES}/{path.name}", "alt": alt, "note": model.picture_note}
         if self.measure is not None:
-            row["figures"] = dict(self.measure(model, options))
+            row["figures"] = dict(self.measure(drawn))
         return row

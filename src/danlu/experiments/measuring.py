@@ -3,13 +3,15 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from danlu.contracts import Evidence, Measure, derive_seed
 from danlu.data import Examples, Source
@@ -33,9 +35,8 @@ from danlu.training import Policy
 from danlu.training.checkpoint import Meta
 from danlu.training.log import METRICS as DIARY
 
-EVIDENCE_CHUNK = 32
-CURVE_POINTS = 200
-"""Samples behind a point of a curve."""
+FIRST_EXAMPLES, GROWTH, MOST_EXAMPLES = 4, 2, 64
+"""Likelihoods are computed for 4 examples, then 8, 16, ... at a time."""
 CURVES = {
     "class-agreement": ("class-agreement", "classifier"),
     "sliced-wasserstein@pixels": ("sliced-wasserstein", "pixels"),
@@ -156,29 +157,45 @@ def add_scores(row: Row, yard: Yard, drawn: Drawn) -> None:
 def evidence_row(subject: Subject, yard: Yard, n: int, seconds: float) -> EvidenceRow:
     """The mean log-likelihood of at most `n` held-out examples, given their classes if known.
 
-    Takes at least one chunk of examples and stops after `seconds`.
+    Starts with a few examples and goes on with more at a time for as long as they should fit into
+    the seconds.
 
     Raises:
         CapabilityError: the model has no likelihood.
     """
-    model, reference = subject.model, yard.reference
-    began = perf_counter()
+    subject.model.require("log_prob")
+    began, last = perf_counter(), 0.0
     parts: list[Evidence] = []
-    for index in subset(len(reference), n).split(EVIDENCE_CHUNK):
-        ids = None if reference.condition is None else reference.condition[index]
-        with subject.policy.applied_threads(), torch.no_grad():
-            parts.append(
-                model.log_prob(
-                    reference.x[index].to(model.device),
-                    condition=ids if "condition" in model.can else None,
-                    seed=derive_seed(yard.seed, "evidence", len(parts)),
-                    options=subject.options,
-                )
-            )
-        taken = perf_counter() - began
-        if taken + taken / len(parts) > seconds:
+    generator = torch.Generator().manual_seed(yard.seed)
+    order = torch.randperm(len(yard.reference), generator=generator)[:n]
+    for index in _growing(order):
+        if parts and perf_counter() - began + GROWTH * last > seconds:
             break
+        start = perf_counter()
+        parts.append(_likelihood(subject, yard, index, len(parts)))
+        last = perf_counter() - start
     return _evidence(parts)
+
+
+def _growing(order: Int[Tensor, " n"]) -> Iterator[Int[Tensor, " part"]]:
+    """Parts of 4, 8, 16, ... indices."""
+    size = FIRST_EXAMPLES
+    while len(order):
+        yield order[:size]
+        order = order[size:]
+        size = min(GROWTH * size, MOST_EXAMPLES)
+
+
+def _likelihood(subject: Subject, yard: Yard, index: Int[Tensor, " part"], part: int) -> Evidence:
+    model, reference = subject.model, yard.reference
+    ids = None if reference.condition is None else reference.condition[index]
+    with subject.policy.applied_threads(), torch.no_grad():
+        return model.log_prob(
+            reference.x[index].to(model.device),
+            condition=ids if "condition" in model.can else None,
+            seed=derive_seed(yard.seed, "evidence", part),
+            options=subject.options,
+        )
 
 
 def _evidence(parts: list[Evidence]) -> EvidenceRow:
@@ -201,18 +218,13 @@ def _evidence(parts: list[Evidence]) -> EvidenceRow:
     )
 
 
-def curve_measure(yard: Yard, policy: Policy) -> CurveMeasure:
+def curve_measure(yard: Yard) -> CurveMeasure:
     """Cheap figures for curves, against the validation split; the test split is for the end."""
     reference = Reference.of(yard.source, "validation")
 
-    def measure(model: GenerativeModel, options: Any) -> Mapping[str, float]:
-        classes = classes_like(model, reference.condition, CURVE_POINTS)
-        drawn = draw(model, classes, CURVE_POINTS, options=options, seed=yard.seed, policy=policy)
-        return {
-            key: figure
-            for key in CURVES
-            if (figure := _figure(key, drawn, yard, reference)) is not None
-        }
+    def measure(drawn: Drawn) -> Mapping[str, float]:
+        found = {key: _figure(key, drawn, yard, reference) for key in CURVES}
+        return {key: figure for key, figure in found.items() if figure is not None}
 
     return measure
 

@@ -4,7 +4,7 @@ All models get the same training time. What comes after training is reserved bef
 that are measured on this machine with untrained models, since these cost the same.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic, perf_counter
@@ -12,13 +12,13 @@ from time import monotonic, perf_counter
 from danlu.experiments.hooks import CELLS, LAST_CELLS, MOMENTS, SHARE
 
 MOST_SAMPLES, LEAST_SAMPLES = 1000, 100
-MOST_EVIDENCE, LEAST_EVIDENCE = 500, 8
+MOST_POINTS = 200
 SAMPLING_SHARE, EVIDENCE_SHARE = 0.15, 0.08
 """Most of the whole time for samples and for likelihoods."""
 LEAST_TRAINING = 0.3
 """Share of what is left that training gets in any case."""
-PICTURES_AT_END, SAVING, WRITING = 1.0, 0.5, 3.0
-"""Seconds for neighbours and grids of a model, for its checkpoint, and for the report."""
+NEIGHBOURS, SAVING, WRITING = 0.5, 0.5, 3.0
+"""Seconds for a picture of neighbours, for a checkpoint, and for the report."""
 SLACK = 0.03
 """Share of the whole time that is not planned."""
 
@@ -59,35 +59,22 @@ class Clock:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Speed:
-    """What one family costs here.
-
-    Attributes:
-        sample: seconds for one sample.
-        evidence: seconds for the likelihood of one example; 0 where there is none.
-    """
-
-    sample: float
-    evidence: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Allotment:
     """The plan after the speeds are known.
 
     Attributes:
         samples: samples behind the figures of every model.
+        points: samples behind a point of a curve.
         training: training seconds of every model.
-        evidence: family -> examples behind its likelihood; 0 leaves it out.
-        parts: part -> planned seconds.
         scoring: seconds to score one model.
+        parts: part -> planned seconds.
     """
 
     samples: int
+    points: int
     training: float
-    evidence: Mapping[str, int]
-    parts: Mapping[str, float]
     scoring: float
+    parts: Mapping[str, float]
 
 
 def first_split(seconds: float, features: float) -> dict[str, float]:
@@ -105,59 +92,41 @@ def first_split(seconds: float, features: float) -> dict[str, float]:
     }
 
 
-def sample_count(speeds: Iterable[Speed], seeds: int, seconds: float) -> int:
-    """Samples that every model can give within the share of the whole time."""
-    cost = seeds * sum(speed.sample for speed in speeds)
-    wanted = SAMPLING_SHARE * seconds / cost if cost > 0 else MOST_SAMPLES
-    return int(min(MOST_SAMPLES, max(LEAST_SAMPLES, wanted)))
+def sample_count(costs: Iterable[float], seconds: float) -> int:
+    """Samples that every run can give within the share of the whole time.
+
+    Args:
+        costs: seconds for one sample of every run.
+        seconds: of the race.
+    """
+    affordable = SAMPLING_SHARE * seconds / max(sum(costs), 1e-9)
+    return int(min(MOST_SAMPLES, max(LEAST_SAMPLES, affordable)))
 
 
-def allot(
-    clock: Clock, speeds: Mapping[str, Speed], *, samples: int, scoring: float, seeds: int
-) -> Allotment:
+def allot(clock: Clock, costs: Sequence[float], *, samples: int, scoring: float) -> Allotment:
     """Reserve what comes after training; training gets the rest in equal parts.
 
     Args:
         clock: of the race.
-        speeds: family -> what it costs.
-        samples: behind the figures of every model.
-        scoring: seconds to score one model.
-        seeds: runs of each family.
+        costs: seconds for one sample of every run.
+        samples: behind the figures of every run.
+        scoring: seconds to score one run.
     """
-    whole, runs = clock.seconds, len(speeds) * seeds
-    each = EVIDENCE_SHARE * whole / runs
-    evidence = {name: _examples(each, speed.evidence) for name, speed in speeds.items()}
-    drawing = seeds * samples * sum(speed.sample for speed in speeds.values())
-    likelihood = seeds * sum(n * speeds[name].evidence for name, n in evidence.items())
-    metrics = runs * (scoring + PICTURES_AT_END)
-    reserved = drawing + likelihood + metrics + WRITING + SLACK * whole
-    free = max(clock.left - reserved, LEAST_TRAINING * clock.left)
-    pictures = seeds * LAST_CELLS * sum(speed.sample for speed in speeds.values())
-    training = max(1.0, (free - pictures - runs * SAVING)) / runs / (1 + _hooks(speeds, free))
+    runs = len(costs)
+    after = {
+        "samples": samples * sum(costs),
+        "likelihood": EVIDENCE_SHARE * clock.seconds,
+        "metrics": runs * (scoring + NEIGHBOURS),
+        "report": WRITING,
+    }
+    free = clock.left - sum(after.values()) - SLACK * clock.seconds
+    free = max(free, LEAST_TRAINING * clock.left)
+    last = LAST_CELLS * sum(costs) + runs * SAVING
+    affordable = SHARE * free / runs / len(MOMENTS) / max(*costs, 1e-9)
     return Allotment(
         samples=samples,
-        training=training,
-        evidence=evidence,
+        points=int(min(MOST_POINTS, max(CELLS, affordable))),
+        training=max(1.0, (free - last) / runs / (1 + SHARE)),
         scoring=scoring,
-        parts={
-            "training": free,
-            "samples": drawing,
-            "likelihood": likelihood,
-            "metrics": metrics,
-            "report": WRITING,
-        },
+        parts={"training": free, **after},
     )
-
-
-def _hooks(speeds: Mapping[str, Speed], free: float) -> float:
-    """Share of training that pictures and curves will take."""
-    cells = len(MOMENTS) * (CELLS + 200)
-    wanted = sum(speed.sample for speed in speeds.values()) * cells / max(free, 1e-9)
-    return min(SHARE, wanted + 0.02)
-
-
-def _examples(seconds: float, cost: float) -> int:
-    if cost <= 0:
-        return 0
-    affordable = int(seconds / cost)
-    return 0 if affordable < LEAST_EVIDENCE else min(MOST_EVIDENCE, affordable)

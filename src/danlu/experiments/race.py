@@ -11,11 +11,10 @@ import danlu
 from danlu.contracts import CapabilityError, NonFiniteError
 from danlu.evaluation.corruptions import Yardstick, yardsticks
 from danlu.evaluation.report import write_report
-from danlu.evaluation.results import EvidenceRow, Results, Row, RowKind
+from danlu.evaluation.results import Results, Row, RowKind
 from danlu.experiments.config import RunConfig, resolve
 from danlu.experiments.entries import Member, RaceRequest
 from danlu.experiments.families import builder_of
-from danlu.experiments.hooks import Measure
 from danlu.experiments.machine import machine_facts
 from danlu.experiments.measuring import (
     Subject,
@@ -30,8 +29,8 @@ from danlu.experiments.measuring import (
     pictures,
 )
 from danlu.experiments.observer import Observer
-from danlu.experiments.planning import Allotment, Clock, Speed, allot, first_split, sample_count
-from danlu.experiments.probing import features_seconds, speed_of
+from danlu.experiments.planning import SLACK, Allotment, Clock, allot, first_split, sample_count
+from danlu.experiments.probing import features_seconds, sample_seconds
 from danlu.experiments.repeats import merged
 from danlu.experiments.runs import create, require_new
 from danlu.experiments.settings import Settings
@@ -43,6 +42,7 @@ MOST_FEATURES = 0.4
 """Share of the whole time that a classifier may take."""
 OVERRUN = 0.08
 """Share of the whole time by which it may take longer before anything is given up."""
+EVIDENCE_EXAMPLES = 500
 REAL = 2
 """Yardsticks of undamaged data, which are scored before training: floor and train copy."""
 RESULTS = "results.json"
@@ -133,11 +133,9 @@ class Race:
         request, clock = self.request, self.clock
         with clock.part("probe"):
             self.observer.started("probe", clock.planned["probe"])
-            speeds = {
-                member.family: self._speed(member, yard)
-                for member in self.members[: len(request.families)]
-            }
-        samples = sample_count(speeds.values(), request.seeds, clock.seconds)
+            families = self.members[: len(request.families)]
+            costs = [self._sample_seconds(member) for member in families] * request.seeds
+        samples = sample_count(costs, clock.seconds)
         self.yardsticks = yardsticks(self.source, samples)
         rows = []
         with clock.part("yardsticks"):
@@ -145,28 +143,35 @@ class Race:
                 began = perf_counter()  # the first row also pays for the reference
                 rows.append(scored(yardstick, yard, request.folder))
                 scoring = perf_counter() - began
-        plan = allot(clock, speeds, samples=samples, scoring=scoring, seeds=request.seeds)
+        plan = allot(clock, costs, samples=samples, scoring=scoring)
         clock.plan(plan.parts)
         self.observer.planned(clock.planned)
         self.observer.say(f"each model: {plan.training:.0f} s of training, {plan.samples} samples")
         return plan, rows
 
-    def _speed(self, member: Member, yard: Yard) -> Speed:
+    def _sample_seconds(self, member: Member) -> float:
         model = member.config.build(self.request.classes).eval()
+        model.require("sample")
         self.policy.place(model)
-        return speed_of(model, member.config.options(model), yard, self.policy)
+        return sample_seconds(model, member.config.options(model), self.policy)
 
     # --- training -------------------------------------------------------------------------------
 
     def _train(self, plan: Allotment, yard: Yard) -> None:
-        measure = curve_measure(yard, self.policy)
+        around = Surroundings(
+            policy=self.policy,
+            measure=curve_measure(yard),
+            points=plan.points,
+            observer=self.observer,
+            classes=self.request.classes,
+        )
         with self.clock.part("training"):
             for index, member in enumerate(self.members):
                 self.observer.started(
                     f"training {self.request.folder_of(member.family, member.config.seed).name}",
                     plan.training,
                 )
-                self._train_one(member, self._seconds(plan, index), measure)
+                self._train_one(member, self._seconds(plan, index), around)
 
     def _seconds(self, plan: Allotment, index: int) -> float:
         """The planned training time, or less when earlier members took more than planned."""
@@ -175,15 +180,9 @@ class Race:
         slack = OVERRUN * self.clock.seconds
         return max(1.0, min(plan.training, still + slack / len(self.members)))
 
-    def _train_one(self, member: Member, seconds: float, measure: Measure) -> None:
+    def _train_one(self, member: Member, seconds: float, around: Surroundings) -> None:
         config = replace(member.config, budget=Budget(minutes=seconds / 60))
         member.run = create(self.request.folder_of(member.family, member.config.seed), config)
-        around = Surroundings(
-            policy=self.policy,
-            measure=measure,
-            observer=self.observer,
-            classes=self.request.classes,
-        )
         try:
             outcome = train(member.run, self.source, around)
         except NonFiniteError as error:
@@ -196,7 +195,8 @@ class Race:
     # --- after training -------------------------------------------------------------------------
 
     def _measure(self, plan: Allotment, yard: Yard) -> list[Row]:
-        rows = []
+        """Figures of every model, then likelihoods with the time that is left."""
+        rows, measured = [], []
         for member in self.members:
             assert member.run is not None
             if member.failure:
@@ -206,39 +206,36 @@ class Race:
             subject = open_subject(member.run, self.policy, self.request.classes)
             row = model_row(subject, member.family)
             try:
-                self._figures(row, subject, yard, plan)
+                self._figures(row, subject, yard, plan.samples)
+                measured.append((row, subject))
             except NonFiniteError as error:
                 row.failure = str(error)
             row.grids = pictures(member.run.folder, self.request.folder)
             self.observer.finished(row)
             rows.append(row)
+        with self.clock.part("likelihood"):
+            self._likelihoods(measured, yard, plan)
         return rows
 
-    def _figures(self, row: Row, subject: Subject, yard: Yard, plan: Allotment) -> None:
-        home = self.request.folder
+    def _figures(self, row: Row, subject: Subject, yard: Yard, samples: int) -> None:
         with self.clock.part("samples"):
-            drawn = subject.draw(yard, plan.samples)
+            drawn = subject.draw(yard, samples)
         with self.clock.part("metrics"):
             add_scores(row, yard, drawn)
             if self.request.neighbours:
-                row.neighbours = neighbour_picture(subject, drawn, yard, home)
-        with self.clock.part("likelihood"):
-            row.evidence = self._evidence(row, subject, yard, plan)
+                row.neighbours = neighbour_picture(subject, drawn, yard, self.request.folder)
 
-    def _evidence(
-        self, row: Row, subject: Subject, yard: Yard, plan: Allotment
-    ) -> EvidenceRow | None:
-        examples = plan.evidence[row.name]
-        seconds = plan.parts["likelihood"] / len(self.members)
-        try:
-            subject.model.require("log_prob")
-        except CapabilityError as error:
-            self._notice(f"{row.name} has no likelihood row. {error}")
-            return None
-        if examples == 0:
-            self._notice(f"The likelihood of {row.name} was left out: it takes too long here.")
-            return None
-        return evidence_row(subject, yard, examples, 2 * seconds + 1)
+    def _likelihoods(
+        self, measured: list[tuple[Row, Subject]], yard: Yard, plan: Allotment
+    ) -> None:
+        after = plan.parts["report"] + SLACK * self.clock.seconds
+        for index, (row, subject) in enumerate(measured):
+            self.observer.started(f"likelihood of {subject.run.folder.name}")
+            left = (self.clock.left - after) / (len(measured) - index)
+            try:
+                row.evidence = evidence_row(subject, yard, EVIDENCE_EXAMPLES, left)
+            except CapabilityError as error:
+                self._notice(f"{row.name} has no likelihood row: {error}")
 
     def _merge(self, rows: list[Row]) -> list[Row]:
         """One row for each family."""

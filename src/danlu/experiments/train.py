@@ -11,7 +11,7 @@ from danlu.contracts import DanluError
 from danlu.data import SOURCES, ExampleStream, Source, open_source
 from danlu.experiments.config import DataChoice
 from danlu.experiments.families import Classes
-from danlu.experiments.hooks import Measure, SamplePictures
+from danlu.experiments.hooks import CELLS, Measure, SamplePictures
 from danlu.experiments.observer import Observer
 from danlu.experiments.runs import Run
 from danlu.training import Budget, Outcome, Policy, Trainer, TrainingRun
@@ -26,6 +26,7 @@ class Surroundings:
     Attributes:
         policy: how the hardware is used; None keeps the recorded one or chooses.
         measure: cheap figures for the curves, measured with the pictures.
+        points: samples behind such a figure.
         observer: who watches.
         replay: a run folder whose logged fractions replace the clock.
         classes: builders of foreign families.
@@ -33,6 +34,7 @@ class Surroundings:
 
     policy: Policy | None = None
     measure: Measure | None = None
+    points: int = CELLS
     observer: Observer = field(default_factory=Observer)
     replay: Path | None = None
     classes: Classes = None
@@ -65,7 +67,9 @@ def train(run: Run, source: Source, surroundings: Surroundings | None = None) ->
         around.observer.say(line)
     hooks = [*around.observer.hooks(run.folder.name)]
     if "sample" in model.can:
-        hooks.append(SamplePictures(run.folder, config, policy, measure=around.measure))
+        measure, points = around.measure, around.points
+        pictures = SamplePictures(run.folder, config, policy, measure=measure, points=points)
+        hooks.append(pictures)
     setting = TrainingRun(
         folder=run.folder, seed=config.seed, hooks=hooks, policy=policy, replay=around.replay
     )
