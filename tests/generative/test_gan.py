@@ -42,6 +42,12 @@ def test_every_divergence_trains_both_players(name, description):
     assert ("penalty" in model.loss(data, "critic", PROGRESS).parts) == (name != "minimax")
 
 
+def test_slope_penalties_are_lazy_and_the_gradient_penalty_is_not():
+    later = Progress(step=1, fraction=0.0, seed=0)
+    assert "penalty" not in build().loss(batch(), "critic", later).parts
+    assert "penalty" in build(divergence="wasserstein-gp").loss(batch(), "critic", later).parts
+
+
 def test_critic_steps_are_the_rows_unless_they_are_set():
     (stage,) = build(divergence="wasserstein-gp").stages()
     assert stage.plays == (Player("critic", 5), Player("generator"))

@@ -130,23 +130,24 @@ class GAN(GenerativeModel):
         noise = BatchNoise(len(batch), device=batch.x.device, dtype=batch.x.dtype)
         z = noise.normal(self.generator.latent)
         if player == "critic":
-            return self._critic_loss(batch.x, z, condition)
+            return self._critic_loss(batch.x, z, condition, progress)
         fake_logit = self.critic(self.generator(z, condition), condition)
         # Only a pairwise row looks at the data in the generator's turn.
         real = self.critic(batch.x, condition) if self.divergence.pairwise else fake_logit
         return Losses.of(generator=self.divergence.generator(real, fake_logit).mean())
 
-    def _critic_loss(self, x: Tensor, z: Tensor, condition: Ids) -> Losses:
+    def _critic_loss(self, x: Tensor, z: Tensor, condition: Ids, progress: Progress) -> Losses:
         with torch.no_grad():
             fake = self.generator(z, condition)
         value = self.divergence.critic(self.critic(x, condition), self.critic(fake, condition))
-        if self.divergence.constraint is None:
+        every = self.divergence.constraint_every
+        if self.divergence.constraint is None or progress.step % every:
             return Losses.of(critic=value.mean())
 
         def critic(inputs: Tensor) -> Tensor:
             return self.critic(inputs, condition)
 
-        penalty = self.divergence.constraint(critic, x, fake)
+        penalty = every * self.divergence.constraint(critic, x, fake)
         return Losses.of(critic=value.mean(), penalty=penalty)
 
     @override
