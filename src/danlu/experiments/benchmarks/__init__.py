@@ -6,8 +6,8 @@ Figures are plain data for JSON; `lines` among them is what a person reads.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from danlu.experiments.benchmarks import loop
+from danlu.experiments.benchmarks import fashion, loop
 
 Benchmark = Callable[[Callable[[str], None]], dict[str, Any]]
 
-BENCHMARKS: Mapping[str, Benchmark] = {"loop": loop.run}
+BENCHMARKS: Mapping[str, Benchmark] = {"loop": loop.run, "fashion-mnist": fashion.run}
