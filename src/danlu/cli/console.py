@@ -8,15 +8,19 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+WIDE = 200
+
 
 def console_for(as_json: bool) -> Console:
     """The console for people: standard error while standard output carries JSON."""
-    return Console(stderr=as_json, highlight=False, soft_wrap=True)
+    console = Console(stderr=as_json, highlight=False)
+    # A file or a pipe has no width; tables must not be cut to a guess.
+    return console if console.is_terminal else Console(stderr=as_json, highlight=False, width=WIDE)
 
 
 def say(console: Console, line: str, style: str = "") -> None:
     """One plain line; brackets in it are no markup."""
-    console.print(escape(line), style=style or None)
+    console.print(escape(line), style=style or None, soft_wrap=True)
 
 
 def write_json(value: Any) -> None:

@@ -11,17 +11,15 @@ from danlu.contracts import CapabilityError, unknown
 from danlu.evaluation.corruptions import yardsticks
 from danlu.evaluation.report import write_report
 from danlu.evaluation.results import Results, Row, RowKind
+from danlu.experiments.curves import pictures
 from danlu.experiments.families import Classes
 from danlu.experiments.machine import machine_facts
 from danlu.experiments.measuring import (
-    Yard,
     add_scores,
     evidence_row,
     model_row,
     neighbour_picture,
     open_subject,
-    open_yard,
-    pictures,
 )
 from danlu.experiments.observer import Observer
 from danlu.experiments.planning import Clock
@@ -29,6 +27,7 @@ from danlu.experiments.race import RESULTS
 from danlu.experiments.runs import Run
 from danlu.experiments.settings import Settings
 from danlu.experiments.train import open_data
+from danlu.experiments.yard import Yard, open_yard
 from danlu.experiments.yardsticks import scored
 from danlu.training import Policy
 

@@ -7,7 +7,7 @@ anything that is called with `(description, **settings)`. No name is ever import
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from danlu.contracts import Method, unknown
+from danlu.contracts import DanluError, Method, unknown
 from danlu.generative import FAMILIES
 from danlu.generative.base import GenerativeModel
 
@@ -23,6 +23,11 @@ def builder_of(family: str, classes: Classes = None) -> Builder:
         DanluError: nobody knows the name; the nearest known one is offered.
     """
     known = {**FAMILIES, **(classes or {})}
+    if family not in known and ":" in family:
+        raise DanluError(
+            f"{family} is a family of your own: pass its class, classes={{{family!r}: ...}}, "
+            f"or on the command line --family {family}."
+        )
     if family not in known:
         raise unknown("family", family, known)
     found = known[family]

@@ -1,10 +1,8 @@
 """Figures of one trained model: samples scored, likelihood of held-out data, curves, neighbours."""
 
-import json
 import math
-import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -14,53 +12,25 @@ from jaxtyping import Int
 from torch import Tensor
 
 from danlu.contracts import Evidence, Measure, derive_seed
-from danlu.data import Examples, Source
-from danlu.evaluation.features import FeatureSpace, feature_spaces
-from danlu.evaluation.metrics import METRICS
-from danlu.evaluation.metrics.cloud import Cloud, subset
-from danlu.evaluation.metrics.metric import Comparison
+from danlu.evaluation.metrics.cloud import subset
 from danlu.evaluation.metrics.neighbour_distance import nearest_training
 from danlu.evaluation.pictures import neighbours
-from danlu.evaluation.reference import Reference
 from danlu.evaluation.results import EvidenceRow, Measured, Picture, Row, RowKind
-from danlu.evaluation.scoring import prepared, score
+from danlu.evaluation.scoring import score
+from danlu.experiments.curves import figures, losses, relative
 from danlu.experiments.drawing import Drawn, classes_like, draw, drawable, words_for_options
 from danlu.experiments.families import Classes
-from danlu.experiments.hooks import INDEX, SAMPLES
-from danlu.experiments.hooks import Measure as CurveMeasure
+from danlu.experiments.hooks import SAMPLES
 from danlu.experiments.runs import Run
 from danlu.experiments.settings import Settings
+from danlu.experiments.yard import Yard
 from danlu.generative.base import GenerativeModel
 from danlu.training import Policy
 from danlu.training.checkpoint import Meta
-from danlu.training.log import METRICS as DIARY
 
 FIRST_EXAMPLES, GROWTH, MOST_EXAMPLES = 4, 2, 64
 """Likelihoods are computed for 4 examples, then 8, 16, ... at a time."""
-CURVES = {
-    "class-agreement": ("class-agreement", "classifier"),
-    "sliced-wasserstein@pixels": ("sliced-wasserstein", "pixels"),
-}
-"""Key of a curve -> the metric and its feature space."""
-ROWS_OF_A_CURVE = 200
 PAIRS = 16
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Yard:
-    """What every model is measured against.
-
-    Attributes:
-        source: the data.
-        reference: the held-out split behind all figures.
-        spaces: feature spaces by name.
-        seed: of samples and estimates.
-    """
-
-    source: Source
-    reference: Reference
-    spaces: Mapping[str, FeatureSpace]
-    seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,34 +56,6 @@ class Subject:
         classes = classes_like(self.model, yard.reference.condition, n)
         seed = derive_seed(yard.seed, "samples") % 2**31
         return draw(self.model, classes, n, options=self.options, seed=seed, policy=self.policy)
-
-
-def open_yard(
-    source: Source,
-    *,
-    split: str = "test",
-    extra: Path | None = None,
-    seed: int = 0,
-    trained: bool = True,
-) -> Yard:
-    """The reference and the feature spaces of a data set.
-
-    Args:
-        source: the data.
-        split: the held-out split behind all figures.
-        extra: a network of one's own.
-        seed: of samples and estimates.
-        trained: whether a classifier may be trained; without, an untrained network stands in.
-    """
-    spaces = feature_spaces(source if trained else unlabelled(source), extra)
-    return Yard(source=source, reference=Reference.of(source, split), spaces=spaces, seed=seed)
-
-
-def unlabelled(source: Source) -> Source:
-    """The same data without its classes."""
-    description = replace(source.description, classes=0)
-    training = Examples(source.training.values, None, description)
-    return replace(source, description=description, training=training)
 
 
 def open_subject(
@@ -218,58 +160,6 @@ def _evidence(parts: list[Evidence]) -> EvidenceRow:
     )
 
 
-def curve_measure(yard: Yard) -> CurveMeasure:
-    """Cheap figures for curves, against the validation split; the test split is for the end."""
-    reference = Reference.of(yard.source, "validation")
-
-    def measure(drawn: Drawn) -> Mapping[str, float]:
-        found = {key: _figure(key, drawn, yard, reference) for key in CURVES}
-        return {key: figure for key, figure in found.items() if figure is not None}
-
-    return measure
-
-
-def _figure(key: str, drawn: Drawn, yard: Yard, reference: Reference) -> float | None:
-    name, space = CURVES[key]
-    if space not in yard.spaces or not drawn.x.isfinite().all():
-        return None
-    x = prepared(drawn.x, reference.description)
-    place = yard.spaces[space]
-    comparison = Comparison(x, drawn.classes, reference, place, Cloud(place.features(x)))
-    metric = METRICS[name].target()
-    return metric.measure(comparison).value if metric.applies(comparison) else None
-
-
-def losses(folder: Path) -> dict[str, list[tuple[float, float]]]:
-    """Loss curves of a run over training seconds, thinned."""
-    curves: dict[str, list[tuple[float, float]]] = {}
-    for row in _lines(folder / DIARY):
-        for part, value in row["losses"].items():
-            key = f"loss/{row['player']}/{part}"
-            curves.setdefault(key, []).append((row["seconds"], value))
-    if len(curves) == 1:
-        curves = {"loss": next(iter(curves.values()))}
-    return {key: _thinned(points) for key, points in curves.items()}
-
-
-def figures(folder: Path) -> dict[str, list[tuple[float, float]]]:
-    """Metric curves of a run, as measured with its pictures."""
-    curves: dict[str, list[tuple[float, float]]] = {}
-    for row in _lines(folder / SAMPLES / INDEX):
-        for key, value in row.get("figures", {}).items():
-            curves.setdefault(key, []).append((row["seconds"], value))
-    return curves
-
-
-def pictures(folder: Path, home: Path) -> list[Picture]:
-    """The pictures of a run in order, by paths relative to `home`."""
-    return [
-        Picture(row["seconds"], _relative(folder / row["path"], home), row["alt"], row["note"])
-        for row in _lines(folder / SAMPLES / INDEX)
-        if "path" in row and (folder / row["path"]).exists()
-    ]
-
-
 def neighbour_picture(subject: Subject, drawn: Drawn, yard: Yard, home: Path) -> Picture | None:
     """Samples beside the training examples nearest to them."""
     description, folder = yard.reference.description, subject.run.folder
@@ -280,22 +170,4 @@ def neighbour_picture(subject: Subject, drawn: Drawn, yard: Yard, home: Path) ->
     path = neighbours(chosen, near.x, description, path=folder / SAMPLES / "neighbours.png")
     family = subject.run.config.family
     alt = f"{len(chosen)} samples of {family}, each beside the training example nearest to it."
-    return Picture(subject.meta.total.seconds, _relative(path, home), alt)
-
-
-def _relative(path: Path, home: Path) -> str:
-    return Path(os.path.relpath(path, home)).as_posix()
-
-
-def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    finite = [point for point in points if math.isfinite(point[1])]
-    if len(finite) <= ROWS_OF_A_CURVE:
-        return finite
-    step = (len(finite) - 1) / (ROWS_OF_A_CURVE - 1)
-    return [finite[round(i * step)] for i in range(ROWS_OF_A_CURVE)]
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return Picture(subject.meta.total.seconds, relative(path, home), alt)

@@ -13,20 +13,17 @@ from danlu.evaluation.corruptions import Yardstick, yardsticks
 from danlu.evaluation.report import write_report
 from danlu.evaluation.results import Results, Row, RowKind
 from danlu.experiments.config import RunConfig, resolve
+from danlu.experiments.curves import curve_measure, pictures
 from danlu.experiments.entries import Member, RaceRequest
 from danlu.experiments.families import builder_of
 from danlu.experiments.machine import machine_facts
 from danlu.experiments.measuring import (
     Subject,
-    Yard,
     add_scores,
-    curve_measure,
     evidence_row,
     model_row,
     neighbour_picture,
     open_subject,
-    open_yard,
-    pictures,
 )
 from danlu.experiments.observer import Observer
 from danlu.experiments.planning import SLACK, Allotment, Clock, allot, first_split, sample_count
@@ -35,6 +32,7 @@ from danlu.experiments.repeats import merged
 from danlu.experiments.runs import create, require_new
 from danlu.experiments.settings import Settings
 from danlu.experiments.train import Surroundings, open_data, train
+from danlu.experiments.yard import Yard, open_yard
 from danlu.experiments.yardsticks import scored, scored_in_time
 from danlu.training import Budget, Policy
 

@@ -10,7 +10,7 @@ from danlu.evaluation.pictures import grid
 from danlu.evaluation.results import Picture, Row
 from danlu.evaluation.scoring import score
 from danlu.experiments.drawing import COLUMNS, POINTS, drawable
-from danlu.experiments.measuring import Yard
+from danlu.experiments.yard import Yard
 
 FOLDER = "yardsticks"
 CELLS = 40
