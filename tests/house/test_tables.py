@@ -8,9 +8,18 @@ import pytest
 
 import danlu
 from danlu.contracts import DanluError, Method
+from danlu.data import SOURCES
+from danlu.data.densities import Density
+from danlu.evaluation import METRICS
+from danlu.evaluation.metrics.metric import Metric
 from danlu.experiments.methods_page import ROOMS, module_of
 from danlu.generative import FAMILIES
 from danlu.generative.base import GenerativeModel
+from danlu.generative.diffusion import PATHS, SOLVERS
+from danlu.generative.diffusion.paths import Path
+from danlu.generative.diffusion.samplers import Sampler
+from danlu.losses import LIKELIHOODS
+from danlu.losses.likelihoods import Likelihood
 from danlu.solvers import STEPPERS
 from danlu.solvers.steppers import Stepper
 
@@ -83,6 +92,10 @@ def test_row_has_sources_and_an_explanation(method):
     assert inspect.getdoc(method.target), f"{method.target} has no docstring"
 
 
+def bases_of(target):
+    return target.__mro__[1:] if inspect.isclass(target) else ()
+
+
 def built(method):
     try:
         return method.build()
@@ -110,5 +123,20 @@ def test_every_family_is_in_the_table():
     assert [kind for kind in missing if ".parts." not in kind.__module__] == []
 
 
-def test_every_stepper_is_in_the_table():
-    assert final_classes(Stepper) == {row.target for row in STEPPERS.values()}
+@pytest.mark.parametrize(
+    ("base", "table"),
+    [
+        (Density, SOURCES),
+        (Likelihood, LIKELIHOODS),
+        (Metric, METRICS),
+        (Path, PATHS),
+        (Sampler, SOLVERS),
+        (Stepper, STEPPERS),
+    ],
+)
+def test_every_final_class_is_in_its_table(base, table):
+    missing = final_classes(base) - {row.target for row in table.values()}
+    # What others derive from is no member, even where it could be built.
+    parents = {parent for row in table.values() for parent in bases_of(row.target)}
+    assert missing - parents == set()
+    assert len(final_classes(base)) >= 2
