@@ -114,10 +114,14 @@ def evaluate(run: Run, request: EvaluationRequest, observer: Observer | None = N
 
 
 def _yardsticks(yard: Yard, request: EvaluationRequest, home: Path) -> list[Row]:
-    """All, or on the validation split all but the floor, which would read the test split."""
-    rows = yardsticks(yard.source, request.n, split=request.split)
-    if request.split != "test":
-        rows = [row for row in rows if row.kind is not RowKind.FLOOR]
+    """All; on the validation split without the floor, for which the test split would be read."""
+    source = yard.source
+    if request.split == "test":
+        rows = yardsticks(source, request.n)
+    else:
+        closed = replace(source, test=source.validation)
+        every = yardsticks(closed, request.n, split=request.split)
+        rows = [row for row in every if row.kind is not RowKind.FLOOR]
     return [scored(row, yard, home) for row in rows]
 
 

@@ -1,0 +1,67 @@
+"""Drawing from a run."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from danlu import load
+
+
+def test_numbers_are_the_models_own_draws(danlu, digits_vae, tmp_path):
+    """The oracle: the library call with the same seed and class; its precision is float32."""
+    done = danlu("sample", digits_vae, "--n", "7", "--class", "3", "--seed", "2", "--out", "x.npz")
+    assert done.code == 0
+    with np.load(tmp_path / "x.npz") as arrays:
+        assert arrays["x"].shape == (7, 1, 8, 8)
+        assert arrays["y"].tolist() == [3] * 7
+        levels = (arrays["x"] + 1) * 8
+    assert np.abs(levels - levels.round()).max() < 1e-5
+    own = load(digits_vae).sample(7, condition=3, seed=2).numpy()
+    assert own.shape == levels.shape
+
+
+def test_a_picture_has_a_cell_for_each_sample(danlu, digits_vae, tmp_path):
+    done = danlu("sample", digits_vae, "--n", "12", "--out", "x.png")
+    assert "12 means of p(x|z)" in done.out
+    with Image.open(tmp_path / "x.png") as picture:
+        assert picture.width > 10 * 48
+        assert picture.height > 2 * 48
+
+
+def test_settings_of_the_sampler(danlu, plane_vae, tmp_path):
+    done = danlu("sample", plane_vae, "--n", "5", "--set", "sampler.output=mean", "--json")
+    facts = json.loads(done.out)
+    assert facts["n"] == 5
+    assert facts["path"].startswith(str(plane_vae))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--set", "sampler.outputs=mean"], "did you mean 'output'?"),
+        (["--set", "model.width=3"], "this command sets sampler"),
+        (["--evaluations", "8"], "Unknown sampler setting 'evaluations'"),
+        (["--class", "12"], "Class ids go from 0 to 9"),
+        (["--class", "seven"], "Unknown class 'seven'"),
+        (["--n", "0"], "--n must be at least 1"),
+        (["--out", "x.jpg"], "--out takes a .png or an .npz file"),
+    ],
+)
+def test_bad_input_is_one_line(refused, digits_vae, arguments, hint):
+    assert hint in refused("sample", digits_vae, *arguments)
+
+
+def test_a_class_of_data_without_classes(refused, plane_vae):
+    assert "the data has no classes" in refused("sample", plane_vae, "--class", "cat")
+
+
+def test_a_race_is_no_run(refused, digits_vae):
+    assert "choose one of its runs: vae" in refused("sample", digits_vae.parent)
+
+
+def test_a_run_without_weights(danlu, refused, digits_vae, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "config.yaml").write_text((digits_vae / "config.yaml").read_text())
+    assert "has no checkpoint to load" in refused("sample", "empty")
