@@ -69,6 +69,7 @@ class Row:
     neighbours: Picture | None = None
     settings: str = ""  # sampler settings in words
     failure: str = ""  # why the row has no figures
+    run: str = ""  # the run's folder, as a person would type it; "" when there is none
 
 
 @dataclass(slots=True)

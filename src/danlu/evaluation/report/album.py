@@ -1,0 +1,88 @@
+"""Pictures as data inside the page, made smaller as far as the page's limit asks."""
+
+import base64
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from danlu.evaluation.markup import Safe, tag
+from danlu.evaluation.results import Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How large pictures may be: pixels across, frames of a strip, colours (None keeps all)."""
+
+    large: int
+    small: int
+    frames: int
+    colours: int | None = None
+
+
+FITS = (
+    Fit(1200, 320, 6),
+    Fit(1200, 320, 6, 64),
+    Fit(900, 240, 5, 48),
+    Fit(640, 200, 4, 32),
+    Fit(440, 140, 3, 16),
+    Fit(280, 100, 2, 8),
+    Fit(160, 60, 0, 4),
+)
+"""Tried in turn until the page is small enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Album:
+    """The pictures of a results folder at one fit."""
+
+    folder: Path
+    fit: Fit
+
+    def large(self, picture: Picture) -> Safe:
+        """The picture as a main figure."""
+        return self._embedded(picture, self.fit.large)
+
+    def small(self, picture: Picture) -> Safe:
+        """The picture as a frame of a strip."""
+        return self._embedded(picture, self.fit.small)
+
+    def frames(self, pictures: list[Picture]) -> list[Picture]:
+        """Pictures in order of time, evenly thinned to the frames of a strip; the ends stay."""
+        ordered = sorted(pictures, key=lambda picture: picture.seconds)
+        most = self.fit.frames
+        if len(ordered) <= most or most < 2:
+            return ordered[:most]
+        return [ordered[round(i * (len(ordered) - 1) / (most - 1))] for i in range(most)]
+
+    def _embedded(self, picture: Picture, width: int) -> Safe:
+        path = self.folder / picture.path
+        if not path.is_file():
+            return tag("p", f"The picture {picture.path} is missing.", class_="quiet")
+        data, size = _encoded(path, path.stat().st_mtime_ns, width, self.fit.colours)
+        return tag(
+            "img",
+            src=f"data:image/png;base64,{data}",
+            alt=picture.alt,
+            width=size[0],
+            height=size[1],
+        )
+
+
+@cache
+def _encoded(
+    path: Path, changed: int, width: int, colours: int | None
+) -> tuple[str, tuple[int, int]]:
+    """The file as base64 PNG with its size; `changed` keeps the cache true to the file."""
+    with Image.open(path) as opened:
+        image = opened.convert({"L": "L", "RGB": "RGB", "LA": "RGBA"}.get(opened.mode, "RGBA"))
+    if image.width > width:
+        height = max(1, round(image.height * width / image.width))
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    if colours is not None:
+        image = image.quantize(colours, method=Image.Quantize.FASTOCTREE)
+    buffer = BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode("ascii"), image.size

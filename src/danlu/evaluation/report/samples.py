@@ -1,0 +1,119 @@
+"""The pictures of a report: samples now and over time, neighbours, and the curves."""
+
+from danlu.evaluation.facts import duration, facts_of, order_of
+from danlu.evaluation.figures import Series, chart
+from danlu.evaluation.markup import Safe, join, tag
+from danlu.evaluation.report.album import Album
+from danlu.evaluation.results import Picture, Results, Row, RowKind
+from danlu.evaluation.verdict import Verdict
+
+LOSS = "loss"
+
+
+def samples(results: Results, verdict: Verdict, album: Album, *, neighbours: bool) -> Safe:
+    """A card for each row with pictures, the models in the order of the verdict."""
+    place = {name: index for index, name in enumerate(verdict.ranking)}
+    models = [row for row in results.rows if row.kind is RowKind.MODEL]
+    models.sort(key=lambda row: place.get(row.name, len(place)))
+    hidden = set() if neighbours else {RowKind.TRAIN_COPY}
+    others = [
+        row
+        for row in results.rows
+        if row.grids and row.kind is not RowKind.MODEL and row.kind not in hidden
+    ]
+    cards = [_model_card(row, verdict, album) for row in models]
+    yardsticks = [_card(row, album) for row in others]
+    return join(
+        tag("div", *cards, class_="cards"),
+        tag("h3", "For comparison: real and damaged data") if yardsticks else None,
+        tag("div", *yardsticks, class_="cards small") if yardsticks else None,
+    )
+
+
+def nearest(results: Results, album: Album) -> Safe | None:
+    """Samples beside their nearest training examples."""
+    cards = [
+        tag("figure", album.large(row.neighbours), _caption(row.name, row.neighbours))
+        for row in results.rows
+        if row.neighbours
+    ]
+    return tag("div", *cards, class_="cards") if cards else None
+
+
+def curves(results: Results) -> Safe | None:
+    """A chart for each metric with all rows, then the losses of each row by itself."""
+    rows = [row for row in results.rows if row.curves]
+    keys = {key for row in rows for key in row.curves if not _is_loss(key)}
+    charts = []
+    for key in sorted(keys, key=order_of):
+        facts = facts_of(key)
+        space = f" ({facts.space})" if facts.space else ""
+        lines = [Series(row.name, row.curves[key]) for row in rows if key in row.curves]
+        charts.append(_chart(f"{facts.title}{space}", lines, facts.direction))
+    for row in rows:
+        losses = {key: points for key, points in row.curves.items() if _is_loss(key)}
+        lines = [Series(_part(key), points) for key, points in sorted(losses.items())]
+        charts.append(_chart(f"Loss of {row.name}", lines, "on its own scale"))
+    drawn = [each for each in charts if each is not None]
+    return tag("div", *drawn, class_="charts") if drawn else None
+
+
+def _model_card(row: Row, verdict: Verdict, album: Album) -> Safe:
+    if not row.grids:
+        why = row.failure or "no picture was made"
+        return tag("article", _card_head(row, verdict), tag("p", f"No samples: {why}"))
+    *_, last = sorted(row.grids, key=lambda picture: picture.seconds)
+    frames = album.frames(row.grids)
+    strip = [tag("li", album.small(each), tag("span", duration(each.seconds))) for each in frames]
+    label = f"Samples of {row.name} over training time"
+    return tag(
+        "article",
+        _card_head(row, verdict),
+        tag("figure", album.large(last), _caption("", last, row.settings)),
+        tag("ol", *strip, class_="strip", aria_label=label) if len(strip) > 1 else None,
+        class_="winner" if row.name == verdict.winner else None,
+    )
+
+
+def _card_head(row: Row, verdict: Verdict) -> Safe:
+    won = row.name == verdict.winner and len(verdict.ranking) > 1
+    badge = tag("span", "recommended", class_="badge") if won else None
+    spent = duration(row.train_seconds) if row.train_seconds is not None else None
+    seconds = tag("span", f"after {spent}", class_="quiet") if spent else None
+    return tag("h3", tag("span", row.name), badge, seconds)
+
+
+def _card(row: Row, album: Album) -> Safe:
+    *_, last = sorted(row.grids, key=lambda picture: picture.seconds)
+    return tag("figure", album.large(last), _caption(row.name, last))
+
+
+def _caption(name: str, picture: Picture, settings: str = "") -> Safe | None:
+    words = "; ".join(word for word in (picture.note, settings) if word)
+    if not name and not words:
+        return None
+    return tag(
+        "figcaption",
+        tag("span", name, class_="title") if name else None,
+        f" {words}" if words and name else words,
+    )
+
+
+def _chart(title: str, lines: list[Series], note: str) -> Safe | None:
+    drawn = chart(title, lines)
+    if drawn is None:
+        return None
+    caption = tag(
+        "figcaption",
+        tag("span", title, class_="title"),
+        tag("span", f" {note}", class_="quiet") if note else None,
+    )
+    return tag("figure", caption, drawn)
+
+
+def _is_loss(key: str) -> bool:
+    return key == LOSS or key.startswith(f"{LOSS}/")
+
+
+def _part(key: str) -> str:
+    return key.removeprefix(f"{LOSS}/")

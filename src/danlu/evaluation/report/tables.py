@@ -1,0 +1,151 @@
+"""The quieter tables: likelihoods, costs, the budget, and the facts of the measurement."""
+
+from itertools import groupby
+from typing import Any
+
+from danlu.evaluation.facts import duration, number
+from danlu.evaluation.markup import Safe, join, table, tag
+from danlu.evaluation.results import EvidenceRow, Measured, Results, Row, RowKind
+from danlu.evaluation.verdict import seconds_per_thousand
+
+BOUNDS = {
+    "exact": "exact",
+    "lower": "lower bound",
+    "none": "no bound: an estimate that may lie on either side",
+}
+MEASURES = {
+    "counting": "probabilities of discrete values",
+    "lebesgue": "densities of continuous values",
+}
+
+
+def evidence(results: Results) -> Safe | None:
+    """One table for each condition and measure: values of two kinds never share a column."""
+    known = [(row.name, row.evidence) for row in results.rows if row.evidence]
+    kind = lambda pair: (pair[1].condition, pair[1].measure)
+    groups = [(key, list(group)) for key, group in groupby(sorted(known, key=kind), kind)]
+    if not groups:
+        return None
+    return join(*(_evidence_table(*key, group) for key, group in groups))
+
+
+def cost(results: Results) -> Safe:
+    """What training and sampling took."""
+    head = [
+        "Model",
+        "Parameters",
+        "Examples seen",
+        "Steps",
+        "Training",
+        "Evaluations per sample",
+        "Seconds per 1,000 samples",
+        "Seeds",
+    ]
+    models = [row for row in results.rows if row.kind is RowKind.MODEL]
+    return table("Cost of training and sampling", head, [[_cost_line(row) for row in models]])
+
+
+def budget(results: Results) -> Safe | None:
+    """Planned and used seconds of every part."""
+    if not results.split:
+        return None
+    total = tuple(map(sum, zip(*results.split.values(), strict=True)))
+    lines = [_budget_line(part, *seconds) for part, seconds in results.split.items()]
+    return table(
+        "Budget by part", ["Part", "Planned", "Used"], [lines, [_budget_line("All", *total)]]
+    )
+
+
+def measurement(results: Results) -> Safe:
+    """Data, seeds, feature spaces, machine, command and version."""
+    shape = " × ".join(map(str, results.description.get("shape", ())))
+    facts = {
+        "Data": f"{results.data}, {shape} numbers an example" if shape else results.data,
+        "Reference": f"{results.reference}, {results.held_out:,} held-out examples",
+        "Seeds": f"{results.seeds}, starting at {results.seed}",
+        **{f"Features “{key}”": _space(space) for key, space in results.features.items()},
+        **{str(key).replace("_", " ").capitalize(): v for key, v in results.machine.items()},
+        "Version": f"danlu {results.version}",
+    }
+    pairs = (tag("div", tag("dt", key), tag("dd", str(value))) for key, value in facts.items())
+    return join(
+        tag("dl", *pairs, class_="facts"),
+        tag("h3", "Command"),
+        tag("pre", tag("code", results.command), tabindex="0", aria_label="Command"),
+    )
+
+
+def _evidence_table(condition: str, measure: str, group: list[tuple[str, EvidenceRow]]) -> Safe:
+    given = "unconditional" if condition == "none" else f"given the {condition}"
+    symbol = "log p(x)" if condition == "none" else f"log p(x | {condition})"
+    head = [
+        "Model",
+        f"{symbol}, nats",
+        "Bits per dimension",
+        "Bound",
+        "Measure",
+        "Condition",
+        "Evaluations",
+        "Examples",
+        "Note",
+    ]
+    caption = f"Log-likelihood of held-out data, {given}: {MEASURES.get(measure, measure)}"
+    return table(caption, head, [[_evidence_line(name, row) for name, row in group]])
+
+
+def _evidence_line(name: str, row: EvidenceRow) -> Safe:
+    cells: list[Any] = [
+        _measured(row.nats),
+        "–" if row.bits_per_dim is None else _measured(row.bits_per_dim),
+        BOUNDS.get(row.bound, row.bound),
+        row.measure,
+        row.condition,
+        f"{row.evaluations:,}",
+        f"{row.examples:,}",
+        row.note or "–",
+    ]
+    return tag("tr", tag("th", name, scope="row"), *(tag("td", cell) for cell in cells))
+
+
+def _cost_line(row: Row) -> Safe:
+    thousand = seconds_per_thousand(row)
+    cells = [
+        _count(row.parameters),
+        _count(row.examples),
+        _count(row.steps),
+        "–" if row.train_seconds is None else duration(row.train_seconds),
+        _count(row.sample_evaluations),
+        "–" if thousand is None else number(thousand),
+        _count(row.seeds),
+    ]
+    head = tag(
+        "th",
+        tag("span", row.name, class_="title"),
+        tag("span", row.settings, class_="quiet") if row.settings else None,
+        scope="row",
+    )
+    return tag("tr", head, *(tag("td", cell) for cell in cells))
+
+
+def _budget_line(part: str, planned: float, used: float) -> Safe:
+    cells = (tag("td", duration(seconds)) for seconds in (planned, used))
+    return tag("tr", tag("th", part, scope="row"), *cells)
+
+
+def _measured(measured: Measured) -> str:
+    return number(measured.value, measured.stderr)
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
+
+
+def _space(space: dict[str, Any]) -> str:
+    words = [str(space[key]) for key in ("name",) if space.get(key)]
+    if space.get("hash"):
+        words.append(f"weights {str(space['hash'])[:12]}")
+    if space.get("accuracy") is not None:
+        words.append(f"accuracy {float(space['accuracy']):.1%}")
+    if space.get("seconds"):
+        words.append(f"made in {duration(float(space['seconds']))}")
+    return ", ".join(words)
