@@ -192,24 +192,22 @@ def _room_page(room: Room, rows: Sequence[Law]) -> str:
         f"# {room.title}\n",
         f"{room.about}\n",
         f"```python\nfrom {package} import {name}\n```\n",
-        "| name | what it is | module | sources |",
-        "|---|---|---|---|",
+        "| name | what it is | sources |",
+        "|---|---|---|",
         *(_row(key, method) for key, method in room.table.items()),
         "",
     ]
     for module, names in _by_module(room.table).items():
         listed = ", ".join(f"`{key}`" for key in names)
-        lines += [f"## {listed}\n", f"{inspect.getdoc(module)}\n"]
+        lines += [f"## {listed}\n", f"Module `{module.__name__}`.\n", f"{inspect.getdoc(module)}\n"]
     lines += ["## How they are checked\n", *_law_table(_laws_of(room, rows))]
     return "\n".join(lines) + "\n"
 
 
 def _row(name: str, method: Method) -> str:
-    target = method.target
-    is_value = not hasattr(target, "__name__")  # its class says nothing about this row
-    first = "" if is_value else (inspect.getdoc(target) or "").partition("\n")[0]
-    code = f"`{module_of(method).__name__}`"
-    return f"| `{name}` | {_cell(first)} | {code} | {_cell('; '.join(method.sources))} |"
+    is_value = not hasattr(method.target, "__name__")  # its class says nothing about this row
+    first = "see below" if is_value else (inspect.getdoc(method.target) or "").partition("\n")[0]
+    return f"| `{name}` | {_cell(first)} | {_cell('; '.join(method.sources))} |"
 
 
 def _by_module(table: Mapping[str, Method]) -> dict[ModuleType, list[str]]:
