@@ -11,15 +11,15 @@ from danlu.evaluation.metrics.cloud import subset
 
 FEATURES = 128
 SCALE_EXAMPLES = 500  # behind the scale of the features
-CHANNELS = (64, 128)
-LARGEST_GRID = 16
+CHANNELS = (32, 64, 128)
+LARGEST_GRID = 32
 
 
 class FeatureNetwork(nn.Module):
-    """Three convolutions on a grid of at most 16 by 16, and a penultimate layer of 128 features.
+    """Three convolutions from a grid of at most 32 by 32, and a penultimate layer of 128 features.
 
-    A first convolution with a stride brings images of any size to that grid, so the cost of an
-    example hardly depends on its size.
+    The first convolution has a stride that brings larger images to that grid, so the cost of an
+    example is bounded.
     """
 
     scale: Float[Tensor, ""]
@@ -28,19 +28,19 @@ class FeatureNetwork(nn.Module):
         super().__init__()
         channels, height, width = shape
         stride = math.ceil(max(height, width) / LARGEST_GRID)
-        few, many = CHANNELS
+        first, second, third = CHANNELS
         pool = nn.MaxPool2d(2, ceil_mode=True)
-        rows, columns = (math.ceil(math.ceil(side // stride / 2) / 2) for side in (height, width))
+        rows, columns = (math.ceil(side // stride / 8) for side in (height, width))
         self.body = nn.Sequential(
-            # Three cells wide: a 3 by 3 convolution of cells of `stride` by `stride` pixels.
-            nn.Conv2d(channels, few, 3 * stride, stride, padding=stride, bias=False),
-            *(nn.BatchNorm2d(few), nn.ReLU(), pool),
-            nn.Conv2d(few, many, 3, padding=1, bias=False),
-            *(nn.BatchNorm2d(many), nn.ReLU()),
-            nn.Conv2d(many, many, 3, padding=1, bias=False),
-            *(nn.BatchNorm2d(many), nn.ReLU(), pool),
+            # A 3 by 3 convolution of cells of `stride` by `stride` pixels.
+            nn.Conv2d(channels, first, 3 * stride, stride, padding=stride, bias=False),
+            *(nn.BatchNorm2d(first), nn.ReLU(), pool),
+            nn.Conv2d(first, second, 3, padding=1, bias=False),
+            *(nn.BatchNorm2d(second), nn.ReLU(), pool),
+            nn.Conv2d(second, third, 3, padding=1, bias=False),
+            *(nn.BatchNorm2d(third), nn.ReLU(), pool),
             nn.Flatten(),
-            nn.Linear(many * rows * columns, FEATURES),
+            nn.Linear(third * rows * columns, FEATURES),
             nn.ReLU(),
         )
         self.head = nn.Linear(FEATURES, classes)
