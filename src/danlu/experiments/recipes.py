@@ -57,9 +57,7 @@ def _adamw(rate: float, decay: float = 0.01) -> OptimizerOptions:
 
 
 def _adversarial(rate: float) -> OptimizerOptions:
-    return OptimizerOptions(
-        name="adam", rate=rate, betas=(0.0, 0.99), weight_decay=0.0, schedule="linear"
-    )
+    return OptimizerOptions(name="adam", rate=rate, betas=(0.0, 0.99), weight_decay=0.0)
 
 
 def _plan(batch: int, optimizer: OptimizerOptions) -> Plan:
@@ -77,11 +75,11 @@ RECIPES = {
     ("vae", Kind.SMALL_IMAGE): Recipe(plan=_plan(128, _adamw(2e-3))),
     ("vae", Kind.IMAGE): Recipe(plan=_plan(64, _adamw(2e-3))),
     ("gan", Kind.VECTOR): Recipe(plan=_plan(256, _adversarial(1e-3))),
-    ("gan", Kind.SMALL_IMAGE): Recipe(plan=_plan(64, _adversarial(1e-3))),
+    ("gan", Kind.SMALL_IMAGE): Recipe(plan=_plan(64, _adversarial(2e-3))),
     ("gan", Kind.IMAGE): Recipe(plan=_plan(64, _adversarial(1e-3))),
-    ("wgan", Kind.VECTOR): Recipe(plan=_plan(256, _adversarial(5e-4))),
-    ("wgan", Kind.SMALL_IMAGE): Recipe(plan=_plan(64, _adversarial(5e-4))),
-    ("wgan", Kind.IMAGE): Recipe(plan=_plan(64, _adversarial(5e-4))),
+    ("wgan", Kind.VECTOR): Recipe(plan=_plan(256, _adversarial(1e-3))),
+    ("wgan", Kind.SMALL_IMAGE): Recipe(plan=_plan(64, _adversarial(1e-3))),
+    ("wgan", Kind.IMAGE): Recipe(plan=_plan(64, _adversarial(1e-3))),
     ("rectified-flow", Kind.VECTOR): Recipe(
         model={"width": 128, "blocks": 3, "features": 128},
         plan=_plan(256, _adamw(2e-3)),
