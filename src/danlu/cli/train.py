@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         made, source = _new(options, classes)
     with display_for(console) as display:
-        for line in (*source.skipped, *source.notices):
+        for line in source.notices:
             display.say(line)
         display.say(f"{made.config.family} on {source.name}, into {made.folder}")
         around = Surroundings(

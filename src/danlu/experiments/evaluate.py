@@ -81,7 +81,7 @@ def evaluate(run: Run, request: EvaluationRequest, observer: Observer | None = N
     observer, clock = observer or Observer(), Clock(0.0)
     home = request.home(run.folder)
     source = open_data(run.config.data)
-    notices = [*source.skipped, *source.notices]
+    notices = [*source.notices]
     policy = replace(Policy.choose(request.device, source.description), compile=False)
     subject = open_subject(run, policy, request.classes, request.settings)
     with clock.part("features"):

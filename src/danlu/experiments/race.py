@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from time import perf_counter
 
 import danlu
-from danlu.contracts import CapabilityError, NonFiniteError
+from danlu.contracts import CapabilityError, DanluError, NonFiniteError
 from danlu.evaluation.corruptions import Yardstick, yardsticks
 from danlu.evaluation.report import write_report
 from danlu.evaluation.results import Results, Row, RowKind
@@ -68,8 +68,10 @@ class Race:
         for family in request.families:
             builder_of(family, request.classes)
         require_new(request.folder)
+        if request.features is not None and not request.features.is_file():
+            raise DanluError(f"There is no file {request.features}.")
         self.source = open_data(request.data)
-        for line in (*self.source.skipped, *self.source.notices):
+        for line in self.source.notices:
             self._notice(line)
         self.policy = Policy.choose(request.device, self.source.description)
         self.members = [
