@@ -15,7 +15,7 @@ from danlu.contracts import Progress, Stage
 from danlu.evaluation.results import Row
 from danlu.experiments.observer import Observer
 from danlu.training import Hook, Outcome, Status, Training
-from danlu.training.console import ConsoleProgress
+from danlu.training.console import ConsoleProgress, clock
 
 REFRESH_SECONDS = 0.5
 
@@ -91,7 +91,7 @@ class LiveTable(Lines):
     def refresh(self) -> None:
         """Show the newest state."""
         table = Table(box=None, pad_edge=False, caption=self.part, caption_justify="left")
-        for heading in ("run", "", "step", "examples", "per second", "trained", "left", "loss"):
+        for heading in ("run", "", "step", "per second", "trained", "left", "loss"):
             is_text = heading in ("run", "", "loss")
             table.add_column(heading, justify="left" if is_text else "right", no_wrap=True)
         for watched in self._runs:
@@ -138,15 +138,12 @@ def display_for(console: Console, *, table: bool = False) -> Lines:
 
 
 def _cells(status: Status) -> list[Any]:
-    losses = ", ".join(
-        f"{part} {value:.3g}" for parts in status.losses.values() for part, value in parts.items()
-    )
+    first = [next(iter(parts.values())) for parts in status.losses.values() if parts]
     return [
-        ProgressBar(total=1.0, completed=status.fraction, width=16),
+        ProgressBar(total=1.0, completed=status.fraction, width=10),
         f"{status.step:,}",
-        f"{status.examples:,}",
         f"{status.examples_per_second:,.0f}",
-        duration(status.seconds),
-        duration(status.seconds_left),
-        losses,
+        clock(status.seconds),
+        clock(status.seconds_left),
+        ", ".join(f"{loss:.3g}" for loss in first),
     ]

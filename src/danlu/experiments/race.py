@@ -95,6 +95,8 @@ class Race:
         with clock.part("report"):
             self.observer.started("report")
             write_report(results, request.folder, neighbours=request.neighbours)
+        results.split = clock.split()
+        results.save(request.folder / RESULTS)
         return results
 
     # --- before training ------------------------------------------------------------------------
