@@ -58,14 +58,17 @@ def order_of(key: str) -> tuple[int, str]:
 
 def amount(measured: Measured, facts: Facts) -> str:
     """A figure with its error and unit: two digits of the error decide the digits shown."""
-    percent = facts.unit == "%"
-    scale = 100.0 if percent else 1.0
-    value = measured.value * scale
+    value, error = digits(measured, facts)
+    unit = f" {facts.unit}" if facts.unit else ""
+    return f"{value} ± {error}{unit}" if error else f"{value}{unit}"
+
+
+def digits(measured: Measured, facts: Facts) -> tuple[str, str]:
+    """Value and error without unit, shares in percent; the error is empty where none is known."""
+    scale = 100.0 if facts.unit == "%" else 1.0
     error = None if measured.stderr is None else measured.stderr * scale
-    text = number(value, error)
-    if facts.unit and not percent:
-        return f"{text} {facts.unit}"
-    return f"{text} %" if percent else text
+    value, _, error = number(measured.value * scale, error).partition(" ± ")
+    return value, error
 
 
 def number(value: float, error: float | None = None) -> str:
@@ -73,13 +76,16 @@ def number(value: float, error: float | None = None) -> str:
     if not math.isfinite(value):
         return "not finite"
     if error is None or not math.isfinite(error) or error <= 0.0:
-        size = abs(value)
-        if size >= 100 or value == int(value):
-            return f"{value:,.0f}"
-        digits = 2 if size == 0 else max(0, 2 - math.floor(math.log10(size)))
-        return f"{value:.{min(digits, 6)}f}"
-    digits = min(6, max(0, 1 - math.floor(math.log10(error))))
-    return f"{value:,.{digits}f} ± {error:,.{digits}f}"
+        return _rounded(value).replace("-", "−")
+    places = min(6, max(0, 1 - math.floor(math.log10(error))))
+    return f"{value:,.{places}f} ± {error:,.{places}f}".replace("-", "−")
+
+
+def _rounded(value: float) -> str:
+    size = abs(value)
+    if size >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.{min(6, max(0, 2 - math.floor(math.log10(size))))}f}"
 
 
 def duration(seconds: float) -> str:

@@ -7,17 +7,20 @@ where each one starts and ends.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from danlu.evaluation.facts import duration, number
 from danlu.evaluation.markup import Safe, tag
 
 Point = tuple[float, float]
 
-WIDTH, HEIGHT = 480, 272
-LEFT, RIGHT, TOP, BOTTOM = 56, 372, 14, 226  # of the plotted area; names stand to its right
+WIDTH, HEIGHT = 500, 272
+LEFT, RIGHT, TOP, BOTTOM = 56, 360, 14, 226  # of the plotted area; names stand to its right
 LINE_HEIGHT = 17
+LONGEST_NAME = 15
 MOST_POINTS = 160
 WIDE_RATIO = 20.0  # largest over smallest value from which a positive scale is logarithmic
+PERCENT = "%"
 STYLES = 6  # line styles of the page's style sheet
 
 
@@ -61,28 +64,34 @@ class Scale:
         return math.log10(max(value, 1e-300)) if self.logarithmic else value
 
 
-def chart(title: str, series: Sequence[Series]) -> Safe | None:
-    """Lines against training seconds; None when there is no line of two points."""
-    lines = [Series(each.name, _thinned(_finite(each.points))) for each in series]
+def chart(title: str, series: Sequence[Series], unit: str = "") -> Safe | None:
+    """Lines against training seconds; None when there is no line of two points.
+
+    Values whose unit is % are shares of 1; their scale is even and goes from 0 to 100.
+    """
+    factor = 100.0 if unit == PERCENT else 1.0
+    lines = [Series(each.name, _thinned(_finite(each.points, factor))) for each in series]
     lines = [each for each in lines if len(each.points) > 1]
     if not lines:
         return None
     x = Scale(0.0, max(each.points[-1][0] for each in lines) or 1.0, LEFT, RIGHT)
-    y = _value_scale([value for each in lines for _, value in each.points])
+    y = _value_scale([value for each in lines for _, value in each.points], unit)
     return tag(
         "svg",
-        *_frame(x, y),
+        *_frame(x, y, unit),
         *(_line(each, index, x, y) for index, each in enumerate(lines)),
         *_names(lines, y),
         viewBox=f"0 0 {WIDTH} {HEIGHT}",
         role="img",
-        aria_label=_told(title, lines),
+        aria_label=_told(title, lines, unit),
         class_="chart",
     )
 
 
-def _value_scale(values: list[float]) -> Scale:
+def _value_scale(values: list[float], unit: str) -> Scale:
     """The range of the lines; rare extremes of an even scale run along its edge."""
+    if unit == PERCENT:
+        return Scale(0.0, 100.0, BOTTOM, TOP)
     low, high = min(values), max(values)
     if low > 0 and high / low > WIDE_RATIO:
         return Scale(low / 1.1, high * 1.1, BOTTOM, TOP, logarithmic=True)
@@ -94,11 +103,12 @@ def _value_scale(values: list[float]) -> Scale:
     return Scale(low - margin, high + margin, BOTTOM, TOP)
 
 
-def _frame(x: Scale, y: Scale) -> Iterator[Safe]:
+def _frame(x: Scale, y: Scale, unit: str) -> Iterator[Safe]:
     for value in y.ticks(5):
         height = f"{y(value):.1f}"
         yield tag("line", x1=LEFT, x2=RIGHT, y1=height, y2=height, class_="rule")
-        yield tag("text", f"{value:.4g}", x=LEFT - 8, y=height, dy="0.35em", class_="tick end")
+        shown = f"{value:.4g} {unit}".strip().replace("-", "−")
+        yield tag("text", shown, x=LEFT - 8, y=height, dy="0.35em", class_="tick end")
     for value in x.ticks(6):
         place = f"{x(value):.1f}"
         yield tag("line", x1=place, x2=place, y1=BOTTOM, y2=BOTTOM + 4, class_="axis")
@@ -125,21 +135,21 @@ def _names(lines: list[Series], y: Scale) -> Iterator[Safe]:
         style = f"line line-{index % STYLES}"
         yield tag("line", x1=RIGHT + 5, x2=RIGHT + 17, y1=height, y2=height, class_=style)
         name = lines[index].name
-        short = name if len(name) <= 12 else f"{name[:11]}…"
+        short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
         yield tag("text", short, x=RIGHT + 21, y=height, dy="0.35em", class_="name")
 
 
-def _told(title: str, lines: list[Series]) -> str:
+def _told(title: str, lines: list[Series], unit: str) -> str:
     parts = (
-        f"{each.name} goes from {number(each.points[0][1])} to {number(each.points[-1][1])} "
-        f"in {duration(each.points[-1][0])}"
+        f"{each.name} goes from {number(each.points[0][1])} to {number(each.points[-1][1])}"
+        f"{unit and ' ' + unit} in {duration(each.points[-1][0])}"
         for each in lines
     )
     return f"Line chart of {title} against seconds of training: {'; '.join(parts)}."
 
 
-def _finite(points: Sequence[Point]) -> list[Point]:
-    return [point for point in points if all(map(math.isfinite, point))]
+def _finite(points: Sequence[Point], factor: float) -> list[Point]:
+    return [(x, factor * y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
 
 
 def _thinned(points: list[Point]) -> list[Point]:
@@ -147,7 +157,7 @@ def _thinned(points: list[Point]) -> list[Point]:
     if len(points) <= MOST_POINTS:
         return points
     bounds = [round(i * len(points) / MOST_POINTS) for i in range(MOST_POINTS + 1)]
-    groups = [points[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    groups = [points[a:b] for a, b in pairwise(bounds)]
     means = [(sum(p[0] for p in g) / len(g), sum(p[1] for p in g) / len(g)) for g in groups]
     return [points[0], *means[1:-1], points[-1]]
 

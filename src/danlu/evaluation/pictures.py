@@ -17,7 +17,7 @@ from danlu.contracts import DanluError, DataDescription
 
 CELL = 48  # smallest side of an enlarged cell, pixels
 GAP = 6
-PAIR_GAP = 2  # between a sample and its neighbour; pairs stand GAP + CELL // 2 apart
+PAIR_GAP = 2  # between a sample and its neighbour; pairs stand GAP + CELL // 4 apart
 GROUND = 119  # grey between the cells
 REAL, DRAWN, LINK = "#8a8f98", "#2f7fb8", "#c2562d"
 WIDEST_SCATTER = 4000  # points; more only blacken the picture
@@ -81,7 +81,7 @@ def neighbours(
     cells = np.stack([left, right], axis=1).reshape(-1, *left.shape[1:])
     rows = [cells[first : first + 2 * pairs] for first in range(0, len(cells), 2 * pairs)]
     width = cells.shape[2]
-    period = 2 * width + PAIR_GAP + GAP + CELL // 2
+    period = 2 * width + PAIR_GAP + GAP + CELL // 4
     lefts = [
         (column // 2) * period + (column % 2) * (width + PAIR_GAP)
         for column in range(max(map(len, rows)))

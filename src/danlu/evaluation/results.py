@@ -90,6 +90,7 @@ class Results:
     command: str
     version: str
     notices: list[str] = field(default_factory=list)
+    budget: float = 0.0  # seconds that were given; 0 when none were
 
     def save(self, path: Path) -> None:
         """Write JSON, through a temporary name."""

@@ -1,61 +1,84 @@
-"""The main table: every figure of every row, with what each column means."""
+"""The main table: the figures of every row, with what each column means."""
 
 import math
 from statistics import median
 from typing import Any
 
-from danlu.evaluation.facts import amount, facts_of, number, order_of
+from danlu.evaluation.facts import Facts, digits, facts_of, number, order_of
 from danlu.evaluation.markup import Safe, hidden, join, table, tag
 from danlu.evaluation.results import Measured, Results, Row, RowKind
-from danlu.evaluation.verdict import LEVEL, Verdict, standard_errors
+from danlu.evaluation.verdict import LEVEL, Verdict, ordered, space_order, standard_errors
 
 ABOUT = {
-    RowKind.FLOOR: "held-out real data: the best that can be expected",
+    RowKind.FLOOR: "other real data: the best to expect",
     RowKind.TRAIN_COPY: "what a memoriser would get",
-    RowKind.CORRUPTION: "damaged real data: the scale of a figure",
+    RowKind.CORRUPTION: "damaged real data, for scale",
 }
+ARROWS = {"lower": "↓ ", "higher": "↑ "}
+LEGEND = (
+    "± is one standard error. Bold and underlined: the best model of a column; "
+    "≈ level with it within two standard errors."
+)
 
 
 def comparison(results: Results, verdict: Verdict) -> Safe:
-    """Models first, best on top, then the yardsticks, then the meaning of the columns."""
-    names = sorted({name for row in results.rows for name in row.metrics}, key=order_of)
-    if not names:
+    """The table of the verdict's features, those of other features, the meaning of the columns."""
+    keys = sorted({key for row in results.rows for key in row.metrics}, key=order_of)
+    if not keys:
         return tag("p", "No figure was measured.")
-    place = {name: index for index, name in enumerate(verdict.ranking)}
-    models = [row for row in results.rows if row.kind is RowKind.MODEL]
-    models.sort(key=lambda row: place.get(row.name, len(place)))
-    others = [row for row in results.rows if row.kind is not RowKind.MODEL]
-    marks = {name: _marks(name, models) for name in names}
-    head: list[Any] = ["Row", *(_head(name) for name in names)]
-    divider = tag(
-        "tr",
-        tag("th", "Yardsticks: they do not compete", colspan=len(head), scope="rowgroup"),
-        class_="divider",
-    )
-    bodies = [[_line(row, names, marks) for row in models]]
-    if others:
-        bodies.append([divider, *(_line(row, names, marks) for row in others)])
+    rows = ordered(results, verdict)
+    spaces = sorted({key.partition("@")[2] for key in keys if "@" in key}, key=_by_space)
+    chosen = verdict.metric.partition("@")[2] or (spaces[0] if spaces else "")
+    others = [space for space in spaces if space != chosen]
+    main = [key for key in keys if key.partition("@")[2] in ("", chosen)]
     return join(
-        table("Quality of the samples", head, bodies, class_="main"),
-        _legend(models),
+        _table(f"Quality of the samples{_on(chosen)}", main, rows),
+        tag("p", LEGEND, class_="quiet"),
         tag("h3", "What the columns say"),
-        tag("dl", *(_meaning(name, results) for name in names), class_="meanings"),
+        tag("dl", *(_meaning(key, results) for key in main), class_="meanings"),
+        *(_more(space, keys, rows) for space in others),
     )
 
 
-def _head(name: str) -> Safe:
-    facts = facts_of(name)
-    arrow = {"lower": "↓", "higher": "↑"}.get(facts.better, "")
-    told = f"{arrow} {facts.direction}".strip()
+def _by_space(space: str) -> tuple[int, str]:
+    return space_order(f"@{space}")
+
+
+def _on(space: str) -> str:
+    return f", on the features “{space}”" if space else ""
+
+
+def _more(space: str, keys: list[str], rows: list[Row]) -> Safe:
+    """A table that opens on demand: the same figures on other features."""
+    chosen = [key for key in keys if key.partition("@")[2] == space]
+    title = f"The same figures{_on(space)}"
+    return tag("details", tag("summary", title), _table(title, chosen, rows))
+
+
+def _table(caption: str, keys: list[str], rows: list[Row]) -> Safe:
+    models = [row for row in rows if row.kind is RowKind.MODEL]
+    yardsticks = [row for row in rows if row.kind is not RowKind.MODEL]
+    marks = {key: _marks(key, models) for key in keys}
+    head: list[Any] = ["Row", *(_head(key) for key in keys)]
+    bodies = [[_line(row, keys, marks) for row in models]]
+    if yardsticks:
+        title = "Yardsticks: they do not compete"
+        divider = tag("tr", tag("th", title, colspan=len(head), scope="rowgroup"), class_="divider")
+        bodies.append([divider, *(_line(row, keys, marks) for row in yardsticks)])
+    return table(caption, head, bodies)
+
+
+def _head(key: str) -> Safe:
+    facts = facts_of(key)
+    told = f"{ARROWS.get(facts.better, '')}{facts.direction}"
     return join(
         tag("span", facts.title, class_="title"),
-        tag("span", facts.space, class_="quiet") if facts.space else None,
         tag("span", told, class_="quiet") if told else None,
     )
 
 
-def _line(row: Row, names: list[str], marks: dict[str, dict[str, str]]) -> Safe:
-    about = ABOUT.get(row.kind) or row.settings
+def _line(row: Row, keys: list[str], marks: dict[str, dict[str, str]]) -> Safe:
+    about = ABOUT.get(row.kind)
     head = tag(
         "th",
         tag("span", row.name, class_="title"),
@@ -63,76 +86,64 @@ def _line(row: Row, names: list[str], marks: dict[str, dict[str, str]]) -> Safe:
         scope="row",
     )
     if row.failure:
-        return tag("tr", head, tag("td", f"no figures: {row.failure}", colspan=len(names)))
-    cells = (_cell(row.metrics.get(name), name, marks[name].get(row.name)) for name in names)
+        why = tag("td", f"No figures: {row.failure}", colspan=len(keys), class_="words")
+        return tag("tr", head, why)
+    cells = (_cell(row.metrics.get(key), key, marks[key].get(row.name)) for key in keys)
     return tag("tr", head, *cells, class_=None if row.kind is RowKind.MODEL else "yardstick")
 
 
-def _cell(measured: Measured | None, name: str, mark: str | None) -> Safe:
+def _cell(measured: Measured | None, key: str, mark: str | None) -> Safe:
     if measured is None:
         return tag("td", tag("span", "–", aria_hidden="true"), hidden("not measured"))
-    text = amount(measured, facts_of(name))
+    facts = facts_of(key)
+    value, error = digits(measured, facts)
+    value = f"{value} {facts.unit}".strip()
+    noise = tag("span", f" ± {error}", class_="error") if error else None
     if mark == "best":
-        return tag("td", tag("strong", text), hidden(" (best)"), class_="best")
+        return tag("td", tag("strong", value), noise, hidden(" (best)"), class_="best")
     if mark == "level":
-        return tag("td", text, tag("span", " ≈", aria_hidden="true"), hidden(" (level with best)"))
-    return tag("td", text)
+        level = tag("span", "≈ ", aria_hidden="true")
+        return tag("td", level, value, noise, hidden(" (level with the best)"))
+    return tag("td", value, noise)
 
 
-def _marks(name: str, models: list[Row]) -> dict[str, str]:
+def _marks(key: str, models: list[Row]) -> dict[str, str]:
     """Row name -> best, or level with the best within the noise; none for a lone model."""
-    facts = facts_of(name)
-    badness = {
-        row.name: facts.badness(row.metrics[name].value)
+    facts = facts_of(key)
+    figures = {
+        row.name: row.metrics[key]
         for row in models
-        if name in row.metrics and math.isfinite(row.metrics[name].value)
+        if key in row.metrics and math.isfinite(row.metrics[key].value)
     }
-    known = {each: value for each, value in badness.items() if value is not None}
+    badness = {name: facts.badness(figure.value) for name, figure in figures.items()}
+    known = {name: value for name, value in badness.items() if value is not None}
     if len(known) < 2:
         return {}
-    best = min(known, key=lambda each: known[each])
-    figures = {row.name: row.metrics[name] for row in models if row.name in known}
+    best = min(known, key=lambda name: known[name])
     level = {
-        each: "level"
-        for each, figure in figures.items()
+        name: "level"
+        for name, figure in figures.items()
         if standard_errors(figures[best], figure) <= LEVEL
     }
     return level | {best: "best"}
 
 
-def _legend(models: list[Row]) -> Safe | None:
-    if len(models) < 2:
-        return None
-    return tag(
-        "p",
-        "Bold and underlined: the best model of a column; ≈: level with it within two standard "
-        "errors. ± gives one standard error.",
-        class_="quiet",
-    )
-
-
-def _meaning(name: str, results: Results) -> Safe:
-    facts = facts_of(name)
-    errors = [
-        row.metrics[name].stderr or 0.0
-        for row in results.rows
-        if name in row.metrics and row.metrics[name].stderr is not None
-    ]
-    scale = 100.0 if facts.unit == "%" else 1.0
-    here = f"Here: ± {number(median(errors or [0.0]) * scale)}{facts.unit and ' ' + facts.unit} (median)."
+def _meaning(key: str, results: Results) -> Safe:
+    facts = facts_of(key)
     told = facts.direction
-    parts = [
-        _sentence(facts.measures),
-        _sentence(told),
-        _sentence(f"noise: {facts.noise}" if facts.noise else ""),
-        here if errors else "Here no standard error was measured.",
-        f"Measured on the features “{facts.space}”." if facts.space else "",
-    ]
-    return tag(
-        "div",
-        tag("dt", facts.title, tag("code", name, class_="quiet")),
-        tag("dd", " ".join(part for part in parts if part)),
-    )
+    parts = [_sentence(facts.measures), _sentence(told), _noise(key, facts, results)]
+    return tag("div", tag("dt", facts.title), tag("dd", " ".join(part for part in parts if part)))
+
+
+def _noise(key: str, facts: Facts, results: Results) -> str:
+    """What the table of metrics says of the noise, and how large it is here."""
+    figures = [row.metrics[key] for row in results.rows if key in row.metrics]
+    errors = [figure.stderr for figure in figures if figure.stderr is not None]
+    scale = 100.0 if facts.unit == "%" else 1.0
+    unit = f" {facts.unit}" if facts.unit else ""
+    here = f"Here it is about {number(median(errors) * scale)}{unit}." if errors else ""
+    said = _sentence(f"noise: {facts.noise[:1].lower()}{facts.noise[1:]}" if facts.noise else "")
+    return f"{said} {here}".strip()
 
 
 def _sentence(text: str) -> str:

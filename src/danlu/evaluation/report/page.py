@@ -85,18 +85,18 @@ def _sections(
     parts = [
         (
             "Samples",
-            "Drawn at random, not chosen. The strip below each picture is the same draw earlier "
-            "in training.",
+            "Drawn at random, not chosen. The small pictures are earlier moments of training.",
             samples(results, verdict, album, neighbours=neighbours),
         ),
         ("Comparison", None, comparison(results, verdict)),
         (
             "Likelihood",
             "How probable held-out data are to a model. An exact value and a lower bound are "
-            "different things: a bound may hide a better model.",
+            "different things: a bound may hide a better model. “None” is an estimate that may "
+            "lie on either side.",
             evidence(results),
         ),
-        ("Cost", None, cost(results)),
+        ("Cost", None, cost(results, verdict)),
         (
             "Curves",
             "Seconds of training, without the time of evaluation and saving. Losses of different "
@@ -107,7 +107,7 @@ def _sections(
             "Nearest training examples",
             "Each pair is a sample (left) and the training example nearest to it (right). A model "
             "that only remembers shows the same picture twice.",
-            nearest(results, album) if neighbours else None,
+            nearest(results, verdict, album) if neighbours else None,
         ),
         ("Notices", None, _notices(results)),
         ("Budget", "What was planned before the start, and what was used.", budget(results)),
@@ -134,7 +134,16 @@ def _next_steps(results: Results, verdict: Verdict, folder: Path) -> Safe | None
     ]
     return join(
         *(
-            join(tag("p", told), tag("pre", tag("code", typed), tabindex="0", aria_label=told))
+            join(
+                tag("p", told),
+                tag(
+                    "pre",
+                    tag("code", typed),
+                    tabindex="0",
+                    role="region",
+                    aria_label=told.rstrip(":"),
+                ),
+            )
             for told, typed in steps
         )
     )

@@ -5,22 +5,17 @@ from danlu.evaluation.figures import Series, chart
 from danlu.evaluation.markup import Safe, join, tag
 from danlu.evaluation.report.album import Album
 from danlu.evaluation.results import Picture, Results, Row, RowKind
-from danlu.evaluation.verdict import Verdict
+from danlu.evaluation.verdict import Verdict, ordered
 
 LOSS = "loss"
 
 
 def samples(results: Results, verdict: Verdict, album: Album, *, neighbours: bool) -> Safe:
     """A card for each row with pictures, the models in the order of the verdict."""
-    place = {name: index for index, name in enumerate(verdict.ranking)}
-    models = [row for row in results.rows if row.kind is RowKind.MODEL]
-    models.sort(key=lambda row: place.get(row.name, len(place)))
-    hidden = set() if neighbours else {RowKind.TRAIN_COPY}
-    others = [
-        row
-        for row in results.rows
-        if row.grids and row.kind is not RowKind.MODEL and row.kind not in hidden
-    ]
+    rows = ordered(results, verdict)
+    models = [row for row in rows if row.kind is RowKind.MODEL]
+    hidden = {RowKind.MODEL} if neighbours else {RowKind.MODEL, RowKind.TRAIN_COPY}
+    others = [row for row in rows if row.grids and row.kind not in hidden]
     cards = [_model_card(row, verdict, album) for row in models]
     yardsticks = [_card(row, album) for row in others]
     return join(
@@ -30,11 +25,11 @@ def samples(results: Results, verdict: Verdict, album: Album, *, neighbours: boo
     )
 
 
-def nearest(results: Results, album: Album) -> Safe | None:
+def nearest(results: Results, verdict: Verdict, album: Album) -> Safe | None:
     """Samples beside their nearest training examples."""
     cards = [
         tag("figure", album.large(row.neighbours), _caption(row.name, row.neighbours))
-        for row in results.rows
+        for row in ordered(results, verdict)
         if row.neighbours
     ]
     return tag("div", *cards, class_="cards") if cards else None
@@ -47,12 +42,12 @@ def curves(results: Results) -> Safe | None:
     charts = []
     for key in sorted(keys, key=order_of):
         facts = facts_of(key)
-        space = f" ({facts.space})" if facts.space else ""
+        title = f"{facts.title} ({facts.space})" if facts.space else facts.title
         lines = [Series(row.name, row.curves[key]) for row in rows if key in row.curves]
-        charts.append(_chart(f"{facts.title}{space}", lines, facts.direction))
+        charts.append(_chart(title, lines, facts.direction, facts.unit))
     for row in rows:
         losses = {key: points for key, points in row.curves.items() if _is_loss(key)}
-        lines = [Series(_part(key), points) for key, points in sorted(losses.items())]
+        lines = [Series(name, losses[key]) for key, name in _parts(sorted(losses)).items()]
         charts.append(_chart(f"Loss of {row.name}", lines, "on its own scale"))
     drawn = [each for each in charts if each is not None]
     return tag("div", *drawn, class_="charts") if drawn else None
@@ -62,15 +57,15 @@ def _model_card(row: Row, verdict: Verdict, album: Album) -> Safe:
     if not row.grids:
         why = row.failure or "no picture was made"
         return tag("article", _card_head(row, verdict), tag("p", f"No samples: {why}"))
-    *_, last = sorted(row.grids, key=lambda picture: picture.seconds)
-    frames = album.frames(row.grids)
+    *earlier, last = sorted(row.grids, key=lambda picture: picture.seconds)
+    frames = album.frames(earlier)
     strip = [tag("li", album.small(each), tag("span", duration(each.seconds))) for each in frames]
-    label = f"Samples of {row.name} over training time"
+    label = f"Earlier samples of {row.name}"
     return tag(
         "article",
         _card_head(row, verdict),
         tag("figure", album.large(last), _caption("", last, row.settings)),
-        tag("ol", *strip, class_="strip", aria_label=label) if len(strip) > 1 else None,
+        tag("ol", *strip, class_="strip", aria_label=label) if strip else None,
         class_="winner" if row.name == verdict.winner else None,
     )
 
@@ -99,8 +94,8 @@ def _caption(name: str, picture: Picture, settings: str = "") -> Safe | None:
     )
 
 
-def _chart(title: str, lines: list[Series], note: str) -> Safe | None:
-    drawn = chart(title, lines)
+def _chart(title: str, lines: list[Series], note: str, unit: str = "") -> Safe | None:
+    drawn = chart(title, lines, unit)
     if drawn is None:
         return None
     caption = tag(
@@ -115,5 +110,8 @@ def _is_loss(key: str) -> bool:
     return key == LOSS or key.startswith(f"{LOSS}/")
 
 
-def _part(key: str) -> str:
-    return key.removeprefix(f"{LOSS}/")
+def _parts(keys: list[str]) -> dict[str, str]:
+    """Names of losses such as `loss/critic/penalty`: without what all of them share."""
+    names = {key: key.removeprefix(f"{LOSS}/") for key in keys}
+    last = {key: name.rpartition("/")[2] for key, name in names.items()}
+    return last if len(set(last.values())) == len(last) else names

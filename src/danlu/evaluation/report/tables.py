@@ -6,12 +6,12 @@ from typing import Any
 from danlu.evaluation.facts import duration, number
 from danlu.evaluation.markup import Safe, join, table, tag
 from danlu.evaluation.results import EvidenceRow, Measured, Results, Row, RowKind
-from danlu.evaluation.verdict import seconds_per_thousand
+from danlu.evaluation.verdict import Verdict, ordered, seconds_per_thousand
 
 BOUNDS = {
     "exact": "exact",
     "lower": "lower bound",
-    "none": "no bound: an estimate that may lie on either side",
+    "none": "none (estimate)",
 }
 MEASURES = {
     "counting": "probabilities of discrete values",
@@ -29,7 +29,7 @@ def evidence(results: Results) -> Safe | None:
     return join(*(_evidence_table(*key, group) for key, group in groups))
 
 
-def cost(results: Results) -> Safe:
+def cost(results: Results, verdict: Verdict) -> Safe:
     """What training and sampling took."""
     head = [
         "Model",
@@ -41,7 +41,7 @@ def cost(results: Results) -> Safe:
         "Seconds per 1,000 samples",
         "Seeds",
     ]
-    models = [row for row in results.rows if row.kind is RowKind.MODEL]
+    models = [row for row in ordered(results, verdict) if row.kind is RowKind.MODEL]
     return table("Cost of training and sampling", head, [[_cost_line(row) for row in models]])
 
 
@@ -71,7 +71,7 @@ def measurement(results: Results) -> Safe:
     return join(
         tag("dl", *pairs, class_="facts"),
         tag("h3", "Command"),
-        tag("pre", tag("code", results.command), tabindex="0", aria_label="Command"),
+        tag("pre", tag("code", results.command), tabindex="0", role="region", aria_label="Command"),
     )
 
 
@@ -141,8 +141,8 @@ def _count(value: int | None) -> str:
 
 
 def _space(space: dict[str, Any]) -> str:
-    words = [str(space[key]) for key in ("name",) if space.get(key)]
-    if space.get("hash"):
+    words = [str(space.get("title") or space.get("name", ""))]
+    if space.get("hash") and space["hash"] != "values":
         words.append(f"weights {str(space['hash'])[:12]}")
     if space.get("accuracy") is not None:
         words.append(f"accuracy {float(space['accuracy']):.1%}")
