@@ -55,6 +55,7 @@ def test_round_trip(tmp_path, kind, shape):
         (idx_bytes(np.zeros((4, 4), np.uint8))[:-3], "13 bytes of numbers instead of 16"),
         (gzip.compress(idx_bytes(np.zeros((9, 9), np.uint8)))[:-12], "not a readable IDX file"),
     ],
+    ids=["empty", "type", "text", "gzip", "short", "short-gzip"],  # gzip writes the time
 )
 def test_damaged_files_are_named(tmp_path, content, reason):
     path = tmp_path / "damaged"
