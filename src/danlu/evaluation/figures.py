@@ -38,8 +38,8 @@ class Scale:
 
     low: float
     high: float
-    start: float
-    end: float
+    start: int
+    end: int
     logarithmic: bool = False
 
     def __call__(self, value: float) -> float:
