@@ -2,8 +2,9 @@
 
 import argparse
 import shlex
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from time import monotonic
 
 from danlu.cli.console import console_for, say, write_json
 from danlu.cli.foreign import classes_for
@@ -39,6 +40,7 @@ def arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Race; 0 when at least one model was measured."""
+    began = monotonic()  # what follows imports torch, which the budget pays for too
     from danlu.cli.display import display_for
     from danlu.evaluation.results import RowKind
     from danlu.evaluation.verdict import judge
@@ -49,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
     say(console, device_line(options.device))
     request = _request(options, chosen_device(options.device))
     with display_for(console, table=True) as display:
+        request = replace(request, spent=monotonic() - began)
         results = Race(request, display).run()
     verdict = judge(results)
     if options.json:

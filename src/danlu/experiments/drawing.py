@@ -29,6 +29,12 @@ class Drawn:
     classes: Int[Tensor, " n"] | None
     seconds: float
 
+    def first(self, n: int) -> "Drawn":
+        """The first of them, at their share of the cost."""
+        n = min(n, len(self.x))
+        classes = None if self.classes is None else self.classes[:n]
+        return Drawn(self.x[:n], classes, self.seconds * n / len(self.x))
+
 
 def draw(
     model: GenerativeModel,

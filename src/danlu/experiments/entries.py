@@ -31,6 +31,7 @@ class RaceRequest:
         neighbours: whether training images may be shown.
         classes: builders of foreign families.
         command: as it was typed.
+        spent: seconds of the budget that are over already, such as those of the first imports.
     """
 
     data: DataChoice
@@ -45,6 +46,7 @@ class RaceRequest:
     neighbours: bool = True
     classes: Classes = None
     command: str = ""
+    spent: float = 0.0
 
     def __post_init__(self) -> None:
         if 60 * self.minutes < LEAST_SECONDS:

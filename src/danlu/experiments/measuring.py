@@ -21,6 +21,7 @@ from danlu.experiments.curves import figures, losses, relative
 from danlu.experiments.drawing import Drawn, classes_like, draw, drawable, words_for_options
 from danlu.experiments.families import Classes
 from danlu.experiments.hooks import SAMPLES
+from danlu.experiments.planning import BLOCK, LEAST_SAMPLES
 from danlu.experiments.runs import Run
 from danlu.experiments.settings import Settings
 from danlu.experiments.yard import Yard
@@ -51,11 +52,36 @@ class Subject:
     options: Any
     policy: Policy
 
-    def draw(self, yard: Yard, n: int) -> Drawn:
-        """`n` samples, with classes as frequent as in the held-out data."""
+    def draw(self, yard: Yard, n: int, seconds: float = math.inf) -> Drawn:
+        """`n` samples, or fewer when the seconds are over; never fewer than `LEAST_SAMPLES`.
+
+        Classes are as frequent as in the held-out data in any first part of them too.
+        """
         classes = classes_like(self.model, yard.reference.condition, n)
-        seed = derive_seed(yard.seed, "samples") % 2**31
-        return draw(self.model, classes, n, options=self.options, seed=seed, policy=self.policy)
+        if classes is not None:
+            generator = torch.Generator().manual_seed(yard.seed)
+            classes = classes[torch.randperm(n, generator=generator)]
+        parts: list[Drawn] = []
+        for first in range(0, n, BLOCK):
+            ids = None if classes is None else classes[first : first + BLOCK]
+            parts.append(
+                draw(
+                    self.model,
+                    ids,
+                    min(BLOCK, n - first),
+                    options=self.options,
+                    seed=derive_seed(yard.seed, "samples", first),
+                    policy=self.policy,
+                )
+            )
+            spent = sum(part.seconds for part in parts)
+            if first + BLOCK >= LEAST_SAMPLES and spent + parts[-1].seconds > seconds:
+                break
+        return Drawn(
+            torch.cat([part.x for part in parts]),
+            None if classes is None else classes[: sum(len(part.x) for part in parts)],
+            sum(part.seconds for part in parts),
+        )
 
 
 def open_subject(
@@ -76,6 +102,8 @@ def model_row(subject: Subject, name: str) -> Row:
     """The row of a model before anything is measured: cost, curves and pictures of training."""
     model, meta = subject.model, subject.meta
     words = [words_for_options(subject.options)]
+    if model.picture_note:
+        words.append(f"scored on plain samples, pictures show {model.picture_note}")
     return Row(
         name=name,
         kind=RowKind.MODEL,

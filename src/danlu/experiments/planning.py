@@ -13,6 +13,8 @@ from danlu.experiments.hooks import CELLS, LAST_CELLS, MOMENTS, SHARE
 
 MOST_SAMPLES, LEAST_SAMPLES = 1000, 100
 MOST_POINTS = 200
+BLOCK = 50
+"""Samples that are drawn before looking at the clock again."""
 SAMPLING_SHARE, EVIDENCE_SHARE = 0.15, 0.08
 """Most of the whole time for samples and for likelihoods."""
 LEAST_TRAINING = 0.3
@@ -24,13 +26,13 @@ SLACK = 0.03
 
 
 class Clock:
-    """The time of an experiment, by part: planned and used seconds."""
+    """The time of an experiment, by part: planned and used seconds; some may be spent before."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, spent: float = 0.0) -> None:
         self.seconds = seconds
         self.planned: dict[str, float] = {}
         self.used: dict[str, float] = {}
-        self._began = monotonic()
+        self._began = monotonic() - spent
 
     @property
     def left(self) -> float:
@@ -100,7 +102,7 @@ def sample_count(costs: Iterable[float], seconds: float) -> int:
         seconds: of the race.
     """
     affordable = SAMPLING_SHARE * seconds / max(sum(costs), 1e-9)
-    return int(min(MOST_SAMPLES, max(LEAST_SAMPLES, affordable)))
+    return max(LEAST_SAMPLES, int(min(MOST_SAMPLES, affordable)) // BLOCK * BLOCK)
 
 
 def allot(clock: Clock, costs: Sequence[float], *, samples: int, scoring: float) -> Allotment:

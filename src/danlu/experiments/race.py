@@ -5,44 +5,31 @@ training, all models train for the same time, and each is a run folder like any 
 """
 
 from dataclasses import asdict, replace
-from time import perf_counter
+from time import monotonic
 
 import danlu
-from danlu.contracts import CapabilityError, DanluError, NonFiniteError
-from danlu.evaluation.corruptions import Yardstick, yardsticks
+from danlu.contracts import DanluError, NonFiniteError
 from danlu.evaluation.report import write_report
-from danlu.evaluation.results import Results, Row, RowKind
+from danlu.evaluation.results import Results, Row
 from danlu.experiments.config import RunConfig, resolve
-from danlu.experiments.curves import curve_measure, pictures
+from danlu.experiments.curves import curve_measure
 from danlu.experiments.entries import Member, RaceRequest
 from danlu.experiments.families import builder_of
+from danlu.experiments.hooks import SHARE
+from danlu.experiments.jury import OVERRUN, Jury
 from danlu.experiments.machine import machine_facts
-from danlu.experiments.measuring import (
-    Subject,
-    add_scores,
-    evidence_row,
-    model_row,
-    neighbour_picture,
-    open_subject,
-)
 from danlu.experiments.observer import Observer
-from danlu.experiments.planning import SLACK, Allotment, Clock, allot, first_split, sample_count
+from danlu.experiments.planning import Allotment, Clock, allot, first_split, sample_count
 from danlu.experiments.probing import features_seconds, sample_seconds
 from danlu.experiments.repeats import merged
 from danlu.experiments.runs import create, require_new
 from danlu.experiments.settings import Settings
 from danlu.experiments.train import Surroundings, open_data, train
 from danlu.experiments.yard import Yard, open_yard
-from danlu.experiments.yardsticks import scored, scored_in_time
 from danlu.training import Budget, Policy
 
 MOST_FEATURES = 0.4
 """Share of the whole time that a classifier may take."""
-OVERRUN = 0.08
-"""Share of the whole time by which it may take longer before anything is given up."""
-EVIDENCE_EXAMPLES = 500
-REAL = 2
-"""Yardsticks of undamaged data, which are scored before training: floor and train copy."""
 RESULTS = "results.json"
 
 
@@ -62,9 +49,8 @@ class Race:
     def __init__(self, request: RaceRequest, observer: Observer) -> None:
         self.request = request
         self.observer = observer
-        self.clock = Clock(60 * request.minutes)
+        self.clock = Clock(60 * request.minutes, request.spent)
         self.notices: list[str] = []
-        self.yardsticks: list[Yardstick] = []
         for family in request.families:
             builder_of(family, request.classes)
         require_new(request.folder)
@@ -86,11 +72,11 @@ class Race:
         clock.plan(first_split(clock.seconds, features_seconds(self.source)))
         self.observer.planned(clock.planned)
         yard = self._yard()
-        plan, real = self._plan(yard)
+        jury = Jury(request, yard, clock, self.policy, self.observer, self.notices)
+        plan = self._plan(jury)
         self._train(plan, yard)
-        models = self._measure(plan, yard)
-        rows = [*self._merge(models), *real, *self._damaged(plan, yard)]
-        results = self._results(rows, yard)
+        models, damaged = jury.rows(self.members, plan)
+        results = self._results([*self._merge(models), *jury.real, *damaged], yard)
         results.save(request.folder / RESULTS)
         with clock.part("report"):
             self.observer.started("report")
@@ -130,7 +116,7 @@ class Race:
                 trained=trained,
             )
 
-    def _plan(self, yard: Yard) -> tuple[Allotment, list[Row]]:
+    def _plan(self, jury: Jury) -> Allotment:
         """Measure speeds, score what needs no model, and share the time out."""
         request, clock = self.request, self.clock
         with clock.part("probe"):
@@ -138,18 +124,12 @@ class Race:
             families = self.members[: len(request.families)]
             costs = [self._sample_seconds(member) for member in families] * request.seeds
         samples = sample_count(costs, clock.seconds)
-        self.yardsticks = yardsticks(self.source, samples)
-        rows = []
-        with clock.part("yardsticks"):
-            for yardstick in self.yardsticks[:REAL]:
-                began = perf_counter()  # the first row also pays for the reference
-                rows.append(scored(yardstick, yard, request.folder))
-                scoring = perf_counter() - began
+        scoring = jury.score_real(samples)
         plan = allot(clock, costs, samples=samples, scoring=scoring)
         clock.plan(plan.parts)
         self.observer.planned(clock.planned)
         self.observer.say(f"each model: {plan.training:.0f} s of training, {plan.samples} samples")
-        return plan, rows
+        return plan
 
     def _sample_seconds(self, member: Member) -> float:
         model = member.config.build(self.request.classes).eval()
@@ -160,27 +140,26 @@ class Race:
     # --- training -------------------------------------------------------------------------------
 
     def _train(self, plan: Allotment, yard: Yard) -> None:
+        """The same time for every model, or less for later ones when earlier ones overran."""
+        request = self.request
         around = Surroundings(
             policy=self.policy,
             measure=curve_measure(yard),
             points=plan.points,
             observer=self.observer,
-            classes=self.request.classes,
+            classes=request.classes,
         )
-        with self.clock.part("training"):
-            for index, member in enumerate(self.members):
-                self.observer.started(
-                    f"training {self.request.folder_of(member.family, member.config.seed).name}",
-                    plan.training,
-                )
-                self._train_one(member, self._seconds(plan, index), around)
-
-    def _seconds(self, plan: Allotment, index: int) -> float:
-        """The planned training time, or less when earlier members took more than planned."""
-        after = sum(plan.parts.values()) - plan.parts["training"]
-        still = (self.clock.left - after) / (len(self.members) - index)
-        slack = OVERRUN * self.clock.seconds
-        return max(1.0, min(plan.training, still + slack / len(self.members)))
+        after = sum(plan.parts.values()) - plan.parts["training"] - OVERRUN * self.clock.seconds
+        overhead = 1 + SHARE  # wall seconds for a second of training, pictures and saving included
+        for index, member in enumerate(self.members):
+            still = (self.clock.left - after) / (len(self.members) - index) / overhead
+            seconds = max(1.0, min(plan.training, still))
+            folder = request.folder_of(member.family, member.config.seed)
+            self.observer.started(f"training {folder.name}", seconds)
+            began = monotonic()
+            with self.clock.part("training"):
+                self._train_one(member, seconds, around)
+            overhead = max(overhead, (monotonic() - began) / seconds)
 
     def _train_one(self, member: Member, seconds: float, around: Surroundings) -> None:
         config = replace(member.config, budget=Budget(minutes=seconds / 60))
@@ -194,69 +173,12 @@ class Race:
         if outcome.interrupted:
             raise KeyboardInterrupt
 
-    # --- after training -------------------------------------------------------------------------
-
-    def _measure(self, plan: Allotment, yard: Yard) -> list[Row]:
-        """Figures of every model, then likelihoods with the time that is left."""
-        rows, measured = [], []
-        for member in self.members:
-            assert member.run is not None
-            if member.failure:
-                rows.append(Row(name=member.family, kind=RowKind.MODEL, failure=member.failure))
-                continue
-            self.observer.started(f"measuring {member.name}")
-            subject = open_subject(member.run, self.policy, self.request.classes)
-            row = model_row(subject, member.family)
-            try:
-                self._figures(row, subject, yard, plan.samples)
-                measured.append((row, subject))
-            except NonFiniteError as error:
-                row.failure = str(error)
-            row.grids = pictures(member.run.folder, self.request.folder)
-            self.observer.finished(row)
-            rows.append(row)
-        with self.clock.part("likelihood"):
-            self._likelihoods(measured, yard, plan)
-        return rows
-
-    def _figures(self, row: Row, subject: Subject, yard: Yard, samples: int) -> None:
-        with self.clock.part("samples"):
-            drawn = subject.draw(yard, samples)
-        with self.clock.part("metrics"):
-            add_scores(row, yard, drawn)
-            if self.request.neighbours:
-                row.neighbours = neighbour_picture(subject, drawn, yard, self.request.folder)
-
-    def _likelihoods(
-        self, measured: list[tuple[Row, Subject]], yard: Yard, plan: Allotment
-    ) -> None:
-        after = plan.parts["report"] + SLACK * self.clock.seconds
-        for index, (row, subject) in enumerate(measured):
-            self.observer.started(f"likelihood of {subject.run.folder.name}")
-            left = (self.clock.left - after) / (len(measured) - index)
-            try:
-                row.evidence = evidence_row(subject, yard, EVIDENCE_EXAMPLES, left)
-            except CapabilityError as error:
-                self._notice(f"{row.name} has no likelihood row: {error}")
+    # --- results ---------------------------------------------------------------------------------
 
     def _merge(self, rows: list[Row]) -> list[Row]:
         """One row for each family."""
         families = self.request.families
         return [merged([row for row in rows if row.name == family]) for family in families]
-
-    def _damaged(self, plan: Allotment, yard: Yard) -> list[Row]:
-        """The noise and blur rows, where the time is left for them."""
-        rows = self.yardsticks[REAL:]
-        each = plan.scoring * len(yard.reference) / max(1, plan.samples)
-        left = self.clock.left - plan.parts["report"] + OVERRUN * self.clock.seconds
-        with self.clock.part("yardsticks"):
-            self.observer.started("yardsticks")
-            found, left_out = scored_in_time(
-                rows, yard, self.request.folder, seconds=left, each=each
-            )
-        for name in left_out:
-            self._notice(f"The row “{name}” was left out for lack of time.")
-        return found
 
     def _results(self, rows: list[Row], yard: Yard) -> Results:
         request, source = self.request, self.source
@@ -275,6 +197,7 @@ class Race:
             command=request.command,
             version=danlu.__version__,
             notices=self.notices,
+            budget=60 * request.minutes,
         )
 
     def _notice(self, line: str) -> None:

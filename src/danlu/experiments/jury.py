@@ -1,0 +1,162 @@
+"""The figures of a race: yardsticks, models, likelihoods, each within the time that is left.
+
+All rows are scored on equally many samples, since distances depend on their number.
+"""
+
+from collections.abc import Sequence
+from time import perf_counter
+
+from danlu.contracts import CapabilityError, NonFiniteError
+from danlu.evaluation.corruptions import yardsticks
+from danlu.evaluation.results import Row, RowKind
+from danlu.experiments.curves import pictures
+from danlu.experiments.drawing import Drawn
+from danlu.experiments.entries import Member, RaceRequest
+from danlu.experiments.measuring import (
+    Subject,
+    add_scores,
+    evidence_row,
+    model_row,
+    neighbour_picture,
+    open_subject,
+)
+from danlu.experiments.observer import Observer
+from danlu.experiments.planning import Allotment, Clock
+from danlu.experiments.yard import Yard
+from danlu.experiments.yardsticks import scored, scored_in_time
+from danlu.training import Policy
+
+OVERRUN = 0.08
+"""Share of the whole time by which a race may take longer before anything is given up."""
+EVIDENCE_EXAMPLES = 500
+DAMAGED_SHARE = 0.5
+"""Most of the time after all figures that noise and blur rows may take."""
+REAL = 2
+"""Yardsticks of undamaged data, which are scored before training: floor and train copy."""
+
+
+class Jury:
+    """Scores what a race brings forth.
+
+    Attributes:
+        real: rows of the floor and the train copy.
+    """
+
+    def __init__(
+        self,
+        request: RaceRequest,
+        yard: Yard,
+        clock: Clock,
+        policy: Policy,
+        observer: Observer,
+        notices: list[str],
+    ) -> None:
+        self.request = request
+        self.yard = yard
+        self.clock = clock
+        self.policy = policy
+        self.observer = observer
+        self.notices = notices
+        self.real: list[Row] = []
+
+    def score_real(self, samples: int) -> float:
+        """Score the floor and the train copy; gives the seconds that one row takes."""
+        rows, seconds = yardsticks(self.yard.source, samples)[:REAL], 0.0
+        self.real = []
+        with self.clock.part("yardsticks"):
+            self.observer.started("yardsticks")
+            for yardstick in rows:
+                began = perf_counter()  # the very first row also pays for the reference
+                self.real.append(scored(yardstick, self.yard, self.request.folder))
+                seconds = perf_counter() - began
+        return seconds
+
+    def rows(self, members: Sequence[Member], plan: Allotment) -> tuple[list[Row], list[Row]]:
+        """A row for every run, in their order, and the rows of damaged data.
+
+        Likelihoods come last and take what is left.
+        """
+        rows = {member.name: self._empty(member) for member in members}
+        subjects = {
+            member.name: open_subject(member.run, self.policy, self.request.classes)
+            for member in members
+            if member.run is not None and not member.failure
+        }
+        drawn = self._draw(subjects, plan)
+        for name, subject in subjects.items():
+            self.observer.started(f"figures of {name}")
+            rows[name] = model_row(subject, subject.run.config.family)
+            rows[name].grids = pictures(subject.run.folder, self.request.folder)
+            self._figures(rows[name], subject, drawn[name])
+            self.observer.finished(rows[name])
+        rest = self._damaged(plan)
+        for index, (name, subject) in enumerate(subjects.items()):
+            self._likelihood(rows[name], subject, plan, len(subjects) - index)
+        return list(rows.values()), rest
+
+    def _draw(self, subjects: dict[str, Subject], plan: Allotment) -> dict[str, Drawn]:
+        """Equally many samples of every model: as planned, or what the slowest one can give."""
+        drawn: dict[str, Drawn] = {}
+        with self.clock.part("samples"):
+            for index, (name, subject) in enumerate(subjects.items()):
+                self.observer.started(f"samples of {name}")
+                scoring = plan.parts["metrics"] + plan.parts["report"]
+                seconds = (self._left(plan) - scoring) / (len(subjects) - index)
+                most = min((len(each.x) for each in drawn.values()), default=plan.samples)
+                drawn[name] = subject.draw(self.yard, most, seconds)
+        fewest = min((len(each.x) for each in drawn.values()), default=plan.samples)
+        if fewest < plan.samples:
+            self._notice(f"Figures are of {fewest} samples; there was no time for {plan.samples}.")
+            self.score_real(fewest)
+        return {name: each.first(fewest) for name, each in drawn.items()}
+
+    def _figures(self, row: Row, subject: Subject, drawn: Drawn) -> None:
+        with self.clock.part("metrics"):
+            try:
+                add_scores(row, self.yard, drawn)
+            except NonFiniteError as error:
+                row.failure = str(error)
+                return
+            if self.request.neighbours:
+                home = self.request.folder
+                row.neighbours = neighbour_picture(subject, drawn, self.yard, home)
+
+    def _damaged(self, plan: Allotment) -> list[Row]:
+        """The noise and blur rows, where the time is left for them."""
+        rows = yardsticks(self.yard.source, plan.samples)[REAL:]
+        each = plan.scoring * len(self.yard.reference) / max(1, plan.samples)
+        seconds = DAMAGED_SHARE * self._left(plan)
+        with self.clock.part("yardsticks"):
+            self.observer.started("yardsticks")
+            found, left_out = scored_in_time(
+                rows, self.yard, self.request.folder, seconds=seconds, each=each
+            )
+        for name in left_out:
+            self._notice(f"The row “{name}” was left out for lack of time.")
+        return found
+
+    def _likelihood(self, row: Row, subject: Subject, plan: Allotment, waiting: int) -> None:
+        try:
+            subject.model.require("log_prob")
+        except CapabilityError as error:
+            self._notice(f"{row.name} has no likelihood row: {error}")
+            return
+        seconds = self._left(plan) / waiting
+        if row.failure or seconds <= 0:
+            self._notice(f"The likelihood of {row.name} was left out for lack of time.")
+            return
+        self.observer.started(f"likelihood of {subject.run.folder.name}")
+        with self.clock.part("likelihood"):
+            row.evidence = evidence_row(subject, self.yard, EVIDENCE_EXAMPLES, seconds)
+
+    def _left(self, plan: Allotment) -> float:
+        """Seconds for what may still be given up."""
+        return self.clock.left - plan.parts["report"]
+
+    def _empty(self, member: Member) -> Row:
+        return Row(name=member.family, kind=RowKind.MODEL, failure=member.failure)
+
+    def _notice(self, line: str) -> None:
+        if line not in self.notices:
+            self.notices.append(line)
+            self.observer.say(line)
