@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from danlu.evaluation.facts import amount, facts_of
+from danlu.evaluation.facts import amount, distance_name, facts_of
 from danlu.evaluation.reference import RELIABLE
 from danlu.evaluation.results import Measured, Results, Row, RowKind
 
@@ -36,7 +36,7 @@ def _scale(metric: str, results: Results) -> Iterator[str]:
         if row.kind is not RowKind.MODEL and metric in row.metrics
     ]
     if marks:
-        yield f"The scale of this {facts.title}: {'; '.join(marks)}."
+        yield f"The scale of this {distance_name(facts)}: {'; '.join(marks)}."
 
 
 def _coverage(ranked: list[Row], results: Results) -> Iterator[str]:
@@ -47,14 +47,14 @@ def _coverage(ranked: list[Row], results: Results) -> Iterator[str]:
         return
     facts, reached = facts_of(key), floor.metrics[key]
     low = [
-        f"{row.name} ({amount(row.metrics[key], facts)})"
+        f"{row.name} {amount(row.metrics[key], facts)}"
         for row in ranked
         if key in row.metrics and row.metrics[key].value < LEAST_COVERAGE * reached.value
     ]
     if low:
         yield (
-            f"Part of the data is left out by {' and '.join(low)}: this is their coverage, "
-            f"held-out data reach {amount(reached, facts)}."
+            f"Part of the data is left out; coverage of {', '.join(low)}, "
+            f"where held-out data reach {amount(reached, facts)}."
         )
 
 

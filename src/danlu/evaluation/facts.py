@@ -49,6 +49,12 @@ def facts_of(key: str) -> Facts:
     )
 
 
+def distance_name(facts: Facts) -> str:
+    """The title of a distance inside a sentence: Wasserstein distance, but KID."""
+    plain = facts.title.isupper() or "distance" in facts.title
+    return facts.title if plain else f"{facts.title} distance"
+
+
 def order_of(key: str) -> tuple[int, str]:
     """Sort key: the order of the table, unknown keys last."""
     names = list(METRICS)

@@ -128,7 +128,7 @@ def _names(lines: list[Series], y: Scale) -> Iterator[Safe]:
     ends = sorted((y(each.points[-1][1]), index) for index, each in enumerate(lines))
     places: list[float] = []
     for height, _ in ends:
-        places.append(max(height, places[-1] + LINE_HEIGHT if places else TOP))
+        places.append(max(height, places[-1] + LINE_HEIGHT if places else height))
     excess = max(0.0, places[-1] - BOTTOM)
     for place, (_, index) in zip(places, ends, strict=True):
         height = f"{place - excess:.1f}"

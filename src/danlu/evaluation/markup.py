@@ -1,4 +1,7 @@
-"""HTML as nested calls: text is always escaped, only `Safe` strings pass as they are."""
+"""HTML as nested calls: text is always escaped, only `Safe` strings pass as they are.
+
+A figure stays on one line with its error and its unit.
+"""
 
 import re
 from html import escape
@@ -33,11 +36,15 @@ def join(*children: Any) -> Safe:
     """Children side by side."""
     return Safe(
         "".join(
-            child if isinstance(child, Safe) else escape(str(child))
+            child if isinstance(child, Safe) else _text(str(child))
             for child in children
             if child is not None
         )
     )
+
+
+def _text(text: str) -> str:
+    return escape(text).replace(" ± ", "\u00a0±\u00a0").replace(" %", "\u00a0%")
 
 
 def hidden(text: str) -> Safe:
@@ -65,7 +72,7 @@ def table(caption: str, head: list[Any], bodies: list[list[Safe]], *, class_: st
         "div",
         tag(
             "table",
-            tag("caption", caption, id=identifier),
+            tag("caption", tag("span", caption, id=identifier)),
             tag("thead", tag("tr", *columns)),
             *(tag("tbody", *rows) for rows in bodies if rows),
         ),

@@ -140,18 +140,18 @@ def _scatter(
     axes = figure.add_axes((0.09, 0.06, 0.89, 0.89))
     if behind is not None:
         real = behind[:WIDEST_SCATTER].detach().cpu().numpy()
-        axes.plot(*real.T, ".", color=REAL, markersize=3, alpha=0.35, markeredgewidth=0)
+        axes.plot(*real.T, ".", color=REAL, markersize=4, alpha=0.35, markeredgewidth=0)
     drawn = samples[:WIDEST_SCATTER].detach().cpu().numpy()
     if linked is not None:
         near = linked[:WIDEST_SCATTER].detach().cpu().numpy()
         axes.plot(*np.stack([drawn, near]).transpose(2, 0, 1), color=LINK, linewidth=0.8)
         axes.plot(*near.T, "s", color=LINK, markersize=3.5, markerfacecolor="none")
-    axes.plot(*drawn.T, ".", color=DRAWN, markersize=4, alpha=0.75, markeredgewidth=0)
+    axes.plot(*drawn.T, ".", color=DRAWN, markersize=6, alpha=0.7, markeredgewidth=0)
     margin = 0.05 * (description.high - description.low)
     limits = (description.low - margin, description.high + margin)
     axes.set(xlim=limits, ylim=limits, aspect="equal")
     axes.patch.set_alpha(0)
-    axes.tick_params(colors=REAL, labelsize=8, length=3)
+    axes.tick_params(colors=REAL, labelsize=11, length=3)
     for spine in axes.spines.values():
         spine.set_edgecolor(REAL)
         spine.set_linewidth(0.6)

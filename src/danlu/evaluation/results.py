@@ -103,6 +103,8 @@ class Results:
         """Read what `save` wrote."""
         raw = json.loads(path.read_text(encoding="utf-8"))
         raw["rows"] = [_row(row) for row in raw["rows"]]
+        if "shape" in raw["description"]:
+            raw["description"]["shape"] = tuple(raw["description"]["shape"])
         raw["split"] = {part: tuple(seconds) for part, seconds in raw["split"].items()}
         return cls(**raw)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from danlu.evaluation.caveats import caveats
-from danlu.evaluation.facts import amount, facts_of
+from danlu.evaluation.facts import amount, distance_name, facts_of
 from danlu.evaluation.results import Measured, Results, Row, RowKind
 
 PRIMARY = ("wasserstein", "frechet@classifier", "kid", "sliced-wasserstein")
@@ -61,8 +61,8 @@ def judge(results: Results) -> Verdict:
 
 
 def primary_metric(rows: Sequence[Row]) -> str:
-    """The first distance of `PRIMARY`, in the best space, that all rows with figures have."""
-    known = [{name for name, figure in row.metrics.items() if finite(figure)} for row in rows]
+    """The first distance of `PRIMARY`, in the best space, that all rows with distances have."""
+    known = [_distances(row) for row in rows]
     known = [names for names in known if names]
     shared = sorted(set.intersection(*known), key=space_order) if known else []
     for wanted in PRIMARY:
@@ -70,6 +70,14 @@ def primary_metric(rows: Sequence[Row]) -> str:
             if wanted in (name, name.partition("@")[0]):
                 return name
     return ""
+
+
+def _distances(row: Row) -> set[str]:
+    """Keys of its finite distances, in any feature space."""
+    bases = {wanted.partition("@")[0] for wanted in PRIMARY}
+    return {
+        k for k, figure in row.metrics.items() if k.partition("@")[0] in bases and finite(figure)
+    }
 
 
 def space_order(key: str) -> tuple[int, str]:
@@ -148,7 +156,7 @@ def _sentence(ranked: list[Row], metric: str, results: Results) -> str:
     best, *others = ranked
     facts = facts_of(metric)
     space = f" on {facts.space} features" if facts.space not in ("", "pixels") else ""
-    figure = f"{facts.title}{space} is {amount(best.metrics[metric], facts)}"
+    figure = f"{distance_name(facts)}{space} is {amount(best.metrics[metric], facts)}"
     budget = _budget(results)
     competed = sum(row.kind is RowKind.MODEL for row in results.rows)
     if competed == 1:

@@ -1,4 +1,6 @@
 import math
+import shutil
+from copy import deepcopy
 from dataclasses import asdict
 
 import pytest
@@ -58,7 +60,7 @@ def model_row(name, folder, x, ids):
     row.metrics = figures(DISTANCE[name], 0.95 - DISTANCE[name] / 30, 0.995 - DISTANCE[name] / 150)
     row.curves = {
         "frechet@classifier": [
-            (t, DISTANCE[name] * (1 + 20 * math.exp(-t / 6))) for t in range(4, 56, 3)
+            (float(t), DISTANCE[name] * (1 + 20 * math.exp(-t / 6))) for t in range(4, 56, 3)
         ],
         "loss": [(t / 10, 2 + 6 * math.exp(-t / 90) + 0.2 * math.sin(t)) for t in range(550)],
     }
@@ -129,11 +131,14 @@ def race(folder):
     )
 
 
-@pytest.fixture
-def results(tmp_path):
-    return race(tmp_path)
-
-
 @pytest.fixture(scope="session")
-def digits_description():
-    return DIGITS
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("race")
+    return folder, race(folder)
+
+
+@pytest.fixture
+def results(made, tmp_path):
+    folder, results = made
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return deepcopy(results)

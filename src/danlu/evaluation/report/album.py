@@ -2,7 +2,6 @@
 
 import base64
 from dataclasses import dataclass
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -61,7 +60,7 @@ class Album:
         path = self.folder / picture.path
         if not path.is_file():
             return tag("p", f"The picture {picture.path} is missing.", class_="quiet")
-        data, size = _encoded(path, path.stat().st_mtime_ns, width, self.fit.colours)
+        data, size = _encoded(path, width, self.fit.colours)
         return tag(
             "img",
             src=f"data:image/png;base64,{data}",
@@ -71,11 +70,8 @@ class Album:
         )
 
 
-@cache
-def _encoded(
-    path: Path, changed: int, width: int, colours: int | None
-) -> tuple[str, tuple[int, int]]:
-    """The file as base64 PNG with its size; `changed` keeps the cache true to the file."""
+def _encoded(path: Path, width: int, colours: int | None) -> tuple[str, tuple[int, int]]:
+    """The file as base64 PNG, and its size in pixels."""
     with Image.open(path) as opened:
         image = opened.convert({"L": "L", "RGB": "RGB", "LA": "RGBA"}.get(opened.mode, "RGBA"))
     # A whole factor keeps the edges of enlarged cells sharp, which also makes files small.

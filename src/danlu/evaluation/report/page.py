@@ -55,7 +55,9 @@ def _page(results: Results, album: Album, *, neighbours: bool) -> str:
         "body",
         _answer(results, verdict),
         tag("main", *_sections(results, verdict, album, neighbours=neighbours)),
-        tag("footer", tag("p", f"Made offline by danlu {results.version}. {_privacy(neighbours)}")),
+        tag(
+            "footer", tag("p", f"Made by danlu {results.version}. {_privacy(results, neighbours)}")
+        ),
     )
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
@@ -167,7 +169,10 @@ def _seeds(results: Results) -> str:
     return f"{seeds} · {duration(spent)} in all" if spent else seeds
 
 
-def _privacy(neighbours: bool) -> str:
-    if neighbours:
-        return "It contains training examples; share it only where they may be seen."
-    return "Training examples are left out."
+def _privacy(results: Results, neighbours: bool) -> str:
+    shown = any(
+        row.neighbours or (row.grids and row.kind is RowKind.TRAIN_COPY) for row in results.rows
+    )
+    if neighbours and shown:
+        return "This page contains training examples; share it only where they may be seen."
+    return "This page contains no training examples."

@@ -145,7 +145,7 @@ def _space(space: dict[str, Any]) -> str:
     if space.get("hash") and space["hash"] != "values":
         words.append(f"weights {str(space['hash'])[:12]}")
     if space.get("accuracy") is not None:
-        words.append(f"accuracy {float(space['accuracy']):.1%}")
+        words.append(f"accuracy {100 * float(space['accuracy']):.1f} %")
     if space.get("seconds"):
         words.append(f"made in {duration(float(space['seconds']))}")
     return ", ".join(words)
