@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from danlu.cli.console import console_for, say, write_json
+from danlu.cli.console import console_for, duration, say, write_json
 from danlu.cli.foreign import classes_for
 from danlu.cli.parser import Parser, add_common, add_family
 
@@ -78,6 +78,8 @@ def _print(results: "Results", console) -> None:  # noqa: ANN001
         facts = facts_of(name)
         table.add_row(name, *(amount(cell, facts) if cell else "–" for cell in cells))
     console.print(table)
+    used = ", ".join(f"{part} {duration(seconds)}" for part, (_, seconds) in results.split.items())
+    say(console, f"{results.held_out:,} held-out examples of the {results.reference}; {used}")
     evidence = results.rows[0].evidence
     if evidence is not None:
         bits = evidence.bits_per_dim

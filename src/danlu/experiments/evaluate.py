@@ -27,7 +27,7 @@ from danlu.experiments.race import RESULTS
 from danlu.experiments.runs import Run
 from danlu.experiments.settings import Settings
 from danlu.experiments.train import open_data
-from danlu.experiments.yard import Yard, open_yard
+from danlu.experiments.yard import Yard, open_yard, words_for_spaces
 from danlu.experiments.yardsticks import scored
 from danlu.training import Policy
 
@@ -87,6 +87,7 @@ def evaluate(run: Run, request: EvaluationRequest, observer: Observer | None = N
     with clock.part("features"):
         observer.started("features")
         yard = open_yard(source, split=request.split, extra=request.features, seed=request.seed)
+    observer.say(words_for_spaces(yard.spaces))
     row = model_row(subject, run.config.family)
     with clock.part("samples"):
         observer.started(f"{request.n} samples")

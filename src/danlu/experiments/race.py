@@ -25,7 +25,7 @@ from danlu.experiments.repeats import merged
 from danlu.experiments.runs import create, require_new
 from danlu.experiments.settings import Settings
 from danlu.experiments.train import Surroundings, open_data, train
-from danlu.experiments.yard import Yard, open_yard
+from danlu.experiments.yard import Yard, open_yard, words_for_spaces
 from danlu.training import Budget, Policy
 
 MOST_FEATURES = 0.4
@@ -109,12 +109,14 @@ class Race:
             )
         with self.clock.part("features"):
             self.observer.started("features", needed if trained else None)
-            return open_yard(
+            yard = open_yard(
                 self.source,
                 extra=self.request.features,
                 seed=self.request.seed,
                 trained=trained,
             )
+        self.observer.say(words_for_spaces(yard.spaces))
+        return yard
 
     def _plan(self, jury: Jury) -> Allotment:
         """Measure speeds, score what needs no model, and share the time out."""

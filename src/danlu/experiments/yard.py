@@ -47,6 +47,19 @@ def open_yard(
     return Yard(source=source, reference=Reference.of(source, split), spaces=spaces, seed=seed)
 
 
+def words_for_spaces(spaces: Mapping[str, FeatureSpace]) -> str:
+    """The feature spaces with the accuracy and the hash of their networks."""
+    words = []
+    for space in spaces.values():
+        known = [f"weights {space.hash}"]
+        if space.accuracy is not None:
+            known.insert(0, f"accuracy {space.accuracy:.2%} on the validation split")
+        if space.seconds:
+            known.append(f"trained in {space.seconds:.0f} s")
+        words.append(f"{space.name} ({', '.join(known)})")
+    return f"features: {'; '.join(words)}"
+
+
 def unlabelled(source: Source) -> Source:
     """The same data without its classes."""
     description = replace(source.description, classes=0)
