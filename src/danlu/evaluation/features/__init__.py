@@ -23,7 +23,7 @@ SPACES = {
         ("arXiv:1706.08500", "arXiv:1708.07120"),
         lambda: classifier_space(digits(), Recipe(most_examples=1280)),
     ),
-    "random": Method(random_space, ("arXiv:2107.07002",), lambda: random_space(digits())),
+    "random": Method(random_space, ("arXiv:2208.09218",), lambda: random_space(digits())),
 }
 
 

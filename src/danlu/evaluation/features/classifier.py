@@ -5,7 +5,7 @@ data; accuracy is measured on the validation split, the hash is of the trained w
 and facts are kept on disk by the hash of data and recipe. Distances in this space are comparable
 between runs that print the same hash, and with no published number.
 
-Source: the construction follows arXiv:1706.08500 §3 with a network of one's own in place of
+Source: the construction follows arXiv:1706.08500 with a network of one's own in place of
 Inception's; OneCycle schedule arXiv:1708.07120.
 """
 

@@ -4,7 +4,7 @@ Every figure in it is a plain statement about the data, with no network in betwe
 sees tone and layout but not what is shown: an object moved by a pixel is far from itself, and a
 blurred image is near to many. Read it beside a space of learned features.
 
-Source: arXiv:1511.01844 §3.3 on distances between pixel values.
+Source: arXiv:1511.01844 on what distances between pixel values do not show.
 """
 
 from jaxtyping import Float

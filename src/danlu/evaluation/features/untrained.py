@@ -3,7 +3,7 @@
 The network of the classifier with weights drawn from a fixed seed: its features see edges and
 texture but know nothing of what the images show, so distances in it are coarse.
 
-Source: arXiv:2107.07002 §5 compares such features with trained ones.
+Source: arXiv:2208.09218 compares such features with trained ones.
 """
 
 from danlu.data import Source

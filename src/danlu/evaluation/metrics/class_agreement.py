@@ -4,7 +4,7 @@ The share of conditional samples whose most probable class, by a classifier trai
 training data, is the class they were made for. Real data reaches the classifier's own accuracy,
 and class means alone reach 100 %: read it beside coverage.
 
-Source: arXiv:1807.09499 §3.1 (GAN-test).
+Source: arXiv:1807.09499 (GAN-test).
 """
 
 from typing_extensions import override

@@ -6,7 +6,7 @@ samples crowd. Coverage is the share of balls that hold at least one sample: a m
 repeats a few perfect examples has a low one. Both sides have equally many points, at most 2,000,
 so that real data has a coverage of about $1 - 2^{-k}$ = 97 %.
 
-Source: arXiv:2002.09797 eq. 4 and 5.
+Source: arXiv:2002.09797 §3.
 """
 
 import math

@@ -10,7 +10,7 @@ slightly negative when they agree. The standard error is the jackknife's over bo
 $\frac{n-1}{n} \sum_i (\theta_{-i} - \bar\theta)^2$ plus the same for $y$, where $\theta_{-i}$
 leaves one point out; by the Efron–Stein inequality it is not too small on average.
 
-Sources: arXiv:1801.01401 §4; arXiv:0805.2368 eq. 4 for the U-statistic; Efron and Stein 1981,
+Sources: arXiv:1801.01401; arXiv:0805.2368 for the U-statistic; Efron and Stein 1981,
 Annals of Statistics 9:586.
 """
 

@@ -4,7 +4,7 @@ A sample is of high quality when it lies within three standard deviations of its
 $\min_j \lVert x - \mu_j \rVert \le 3\sigma$. A mode is hit when at least one such sample is
 nearest to it.
 
-Source: arXiv:1705.07761 §4.1.
+Source: arXiv:1705.07761.
 """
 
 import torch

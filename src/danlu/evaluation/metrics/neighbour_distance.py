@@ -8,7 +8,7 @@ its training data has 0; blurred or averaged samples may lie below 1 without bei
 bad ones far above. The standard error of a median is half the distance of its order statistics
 at $\tfrac12 \pm \tfrac{1}{2\sqrt n}$, free of any assumption on the distribution.
 
-Source: arXiv:2004.05675 §2 to 3 (data-copying).
+Source: arXiv:2004.05675 (data-copying).
 """
 
 import math

@@ -6,7 +6,7 @@ share of held-out data inside the balls of samples. A model of few perfect examp
 precision and low recall, a model of noise with some hits the opposite. Both sides have equally
 many points, at most 2,000.
 
-Source: arXiv:1904.06991 eq. 1 to 3.
+Source: arXiv:1904.06991 eq. 1 and 2.
 """
 
 import math

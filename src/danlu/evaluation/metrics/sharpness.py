@@ -8,7 +8,7 @@ $$s = \frac{\sum_{|f| > 1/4} E_\text{samples} |\hat x(f)|^2}
 over frequencies $f$ (cycles per pixel, Euclidean norm) above half of Nyquist's 1/2. Blur gives
 less than 1, grain and checkerboards more.
 
-Source: arXiv:2003.01826 §3 (power spectra of generated images).
+Source: arXiv:2003.01826 (power spectra of generated images).
 """
 
 import math

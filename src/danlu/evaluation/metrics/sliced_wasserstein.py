@@ -9,7 +9,7 @@ where $F_p$ and $G_p$ are the empirical distributions of $\langle\theta_p, x\ran
 and held-out data. The integral is exact for unequal numbers of points too: both quantile
 functions are steps, constant between neighbouring multiples of $1/n$ and $1/m$.
 
-Source: arXiv:1803.11188 eq. 5 to 7.
+Source: arXiv:1803.11188.
 """
 
 import torch
