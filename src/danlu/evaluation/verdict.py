@@ -160,7 +160,7 @@ def _sentence(ranked: list[Row], metric: str, results: Results) -> str:
     budget = _budget(results)
     competed = sum(row.kind is RowKind.MODEL for row in results.rows)
     if competed == 1:
-        return f"{best.name} on {results.data}{budget}: its {figure}; nothing was compared with it."
+        return f"{best.name} on {results.data}{budget}: its {figure}; {_floor(metric, results)}."
     if not others or not finite(others[0].metrics.get(metric)):
         return f"Use {best.name} for {results.data}{budget}: its {figure}, and it alone has one."
     second = others[0]
@@ -169,6 +169,14 @@ def _sentence(ranked: list[Row], metric: str, results: Results) -> str:
         f"{amount(second.metrics[metric], facts)} for the runner-up {second.name}"
         f"{_difference(best, second, metric)}."
     )
+
+
+def _floor(metric: str, results: Results) -> str:
+    """What a model that has no rival is to be compared with."""
+    for row in results.rows:
+        if row.kind is RowKind.FLOOR and metric in row.metrics:
+            return f"{row.name} would have {amount(row.metrics[metric], facts_of(metric))}"
+    return "nothing was compared with it"
 
 
 def _difference(best: Row, second: Row, metric: str) -> str:

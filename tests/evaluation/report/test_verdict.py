@@ -115,6 +115,9 @@ def test_a_model_with_a_figure_that_is_not_finite_comes_last():
 
 def test_one_model_alone_is_no_comparison():
     assert judge(results(model("a", 3.0))).sentence.endswith("nothing was compared with it.")
+    floor = replace(model("held-out data", 1.0, None), kind=RowKind.FLOOR)
+    verdict = judge(results(model("a", 3.0), floor))
+    assert verdict.sentence.endswith("is 3.00 ± 0.10; held-out data would have 1.")
 
 
 def test_points_are_judged_by_their_wasserstein_distance():

@@ -31,6 +31,7 @@ def comparison(results: Results, verdict: Verdict) -> Safe:
     chosen = verdict.metric.partition("@")[2] or (spaces[0] if spaces else "")
     others = [space for space in spaces if space != chosen]
     main = [key for key in keys if key.partition("@")[2] in ("", chosen)]
+    main.sort(key=lambda key: key != verdict.metric)  # what decided comes first
     return join(
         _table(f"Quality of the samples{_on(chosen)}", main, rows),
         tag("p", LEGEND, class_="quiet"),

@@ -103,7 +103,7 @@ def _sections(
             "Curves",
             "Seconds of training, without the time of evaluation and saving. Losses of different "
             "families have no common scale.",
-            curves(results),
+            curves(results, verdict),
         ),
         (
             "Nearest training examples",

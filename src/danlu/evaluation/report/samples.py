@@ -35,9 +35,9 @@ def nearest(results: Results, verdict: Verdict, album: Album) -> Safe | None:
     return tag("div", *cards, class_="cards") if cards else None
 
 
-def curves(results: Results) -> Safe | None:
+def curves(results: Results, verdict: Verdict) -> Safe | None:
     """A chart for each metric with all rows, then the losses of each row by itself."""
-    rows = [row for row in results.rows if row.curves]
+    rows = [row for row in ordered(results, verdict) if row.curves]
     keys = {key for row in rows for key in row.curves if not _is_loss(key)}
     charts = []
     for key in sorted(keys, key=order_of):

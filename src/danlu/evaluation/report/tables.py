@@ -51,9 +51,8 @@ def budget(results: Results) -> Safe | None:
         return None
     total = tuple(map(sum, zip(*results.split.values(), strict=True)))
     lines = [_budget_line(part, *seconds) for part, seconds in results.split.items()]
-    return table(
-        "Budget by part", ["Part", "Planned", "Used"], [lines, [_budget_line("All", *total)]]
-    )
+    bodies = [lines, [_budget_line("All", *total)]]
+    return table("Budget by part", ["Part", "Planned", "Used"], bodies, class_="narrow")
 
 
 def measurement(results: Results) -> Safe:
@@ -128,7 +127,7 @@ def _cost_line(row: Row) -> Safe:
 
 
 def _budget_line(part: str, planned: float, used: float) -> Safe:
-    cells = (tag("td", duration(seconds)) for seconds in (planned, used))
+    cells = (tag("td", duration(planned) if planned else "–"), tag("td", duration(used)))
     return tag("tr", tag("th", part, scope="row"), *cells)
 
 
