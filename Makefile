@@ -3,7 +3,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 RACE ?= digits --minutes 3.5
-OUT ?= runs/race
+# The first free of runs/race, runs/race-2, ...: no race is ever overwritten.
+OUT ?= $(shell i=1; n=; while [ -e runs/race$$n ]; do i=$$((i+1)); n=-$$i; done; echo runs/race$$n)
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt

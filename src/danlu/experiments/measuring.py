@@ -144,7 +144,7 @@ def evidence_row(subject: Subject, yard: Yard, n: int, seconds: float) -> Eviden
         start = perf_counter()
         parts.append(_likelihood(subject, yard, index, len(parts)))
         last = perf_counter() - start
-    return _evidence(parts)
+    return _evidence(parts, _note(subject, yard, order[: sum(len(part.value) for part in parts)]))
 
 
 def _growing(order: Int[Tensor, " n"]) -> Iterator[Int[Tensor, " part"]]:
@@ -168,7 +168,15 @@ def _likelihood(subject: Subject, yard: Yard, index: Int[Tensor, " part"], part:
         )
 
 
-def _evidence(parts: list[Evidence]) -> EvidenceRow:
+def _note(subject: Subject, yard: Yard, index: Int[Tensor, " n"]) -> str:
+    """What the value leaves out: a flow's Gaussian end law is nearly, not quite, the data's."""
+    mismatch = subject.model.prior_mismatch(yard.reference.x[index])
+    if mismatch is None:
+        return ""
+    return f"prior mismatch, not included: at most {mismatch.mean().item():.1g} nats"
+
+
+def _evidence(parts: list[Evidence], note: str) -> EvidenceRow:
     first = parts[0]
     value = torch.cat([part.value.double().cpu() for part in parts])
     mean, n = value.mean().item(), len(value)
@@ -185,6 +193,7 @@ def _evidence(parts: list[Evidence]) -> EvidenceRow:
         condition=first.condition,
         evaluations=first.evaluations,
         examples=n,
+        note=note,
     )
 
 

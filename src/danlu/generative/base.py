@@ -175,6 +175,10 @@ class GenerativeModel(nn.Module, ABC):
         """The typed likelihood of a checked batch; may carry gradients, `log_prob` has none."""
         raise self.lacks("log_prob")
 
+    def prior_mismatch(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, " batch"] | None:
+        """Bound in nats on what assuming its prior costs a flow; None where nothing is assumed."""
+        return None
+
     def sampling_evaluations(self, options: Any) -> int:
         """Network evaluations for one sample under the given options."""
         return 1

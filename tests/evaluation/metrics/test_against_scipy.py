@@ -10,7 +10,7 @@ from sklearn.metrics.pairwise import polynomial_kernel
 from sklearn.neighbors import NearestNeighbors
 
 from danlu.evaluation.metrics.cloud import Cloud
-from danlu.evaluation.metrics.frechet import frechet_distance
+from danlu.evaluation.metrics.frechet import frechet_distance, frechet_stderr
 from danlu.evaluation.metrics.kid import kernel_distance
 from danlu.evaluation.metrics.nearest import memberships
 from danlu.evaluation.metrics.precision_recall import share
@@ -31,6 +31,23 @@ def test_frechet_distance_is_that_of_the_general_matrix_root(points):
     gap = np.square(x.mean(0) - y.mean(0)).sum()
     expected = gap + np.trace(a + b - 2 * sqrtm(a @ b).real)
     assert frechet_distance(*map(Cloud, points)) == pytest.approx(expected, rel=1e-10)
+
+
+def test_frechet_standard_error_is_the_spread_over_draws():
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(n: int, stretch: float, shift: float) -> Cloud:
+        scale = torch.tensor([stretch, 1.0, 0.5])
+        return Cloud(shift + scale * torch.randn(n, 3, generator=generator))
+
+    held_out = draw(2000, 1.0, 0.0)
+    pairs = [
+        (frechet_distance(cloud, held_out), frechet_stderr(cloud, held_out))
+        for cloud in (draw(500, 1.6, 0.3) for _ in range(400))
+    ]
+    values, errors = torch.tensor(pairs, dtype=torch.float64).T
+    # The spread over 400 draws is itself known to about 4 %.
+    assert errors.mean().item() == pytest.approx(values.std().item(), rel=0.12)
 
 
 def test_frechet_distance_of_fewer_points_than_features(points):

@@ -189,6 +189,7 @@ class RectifiedFlow(GenerativeModel):
             dims=self.description.dims,
         )
 
+    @override
     def prior_mismatch(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
         r"""Bound on what the Gaussian end law costs, nats: KL of $x_T | x_0$ from $N(0, T^2)$."""
         return (1 - LATEST) ** 2 * x.flatten(1).square().sum(1) / (2 * LATEST**2)
