@@ -3,6 +3,7 @@
 0 is success, 1 a failure such as a loss that is not finite, 2 bad input, 130 an interruption.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,9 +25,17 @@ VERBS = {
 }
 OK, FAILURE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
+SPIN = "10000"
+"""How long a thread of an operation waits busily for the others, in turns of a loop.
+
+The default of GNU OpenMP, 300,000, brings training to a stop as soon as another program needs a
+core; this much costs nothing when the machine is idle. It must be set before torch is loaded.
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit code."""
+    os.environ.setdefault("GOMP_SPINCOUNT", SPIN)
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments, VERBS)
         return options.run(options)
