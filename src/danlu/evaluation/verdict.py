@@ -3,8 +3,8 @@
 The rule, fixed before any figure. A model with a lower primary distance is better. The primary
 distance is the first that every finished model has of: Wasserstein (points of few dimensions),
 Fréchet on the classifier's features, KID, sliced Wasserstein. Models within two standard errors
-of the best stand level and are told apart by class agreement, under the same rule, and then by
-sampling cost. Yardsticks (floor, train-copy, corruption) never compete.
+of the best stand level and are told apart by class agreement and by coverage, under the same
+rule, and then by sampling cost. Yardsticks (floor, train-copy, corruption) never compete.
 """
 
 import math
@@ -18,7 +18,7 @@ from danlu.evaluation.results import Measured, Results, Row, RowKind
 PRIMARY = ("wasserstein", "frechet@classifier", "kid", "sliced-wasserstein")
 LAST_SPACES = ("random", "pixels")  # after the classifier and networks of one's own
 SURE = "kid"  # always has a standard error; tells how large a difference is where others do not
-AGREEMENT = "class-agreement"
+SHARES = ("class-agreement", "coverage")  # tell level models apart, in this order
 LEVEL = 2.0  # standard errors of a difference below which two figures stand level
 
 Criterion = Callable[[Row], Measured | None]
@@ -89,17 +89,27 @@ def space_order(key: str) -> tuple[int, str]:
 
 
 def ranking(rows: Sequence[Row], metric: str) -> list[Row]:
-    """Rows from best to worst by the primary distance, class agreement and sampling cost."""
+    """Rows from best to worst by the primary distance, the shares and sampling cost."""
 
-    def agreement(row: Row) -> Measured | None:
-        share = row.metrics.get(AGREEMENT)
-        return None if share is None else Measured(-share.value, share.stderr)
+    def lack(key: str) -> Criterion:
+        def criterion(row: Row) -> Measured | None:
+            share = row.metrics.get(key)
+            return None if share is None else Measured(-share.value, share.stderr)
+
+        return criterion
 
     def cost(row: Row) -> Measured | None:
         seconds = seconds_per_thousand(row)
         return None if seconds is None else Measured(seconds)
 
-    return _ordered(rows, [lambda row: row.metrics.get(metric), agreement, cost])
+    shares = [lack(key) for key in _share_keys(metric)]
+    return _ordered(rows, [lambda row: row.metrics.get(metric), *shares, cost])
+
+
+def _share_keys(metric: str) -> list[str]:
+    """Keys of the shares, in the feature space of the primary distance where they have one."""
+    _, at, space = metric.partition("@")
+    return [key for share in SHARES for key in (share, f"{share}{at}{space}")]
 
 
 def ordered(results: Results, verdict: Verdict) -> list[Row]:
@@ -185,7 +195,7 @@ def _difference(best: Row, second: Row, metric: str) -> str:
         return _difference_elsewhere(best, second, metric)
     if apart > LEVEL:
         return f", a difference of {apart:.1f} standard errors"
-    return f", level within the noise ({apart:.1f} standard errors); {_tie_break(best, second)}"
+    return f", level within the noise ({apart:.1f} standard errors); {_tie_break(best, second, metric)}"
 
 
 def _difference_elsewhere(best: Row, second: Row, metric: str) -> str:
@@ -203,11 +213,13 @@ def _difference_elsewhere(best: Row, second: Row, metric: str) -> str:
     return f"; on {title}, whose noise is known, they are {apart:.1f} standard errors apart"
 
 
-def _tie_break(best: Row, second: Row) -> str:
-    first, other = best.metrics.get(AGREEMENT), second.metrics.get(AGREEMENT)
-    if first and other and standard_errors(first, other) > LEVEL and first.value > other.value:
-        facts = facts_of(AGREEMENT)
-        return f"class agreement decides, {amount(first, facts)} against {amount(other, facts)}"
+def _tie_break(best: Row, second: Row, metric: str) -> str:
+    for key in _share_keys(metric):
+        first, other = best.metrics.get(key), second.metrics.get(key)
+        if first and other and standard_errors(first, other) > LEVEL and first.value > other.value:
+            facts = facts_of(key)
+            figures = f"{amount(first, facts)} against {amount(other, facts)}"
+            return f"{facts.title.lower()} decides, {figures}"
     cost, other_cost = seconds_per_thousand(best), seconds_per_thousand(second)
     if cost is not None and (other_cost is None or cost < other_cost):
         return "the lower cost of sampling decides"
