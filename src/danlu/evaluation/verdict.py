@@ -195,7 +195,8 @@ def _difference(best: Row, second: Row, metric: str) -> str:
         return _difference_elsewhere(best, second, metric)
     if apart > LEVEL:
         return f", a difference of {apart:.1f} standard errors"
-    return f", level within the noise ({apart:.1f} standard errors); {_tie_break(best, second, metric)}"
+    why = _tie_break(best, second, metric)
+    return f", level within the noise ({apart:.1f} standard errors); {why}"
 
 
 def _difference_elsewhere(best: Row, second: Row, metric: str) -> str:
