@@ -74,6 +74,19 @@ def test_a_run_from_another_machine_goes_on_with_a_notice(tmp_path):
     assert settle(tmp_path, None, VECTOR) == (found, [])
 
 
+@pytest.mark.parametrize(("seconds", "kept"), [({1: 2.0, 4: 1.0}, 4), ({1: 1.0, 4: 9.0}, 1)])
+def test_a_run_by_the_clock_takes_the_threads_that_are_quicker_now(monkeypatch, seconds, kept):
+    monkeypatch.setattr(policy, "_seconds", seconds.get)
+    assert Policy(threads=4).by_the_clock().threads == kept
+    assert Policy(threads=1).by_the_clock().threads == 1
+
+
+def test_probing_leaves_the_threads_as_they_were():
+    before = torch.get_num_threads()
+    assert policy._seconds(1) > 0
+    assert torch.get_num_threads() == before
+
+
 def test_policies_read_well():
     text = describe(Policy(autocast="bfloat16", channels_last=True, threads=2, compile=True))
     assert text == "cpu, bfloat16 autocast, channels last, 2 threads, compiled"

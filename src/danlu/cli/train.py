@@ -12,7 +12,7 @@ from danlu.cli.parser import Parser, UsageError, add_budget, add_common, add_dat
 if TYPE_CHECKING:
     from danlu.data import Source
     from danlu.experiments.runs import Run
-    from danlu.training import Budget
+    from danlu.training import Budget, Policy
 
 HELP = "train one family on your data, or go on with a run"
 EXAMPLES = (
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
             display.say(line)
         display.say(f"{made.config.family} on {source.name}, into {made.folder}")
         around = Surroundings(
-            policy=None if options.resume else _policy(options, source),
+            policy=None if options.resume else _policy(options, made, source),
             observer=display,
             replay=Path(options.replay) if options.replay else None,
             classes=classes,
@@ -149,10 +149,13 @@ def _default_budget() -> "Budget":
     return Budget(minutes=MINUTES)
 
 
-def _policy(options: argparse.Namespace, source: "Source"):  # noqa: ANN202
+def _policy(options: argparse.Namespace, run: "Run", source: "Source") -> "Policy":
     from danlu.experiments.config import wants_compile
     from danlu.experiments.settings import Settings
     from danlu.training import Policy
 
+    if options.replay:
+        return Policy.recorded(Path(options.replay))
     compiled = wants_compile(Settings(options.settings))
-    return replace(Policy.choose(options.device, source.description), compile=compiled)
+    policy = replace(Policy.choose(options.device, source.description), compile=compiled)
+    return policy if run.config.budget.minutes is None else policy.by_the_clock()

@@ -59,7 +59,8 @@ class Race:
         self.source = open_data(request.data)
         for line in self.source.notices:
             self._notice(line)
-        self.policy = Policy.choose(request.device, self.source.description)
+        policy = Policy.choose(request.device, self.source.description)
+        self.policy = policy.by_the_clock()
         self.members = [
             Member(family, self._config(family, request.seed + repeat))
             for repeat in range(request.seeds)

@@ -15,9 +15,12 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import median
+from time import perf_counter
 
 import torch
 from torch import nn
+from torch.nn.functional import conv2d, silu
 
 import danlu
 from danlu.contracts import Batch, DanluError, DataDescription
@@ -25,6 +28,7 @@ from danlu.training.files import write_text
 
 ENVIRONMENT = "environment.json"
 BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
+PROBES, PROBE_LAYERS = 7, 30
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +68,23 @@ class Policy:
             channels_last=image and prefers_channels_last(device),
             threads=_threads(),
         )
+
+    @classmethod
+    def recorded(cls, folder: Path) -> "Policy":
+        """The policy of an earlier run, from its folder."""
+        return cls(**json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8"))["policy"])
+
+    def by_the_clock(self) -> "Policy":
+        """The policy for a budget in time: one thread where several are slower just now.
+
+        Threads of one operation wait for one another, so where another program holds a core, all
+        of them are up to thirty times slower than one alone. Runs counted in steps keep their
+        threads, since the order of summation, and with it the last bits, depends on them.
+        """
+        if self.threads == 1 or self.device != "cpu":
+            return self
+        alone, together = (_seconds(threads) for threads in (1, self.threads))
+        return self if together < alone else replace(self, threads=1)
 
     def place(self, model: nn.Module) -> None:
         """Move a model to the device, in the chosen memory order."""
@@ -109,7 +130,7 @@ def settle(
     path = None if folder is None else folder / ENVIRONMENT
     notices: list[str] = []
     if path is not None and path.exists():
-        recorded = Policy(**json.loads(path.read_text(encoding="utf-8"))["policy"])
+        recorded = Policy.recorded(path.parent)
         if _usable(recorded.device):
             if wanted not in (None, recorded):
                 notices.append(f"The run keeps its recorded speed policy ({describe(recorded)}).")
@@ -183,6 +204,22 @@ def _threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _seconds(threads: int) -> float:
+    """Time of a chain of operations as small as a small network's; the median of a few."""
+    x, weights = torch.ones(64, 32, 8, 8), torch.ones(32, 32, 3, 3) / 288
+    before, seconds = torch.get_num_threads(), []
+    torch.set_num_threads(threads)
+    try:
+        for _ in range(PROBES):
+            began, y = perf_counter(), x
+            for _ in range(PROBE_LAYERS):
+                y = silu(conv2d(y, weights, padding=1))
+            seconds.append(perf_counter() - began)
+    finally:
+        torch.set_num_threads(before)
+    return median(seconds)
 
 
 def _cpu_field(name: str) -> str:

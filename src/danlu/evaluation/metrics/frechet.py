@@ -34,10 +34,7 @@ class Frechet(Metric):
     title = "Fréchet distance"
     measures = "Distance of means and covariances of the features of samples and held-out data."
     better = Better.LOWER
-    noise = (
-        "The standard error is that of drawing other samples; biased upwards, more so with fewer: "
-        "compare rows of equally many."
-    )
+    noise = "The standard error is given; biased upwards: compare rows of equally many samples."
     needs = Need.FEATURES
 
     @override
