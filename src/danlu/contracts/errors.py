@@ -19,6 +19,6 @@ class NonFiniteError(ArithmeticError):
 def unknown(kind: str, name: str, known: Iterable[str]) -> DanluError:
     """The error for a name that is not in a table, with the nearest known one."""
     known = sorted(known)
-    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    near = get_close_matches(name, known, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}."
     return DanluError(f"Unknown {kind} {name!r}; {hint}")
