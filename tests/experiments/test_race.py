@@ -9,7 +9,7 @@ from danlu import load
 from danlu.cli.main import main
 from danlu.evaluation.results import Results, RowKind
 
-MINUTES = 0.5
+MINUTES = 1.0
 FAMILIES = ("vae", "gan", "rectified-flow")
 
 
@@ -32,7 +32,8 @@ def test_it_keeps_its_budget(race):
 
 @pytest.mark.long
 def test_every_row_is_there(race):
-    rows = Results.load(race[0] / "results.json").rows
+    results = Results.load(race[0] / "results.json")
+    rows = results.rows
     kinds = [row.kind for row in rows]
     assert [row.name for row in rows[:3]] == list(FAMILIES)
     assert kinds.count(RowKind.MODEL) == 3
@@ -43,7 +44,11 @@ def test_every_row_is_there(race):
         assert row.grids
         assert row.neighbours
         assert row.curves
-    assert [row.evidence is not None for row in rows[:3]] == [True, False, True]
+    told = " ".join(results.notices)
+    for row in rows[:3]:
+        # On a busy machine a likelihood may be left out, but never silently.
+        assert row.evidence or f"likelihood of {row.name} was left out" in told or row.name == "gan"
+    assert rows[1].evidence is None
     seconds = [row.train_seconds for row in rows[:3]]
     assert max(seconds) < 1.2 * min(seconds)
 
