@@ -92,7 +92,7 @@ RECIPES = {
     ("rectified-flow", Kind.IMAGE): Recipe(
         model={"width": 64, "levels": 2, "blocks": 1, "patch": 2, "features": 256},
         plan=_plan(64, _adamw(2e-3)),
-        options={"guidance": 2.0, "guided_until": 0.8},
+        options={"guidance": 3.0, "guided_until": 0.8},
     ),
     ("latent-flow", Kind.VECTOR): Recipe(plan=_plan(256, _adamw(2e-3))),
     ("latent-flow", Kind.SMALL_IMAGE): Recipe(plan=_plan(128, _adamw(2e-3))),
