@@ -118,12 +118,48 @@ def test_samples_of_discrete_data_lie_on_its_levels():
 
 
 def test_exact_and_estimated_traces_agree_within_the_error():
-    model = perturbed(build())
-    x = model.sample(4, condition=0)
-    exact = model.log_prob(x, condition=0, options=RectifiedFlowOptions(trace="exact"))
-    guess = model.log_prob(x, condition=0, options=RectifiedFlowOptions(probes=64))
+    description = DataDescription(shape=(1, 4, 4), levels=None, low=-1.0, high=1.0, classes=0)
+    model = perturbed(build(description))
+    x = model.sample(4)
+    exact = model.log_prob(x, options=RectifiedFlowOptions(trace="exact"))
+    guess = model.log_prob(x, options=RectifiedFlowOptions(probes=64))
     assert (exact.stderr == 0).all()
     assert ((guess.value - exact.value).abs() <= 5 * guess.stderr).all()
+
+
+def test_the_error_of_a_likelihood_holds_the_dequantisation_noise():
+    model = perturbed(build())
+    x = model.sample(3, condition=1)
+    options = RectifiedFlowOptions(trace="exact", draws=16, likelihood_steps=4)
+    runs = [model.log_prob(x, condition=1, seed=seed, options=options) for seed in range(12)]
+    spread = torch.stack([run.value for run in runs]).std(0)
+    claimed = torch.stack([run.stderr for run in runs]).mean(0)
+    # A spread over 12 runs is itself known to about a fifth.
+    assert ((spread / claimed).log().abs() < 0.8).all()
+
+
+def test_a_likelihood_is_computed_in_the_models_precision():
+    model = perturbed(build()).float()
+    x = model.sample(3, condition=1)
+    plain = model.log_prob(x, condition=1)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(model.log_prob(x.double(), condition=1).value, plain.value)
+
+
+def test_empty_batches_and_counts():
+    model = build()
+    assert model.sample(0, condition=1).shape == (0, 1, 4, 4)
+    with pytest.raises(DanluError, match="at least one example"):
+        model.log_prob(torch.zeros(0, 1, 4, 4))
+    with pytest.raises(DanluError, match="at a time"):
+        model.sample(3, batch=0)
+
+
+def test_guidance_costs_nothing_where_there_are_no_classes():
+    options = RectifiedFlowOptions(guidance=3.0)
+    plain = RectifiedFlowOptions()
+    model = build(TINY_VECTOR)
+    assert model.sampling_evaluations(options) == model.sampling_evaluations(plain)
 
 
 def test_times_are_stratified():

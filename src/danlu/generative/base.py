@@ -105,9 +105,11 @@ class GenerativeModel(nn.Module, ABC):
 
         Raises:
             CapabilityError: the model cannot sample, or not by class.
-            DanluError: a class id or an option does not exist.
+            DanluError: a class id or an option does not exist, or a count is impossible.
         """
         self.require("sample")
+        if n < 0 or batch < 1:
+            raise DanluError(f"Cannot draw {n} samples, {batch} at a time.")
         options = self.check_options(options)
         ids = self.check_condition(condition, n)
         parts = []
@@ -141,9 +143,14 @@ class GenerativeModel(nn.Module, ABC):
                 f"log_prob expects examples of shape {self.description.shape}, "
                 f"got {tuple(x.shape[1:])}."
             )
+        if not len(x):
+            raise DanluError("log_prob needs at least one example.")
         options = self.check_options(options)
+        ids = self.check_condition(condition, len(x))
         noise = ItemNoise(seed, range(len(x)), device=self.device, dtype=self.dtype)
-        return self.evidence(x, noise, self.check_condition(condition, len(x)), options)
+        # A likelihood in low precision would not be the model's.
+        with torch.autocast(self.device.type, enabled=False):
+            return self.evidence(x.to(self.device, self.dtype), noise, ids, options)
 
     def reconstruct(
         self, x: Float[Tensor, "batch ..."], *, condition: Condition = None, seed: int = 0

@@ -18,6 +18,8 @@ from danlu.generative.diffusion.paths import Linear, Path
 Grid = Callable[[int, float, float], list[float]]
 
 RHO = 7.0
+ROUNDING = 1e-9
+"""Relative error of a level that is computed forth and back."""
 
 
 def uniform(steps: int, lowest: float, highest: float) -> list[float]:
@@ -58,12 +60,15 @@ def clipped(grid: Sequence[float], lowest: float, highest: float) -> list[float]
     """
     if any(a <= b for a, b in pairwise(grid)):
         raise DanluError(f"A grid of noise levels must fall strictly, got {list(grid)}.")
-    inside = [level for level in grid if lowest <= level <= highest]
-    if grid[0] > highest:
+    inside = [
+        level for level in grid if lowest * (1 - ROUNDING) <= level <= highest * (1 + ROUNDING)
+    ]
+    above = grid[0] > highest * (1 + ROUNDING)
+    if above:
         inside = [highest, *(level for level in inside if level < highest)]
     if grid[-1] == 0.0:
         inside.append(0.0)
-    if len(inside) != len(grid) or grid[0] > highest:
+    if len(inside) != len(grid) or above:
         warnings.warn(
             f"the grid was clipped to the levels seen in training, {lowest:.4g} to {highest:.4g}",
             stacklevel=2,

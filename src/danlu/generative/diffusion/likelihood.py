@@ -86,7 +86,7 @@ def flow(
 
     State and volume are one vector, so both have the stepper's order.
     """
-    batch, size = len(x), x[0].numel()
+    batch, size = len(x), math.prod(x.shape[1:])
     shape = x.shape
 
     def joint(state: Tensor, t: float) -> Tensor:
