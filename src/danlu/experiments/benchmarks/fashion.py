@@ -16,7 +16,7 @@ from danlu.evaluation.features.classifier import accuracy_of, classifier_space
 from danlu.evaluation.results import Results, RowKind
 from danlu.experiments.config import resolve
 from danlu.experiments.evaluate import EvaluationRequest, evaluate
-from danlu.experiments.runs import create
+from danlu.experiments.runs import create, require_new
 from danlu.experiments.train import choose_data, open_data, train
 from danlu.training import Budget
 
@@ -29,6 +29,8 @@ MOST_DISTANCE, LEAST_AGREEMENT, LEAST_ACCURACY = 0.25, 0.93, 0.915
 
 def run(report: Callable[[str], None], *, minutes: float = MINUTES) -> dict[str, Any]:
     """Train, sample and measure; `holds` says whether the medians keep the promises above."""
+    for seed in SEEDS:
+        require_new(_folder(seed))
     data = choose_data("fashion-mnist")
     source = open_data(data)
     space = classifier_space(source)
@@ -36,12 +38,12 @@ def run(report: Callable[[str], None], *, minutes: float = MINUTES) -> dict[str,
     assert accuracy is not None
     report(
         f"classifier {space.hash}: validation {space.accuracy:.2%}, test {accuracy:.2%}, "
-        f"{space.seconds:.0f} s"
+        + (f"trained in {space.seconds:.0f} s" if space.seconds else "trained before")
     )
     rows = []
     for seed in SEEDS:
         config = resolve("rectified-flow", source, data, Budget(minutes=minutes), seed=seed)
-        made = create(FOLDER / f"seed-{seed}", config)
+        made = create(_folder(seed), config)
         outcome = train(made, source)
         results = evaluate(made, EvaluationRequest(n=SAMPLES, command="danlu bench fashion-mnist"))
         rows.append({"seed": seed, "images": outcome.examples, **_figures(results)})
@@ -60,6 +62,10 @@ def run(report: Callable[[str], None], *, minutes: float = MINUTES) -> dict[str,
     }
 
 
+def _folder(seed: int) -> Path:
+    return FOLDER / f"seed-{seed}"
+
+
 def _figures(results: Results) -> dict[str, float]:
     def frechet(kind: RowKind, word: str = "") -> float:
         row = next(row for row in results.rows if row.kind is kind and word in row.name)
@@ -74,6 +80,7 @@ def _figures(results: Results) -> dict[str, float]:
         "distance": frechet(RowKind.MODEL) / noisy,
         "agreement": model.metrics["class-agreement"].value,
         "sampling": model.sample_seconds or 0.0,
+        "evaluation": sum(used for _, used in results.split.values()),
     }
 
 
@@ -81,5 +88,6 @@ def _line(row: dict[str, float], seconds: float) -> str:
     return (
         f"seed {row['seed']}: {row['images']:,} images in {seconds:.0f} s; Fréchet "
         f"{row['frechet']:.2f}, noisy {row['noisy']:.2f}, floor {row['floor']:.2f}; distance "
-        f"{row['distance']:.3f}, agreement {row['agreement']:.1%}; sampling {row['sampling']:.0f} s"
+        f"{row['distance']:.3f}, agreement {row['agreement']:.1%}; sampling {row['sampling']:.0f} of "
+        f"{row['evaluation']:.0f} s of evaluation"
     )
