@@ -88,6 +88,6 @@ def _line(row: dict[str, float], seconds: float) -> str:
     return (
         f"seed {row['seed']}: {row['images']:,} images in {seconds:.0f} s; Fréchet "
         f"{row['frechet']:.2f}, noisy {row['noisy']:.2f}, floor {row['floor']:.2f}; distance "
-        f"{row['distance']:.3f}, agreement {row['agreement']:.1%}; sampling {row['sampling']:.0f} of "
-        f"{row['evaluation']:.0f} s of evaluation"
+        f"{row['distance']:.3f}, agreement {row['agreement']:.1%}; "
+        f"sampling {row['sampling']:.0f} of {row['evaluation']:.0f} s of evaluation"
     )
