@@ -22,9 +22,11 @@ def classes_for(name: str | None) -> dict[str, Any] | None:
     """
     if name is None or not is_foreign(name):
         return None
-    from danlu.contracts import DanluError, unknown
+    from danlu.contracts import DanluError, Method, unknown
 
     module_name, _, attribute = name.partition(":")
+    if not (module_name and attribute):
+        raise DanluError(f"A family of your own is package.module:Class, got {name!r}.")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -35,4 +37,7 @@ def classes_for(name: str | None) -> dict[str, Any] | None:
     if not hasattr(module, attribute):
         public = [each for each in vars(module) if not each.startswith("_")]
         raise unknown(f"class of {module_name}", attribute, public)
-    return {name: getattr(module, attribute)}
+    found = getattr(module, attribute)
+    if not (callable(found) or isinstance(found, Method)):
+        raise DanluError(f"{name} is no class of models, but a {type(found).__name__}.")
+    return {name: found}

@@ -1,8 +1,9 @@
 """The parser of the command line: verbs with examples, and errors of one line with a hint."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from math import inf
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -83,12 +84,28 @@ def _verb(commands: Any, name: str, module: ModuleType) -> Parser:
     return parser
 
 
-def add_budget(parser: Parser, *, minutes: str, steps: str = "") -> None:
+def add_budget(
+    parser: Parser, *, minutes: str, steps: str = "", default: float | None = None
+) -> None:
     """`--minutes`, and `--steps` beside it where a text explains it."""
     group = parser.add_mutually_exclusive_group() if steps else parser
-    group.add_argument("--minutes", type=float, metavar="M", help=minutes)
+    length = _length(float)
+    group.add_argument("--minutes", type=length, default=default, metavar="M", help=minutes)
     if steps:
-        group.add_argument("--steps", type=int, metavar="N", help=steps)
+        group.add_argument("--steps", type=_length(int), metavar="N", help=steps)
+
+
+def _length(kind: type[float]) -> Callable[[str], float]:
+    """Reads the length of a budget."""
+
+    def read(text: str) -> float:
+        value = kind(text)
+        if not 0 < value < inf:
+            raise argparse.ArgumentTypeError(f"a budget must be positive and finite, got {text}")
+        return value
+
+    read.__name__ = kind.__name__  # argparse names it where the text is no number
+    return read
 
 
 def add_data(parser: Parser) -> None:

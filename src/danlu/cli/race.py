@@ -23,7 +23,11 @@ MINUTES = 4.0
 def arguments(parser: Parser) -> None:
     """The verb's arguments."""
     parser.add_argument("data", help="a named set, a folder of images, .npz or IDX")
-    add_budget(parser, minutes=f"for everything, the report included (default {MINUTES:g})")
+    add_budget(
+        parser,
+        minutes=f"for everything, the report included (default {MINUTES:g})",
+        default=MINUTES,
+    )
     parser.add_argument(
         "--families", metavar="A,B", help="who races (default vae,gan,rectified-flow)"
     )
@@ -74,7 +78,7 @@ def _request(options: argparse.Namespace, device: str):  # noqa: ANN202
         classes |= classes_for(family) or {}
     return RaceRequest(
         data=choose_data(options.data, size=options.size, label=options.label),
-        minutes=options.minutes or MINUTES,
+        minutes=options.minutes,
         folder=Path(options.out) if options.out else default_folder("race", options.data),
         families=tuple(family.strip() for family in families),
         seeds=options.seeds,
@@ -90,7 +94,7 @@ def _request(options: argparse.Namespace, device: str):  # noqa: ANN202
 
 def _command(options: argparse.Namespace) -> str:
     """The command as it may be typed again."""
-    words = ["danlu", "race", options.data, "--minutes", f"{options.minutes or MINUTES:g}"]
+    words = ["danlu", "race", options.data, "--minutes", f"{options.minutes:g}"]
     for flag in ("families", "seeds", "features", "size", "out"):
         value = getattr(options, flag)
         if value not in (None, 1):
