@@ -6,6 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from danlu.contracts import DanluError
+
 
 class RowKind(StrEnum):
     """What a row stands for; only models compete in the verdict."""
@@ -100,8 +102,20 @@ class Results:
 
     @classmethod
     def load(cls, path: Path) -> "Results":
-        """Read what `save` wrote."""
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        """Read what `save` wrote.
+
+        Raises:
+            DanluError: the file is not JSON, or holds something else.
+        """
+        try:
+            return cls._of(json.loads(path.read_text(encoding="utf-8")))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise DanluError(f"{path} cannot be read as JSON.") from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DanluError(f"{path} holds no results of danlu: {error}.") from error
+
+    @classmethod
+    def _of(cls, raw: dict[str, Any]) -> "Results":
         raw["rows"] = [_row(row) for row in raw["rows"]]
         if "shape" in raw["description"]:
             raw["description"]["shape"] = tuple(raw["description"]["shape"])

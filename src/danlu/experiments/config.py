@@ -5,7 +5,8 @@ options, the recipe, and the user's settings. What is written can be read back w
 so a run goes on in the same way after the recipes have changed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from typing import Any
@@ -13,13 +14,13 @@ from typing import Any
 import torch
 
 import danlu
-from danlu.contracts import DanluError, DataDescription, derive_seed
+from danlu.contracts import DanluError, DataDescription, derive_seed, unknown
 from danlu.data import Source
 from danlu.experiments.families import Classes, builder_of
 from danlu.experiments.recipes import Recipe, recipe_for
 from danlu.experiments.settings import Settings, fields_of, parse, settings_of, types_of
 from danlu.generative.base import GenerativeModel
-from danlu.optim import OptimizerOptions
+from danlu.optim import OPTIMIZERS, SCHEDULES, OptimizerOptions
 from danlu.training import Budget, Plan
 
 POLICY_FIELDS = {"compile": bool}
@@ -72,10 +73,15 @@ class RunConfig:
     version: str = danlu.__version__
 
     def build(self, classes: Classes = None) -> GenerativeModel:
-        """The model with its first weights, a function of the seed."""
-        with torch.random.fork_rng():
+        """The model with its first weights, a function of the seed.
+
+        Raises:
+            DanluError: the family is unknown, or its settings do not work.
+        """
+        build = builder_of(self.family, classes)
+        with torch.random.fork_rng(), _explained("model"):
             torch.manual_seed(derive_seed(self.seed, "model"))
-            return builder_of(self.family, classes)(self.description, **self.model)
+            return build(self.description, **self.model)
 
     def options(self, model: GenerativeModel, settings: Settings | None = None) -> Any:
         """The family's options of this run, changed by `sampler.` settings.
@@ -176,9 +182,32 @@ def _plan(recipe: Recipe, settings: Settings, players: list[str]) -> Plan:
             if name.startswith(prefix)
         }
         optimizers[player] = replace(recipe.plan.optimizer(player), **{**shared, **private})
+        _require_working(optimizers[player])
     chosen = settings.read("train", {**known, **POLICY_FIELDS})
     chosen = {name: value for name, value in chosen.items() if name in known}
     return replace(recipe.plan, optimizers=optimizers, **chosen)
+
+
+def _require_working(options: OptimizerOptions) -> None:
+    """Refuse what no optimiser can be made of, before a run is."""
+    if options.name not in OPTIMIZERS:
+        raise unknown("optimizer", options.name, OPTIMIZERS)
+    if options.schedule not in SCHEDULES:
+        raise unknown("schedule", options.schedule, SCHEDULES)
+    with _explained("optimizer"):
+        OPTIMIZERS[options.name].build(None, options)
+
+
+@contextmanager
+def _explained(room: str) -> Iterator[None]:
+    """Errors of what is built from settings become one line about them."""
+    try:
+        yield
+    except DanluError:
+        raise
+    except (ValueError, RuntimeError, TypeError, ZeroDivisionError, AssertionError) as error:
+        first = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+        raise DanluError(f"These {room} settings do not work: {first}.") from error
 
 
 def wants_compile(settings: Settings) -> bool:
