@@ -1,9 +1,10 @@
 import pytest
 import torch
 
-from danlu.contracts import Batch, Bound, CapabilityError, DataDescription, Progress
+from danlu.contracts import Batch, Bound, CapabilityError, DanluError, DataDescription, Progress
 from danlu.data import Examples, ExampleStream
-from danlu.generative.chain import Chain
+from danlu.generative.chain import Chain, ChainOptions
+from danlu.generative.diffusion.rectified_flow import build as build_flow
 from danlu.generative.parts.affine import Linear, Normalise
 from danlu.generative.parts.dequantise import Dequantise
 from danlu.generative.parts.priors import GaussianPrior, LogisticPrior
@@ -78,3 +79,44 @@ def test_a_chain_of_bijections_trains_by_likelihood():
     exact = torch.distributions.MultivariateNormal(torch.zeros(2), mixing @ mixing.T)
     gap = exact.log_prob(x).mean() - model.log_prob(x).value.mean()
     assert abs(gap.item()) < 0.05
+
+
+def test_a_prior_without_a_gradient_is_not_trained_in_a_chain():
+    model = Chain(vectors(2), [Linear(2)], build_flow(vectors(2)))
+    batch = Batch(torch.randn(3, 2), None, torch.arange(3))
+    progress = Progress(step=0, fraction=0.0, seed=1)
+    with pytest.raises(DanluError, match="use Staged"):
+        model.loss(batch, "model", progress)
+    with torch.no_grad():
+        assert model.loss(batch, "model", progress).total.isfinite()
+
+
+def test_a_chain_trains_without_classes_now_and_then():
+    seen = []
+
+    class Watched(Linear):
+        def encode(self, x, condition, noise):
+            seen.append(condition is not None)
+            return super().encode(x, condition, noise)
+
+    data = DataDescription(shape=(2,), levels=None, low=-1.0, high=1.0, classes=3)
+    model = Chain(data, [Watched(2)], GaussianPrior(vectors(2)))
+    batch = Batch(torch.randn(3, 2), torch.arange(3), torch.arange(3))
+    for seed in range(20):
+        model.loss(batch, "model", Progress(step=0, fraction=0.0, seed=seed))
+    assert sum(seen) == 18
+
+
+def test_an_error_of_the_prior_counts_once_and_breaks_the_importance_weighted_bound():
+    inner = vectors(2, levels=5)
+    noisy = Chain(inner, [Dequantise(inner), Linear(2)], GaussianPrior(vectors(2)))
+    x = torch.tensor([[-1.0, 0.5]])
+    still = Chain(inner, [Normalise(torch.zeros(2), torch.ones(2))], noisy)
+    torch.nn.init.normal_(noisy.links[1].weight)
+    alone, under = noisy.log_prob(x), still.log_prob(x)
+    assert alone.stderr.item() > 0
+    assert torch.equal(alone.stderr, under.stderr)
+    assert under.bound is Bound.LOWER
+    twice = Chain(inner, [Dequantise(inner)], noisy)
+    assert twice.log_prob(x).bound is Bound.NONE
+    assert twice.log_prob(x, options=ChainOptions(estimator="elbo")).bound is Bound.LOWER

@@ -41,6 +41,9 @@ from danlu.solvers.noise import BatchNoise, ItemNoise, Noise
 
 Ids = Int[Tensor, " batch"] | None
 
+LABEL_DROP_EVERY = 10
+"""One play in so many trains without classes, for the unconditional likelihood."""
+
 
 class Estimator(StrEnum):
     """How the draws of stochastic layers are averaged: outside or inside the logarithm."""
@@ -146,7 +149,11 @@ class Chain(GenerativeModel):
     @override
     def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
         noise = BatchNoise(len(batch), device=batch.x.device, dtype=batch.x.dtype)
-        value = self._one_pass(self.prior, batch.x, noise, batch.condition).value
+        condition = None if progress.seed % LABEL_DROP_EVERY == 0 else batch.condition
+        code, total = self.contributions(batch.x, condition, noise)
+        inner = self._inner(self.prior, code, noise, condition)
+        self._check_trains(inner.value)
+        value = total + inner.value
         # Per number, so that one learning rate and clipping serve all sizes.
         return Losses.of(nats_per_number=-value.mean() / self.description.dims)
 
@@ -195,23 +202,12 @@ class Chain(GenerativeModel):
 
     @override
     def draw(self, noise: Noise, n: int, condition: Ids, options: ChainOptions) -> Tensor:
-        return self.draw_under(self.prior, noise, n, condition, options)
+        code = self.prior.draw(noise, n, known(self.prior, condition), self.prior.Options())
+        return self.expand(code, condition, noise, options.output)
 
     @override
     def evidence(self, x: Tensor, noise: Noise, condition: Ids, options: ChainOptions) -> Evidence:
         return self.evidence_under(self.prior, x, noise, condition, options)
-
-    def draw_under(
-        self,
-        prior: GenerativeModel,
-        noise: Noise,
-        n: int,
-        condition: Ids,
-        options: ChainOptions,
-    ) -> Float[Tensor, "n ..."]:
-        """Samples of these layers with another prior over the code."""
-        code = prior.draw(noise, n, known(prior, condition), prior.Options())
-        return self.expand(code, condition, noise, options.output)
 
     def evidence_under(
         self,
@@ -221,22 +217,27 @@ class Chain(GenerativeModel):
         condition: Ids,
         options: ChainOptions,
     ) -> Evidence:
-        """The likelihood of these layers with another prior over the code."""
+        """The likelihood of these layers with another prior over the code.
+
+        The spread over draws holds the prior's own statistical error, which each draw has anew.
+        Inside a logarithm such an error adds to the value, which then is no bound.
+        """
         stochastic = any(layer.stochastic for layer in self.links)
         passes = [
             self._one_pass(prior, x, noise, condition)
             for _ in range(options.draws if stochastic else 1)
         ]
         first = passes[0]
-        value, stderr = first.value, torch.zeros_like(first.value)
+        value, stderr, bound = first.value, first.stderr, first.bound
         if stochastic:
             value, stderr = _average(torch.stack([p.value for p in passes]), options.estimator)
-        # The prior's own statistical error, averaged over the draws.
-        inner = torch.stack([p.stderr for p in passes]).square().sum(0).sqrt() / len(passes)
+            noisy = any(bool(p.stderr.gt(0).any()) for p in passes)
+            bound = Bound.NONE if noisy and options.estimator == Estimator.IWAE else bound
         return replace(
             first,
             value=value,
-            stderr=torch.hypot(stderr, inner),
+            bound=bound,
+            stderr=stderr,
             evaluations=sum(p.evaluations for p in passes),
             condition="none" if condition is None else "class",
         )
@@ -245,9 +246,7 @@ class Chain(GenerativeModel):
         self, prior: GenerativeModel, x: Tensor, noise: Noise, condition: Ids
     ) -> Evidence:
         code, total = self.contributions(x, condition, noise)
-        # What a layer kept is in its contribution already.
-        code = code[0] if isinstance(code, tuple) else code
-        inner = prior.evidence(code, noise, known(prior, condition), prior.Options())
+        inner = self._inner(prior, code, noise, condition)
         return Evidence(
             value=total + inner.value,
             bound=self.bound.with_(inner.bound),
@@ -257,6 +256,19 @@ class Chain(GenerativeModel):
             condition=inner.condition,
             dims=self.description.dims,
         )
+
+    def _inner(self, prior: GenerativeModel, code: Code, noise: Noise, condition: Ids) -> Evidence:
+        """The prior's evidence of a code; what a layer kept is in its contribution already."""
+        code = code[0] if isinstance(code, tuple) else code
+        return prior.evidence(code, noise, known(prior, condition), prior.Options())
+
+    def _check_trains(self, value: Tensor) -> None:
+        """Refuse a prior that has players but whose likelihood leads to no gradient."""
+        if self.prior.players() and torch.is_grad_enabled() and not value.requires_grad:
+            raise DanluError(
+                f"The likelihood of {type(self.prior).__name__} has no gradient, so a chain "
+                "cannot train it as its prior: use Staged, which trains it by its own loss."
+            )
 
     def _item_noise(self, seed: int, n: int) -> ItemNoise:
         return ItemNoise(seed, range(n), device=self.device, dtype=self.dtype)

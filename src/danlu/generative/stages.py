@@ -9,8 +9,9 @@ $\log p(x) \succeq \log p_2(\text{code}) + \sum_l \text{contribution}_l$
 Sources: arXiv:1711.00937 §3.3 (a learned prior over codes), arXiv:2112.10752 (latent diffusion).
 """
 
-from dataclasses import replace
-from typing import ClassVar
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -28,6 +29,7 @@ from danlu.contracts import (
     Stage,
     Stream,
 )
+from danlu.contracts.stage import Prepare
 from danlu.generative.base import Code, Condition, GenerativeModel
 from danlu.generative.chain import Chain, ChainOptions, Ids, known
 from danlu.solvers.noise import Noise
@@ -35,8 +37,37 @@ from danlu.solvers.noise import Noise
 ENCODE_BATCH = 256
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StagedOptions(ChainOptions):
+    """Options of two-stage models: those of the chain, and of a prior that has them.
+
+    Attributes:
+        solver: of the prior's sampler, as the following ones; None is the prior's default.
+        grid: of the prior's sampler.
+        evaluations: of the prior for one sample.
+        guidance: of the prior by class.
+    """
+
+    solver: str | None = None
+    grid: str | None = None
+    evaluations: int | None = None
+    guidance: float | None = None
+
+    def of(self, prior: GenerativeModel) -> Any:
+        """The options of a prior; raises `DanluError` if it lacks one of those that are set."""
+        names = [f.name for f in fields(StagedOptions)[len(fields(ChainOptions)) :]]
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        known = {field.name for field in fields(prior.Options)}
+        for name in given.keys() - known:
+            raise DanluError(f"The prior {type(prior).__name__} has no option {name!r}.")
+        return prior.Options(**given)
+
+
 class Staged(GenerativeModel):
     """A chain, then a generative model over its code.
+
+    The prior starts on codes of the trained chain, when its first stage prepares its data. That
+    it has started is part of the state, for a resume may prepare the data again.
 
     Args:
         description: of the data; the first model may be blind to its classes.
@@ -46,7 +77,8 @@ class Staged(GenerativeModel):
     """
 
     can = frozenset({"sample", "log_prob", "encode", "decode", "reconstruct", "condition"})
-    Options: ClassVar[type] = ChainOptions
+    Options: ClassVar[type] = StagedOptions
+    prior_started: Tensor
 
     def __init__(
         self, description: DataDescription, first: Chain, prior: GenerativeModel, *, share: float
@@ -57,7 +89,9 @@ class Staged(GenerativeModel):
         self.first = first
         self.prior = prior
         self.share = share
-        self.picture_options = first.picture_options
+        self.register_buffer("prior_started", torch.tensor(False))
+        if first.picture_options is not None:
+            self.picture_options = StagedOptions(**asdict(first.picture_options))
         self.picture_note = first.picture_note
 
     # --- training -----------------------------------------------------------------------------
@@ -70,9 +104,15 @@ class Staged(GenerativeModel):
 
     @override
     def stages(self) -> list[Stage]:
-        first = [_within("first", stage, self.share) for stage in self.first.stages()]
-        prior = [_within("prior", stage, 1 - self.share) for stage in self.prior.stages()]
-        return [*first, *(replace(stage, prepare=encode_data) for stage in prior)]
+        first = [
+            _within("first", stage, self.share, _prepare_first(stage.prepare))
+            for stage in self.first.stages()
+        ]
+        prior = [
+            _within("prior", stage, 1 - self.share, _prepare_prior(stage.prepare))
+            for stage in self.prior.stages()
+        ]
+        return [*first, *prior]
 
     @override
     def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
@@ -82,12 +122,32 @@ class Staged(GenerativeModel):
     @override
     def start(self, batch: Batch) -> None:
         self.first.start(_blind(batch, self.first))
-        self.prior.start(self._coded(batch))
+
+    @torch.no_grad()
+    def start_prior(self, codes: Stream) -> None:
+        """Data-dependent initialisation of the prior on codes, unless it has happened before."""
+        if self.prior_started:
+            return
+        position, training = codes.position, self.prior.training
+        batch = next(codes).to(self.device, self.dtype)
+        codes.seek(position)
+        self.prior.train()
+        self.prior.start(_blind(batch, self.prior))
+        self.prior.train(training)
+        self.prior_started.fill_(True)
 
     @override
     def after_step(self, player: str, progress: Progress) -> None:
         model, name = self._side(player)
         model.after_step(name, progress)
+
+    @override
+    def finish(self, batches: Iterable[Batch]) -> None:
+        # A change of the first model after the prior has begun would change the codes.
+        if self.prior_started:
+            self.prior.finish([self._coded(batch) for batch in batches])
+        else:
+            self.first.finish([_blind(batch, self.first) for batch in batches])
 
     @override
     def averaged(self) -> list[nn.Module]:
@@ -96,16 +156,22 @@ class Staged(GenerativeModel):
     # --- use ----------------------------------------------------------------------------------
 
     @override
-    def draw(self, noise: Noise, n: int, condition: Ids, options: ChainOptions) -> Tensor:
-        return self.first.draw_under(self.prior, noise, n, condition, options)
+    def draw(self, noise: Noise, n: int, condition: Ids, options: StagedOptions) -> Tensor:
+        code = self.prior.draw(noise, n, known(self.prior, condition), options.of(self.prior))
+        return self.first.expand(code, condition, noise, options.output)
 
     @override
-    def sampling_evaluations(self, options: ChainOptions) -> int:
-        return self.prior.sampling_evaluations(self.prior.Options()) + 1
+    def sampling_evaluations(self, options: StagedOptions) -> int:
+        return self.prior.sampling_evaluations(options.of(self.prior)) + 1
 
     @override
-    def evidence(self, x: Tensor, noise: Noise, condition: Ids, options: ChainOptions) -> Evidence:
+    def evidence(self, x: Tensor, noise: Noise, condition: Ids, options: StagedOptions) -> Evidence:
         return self.first.evidence_under(self.prior, x, noise, condition, options)
+
+    @override
+    def prior_mismatch(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, " batch"] | None:
+        batch = Batch(x, None, torch.arange(len(x))).to(self.device, self.dtype)
+        return self.prior.prior_mismatch(self._coded(batch).x)
 
     @override
     def encode(self, x: Tensor, *, condition: Condition = None, seed: int = 0) -> Code:
@@ -132,8 +198,8 @@ class Staged(GenerativeModel):
 
     def _coded(self, batch: Batch) -> Batch:
         """The batch in the eyes of the prior."""
-        code = self.code(batch, seed=0)
-        return _blind(Batch(code, batch.condition, batch.index), self.prior)
+        code = self.code(batch, seed=int(batch.index[0]))
+        return _blind(replace(batch, x=code), self.prior)
 
 
 @torch.no_grad()
@@ -147,9 +213,26 @@ def encode_data(model: Staged, stream: Stream) -> Stream:
     return stream.replaced(torch.cat(codes), model.prior.description)
 
 
-def _within(side: str, stage: Stage, share: float) -> Stage:
+def _prepare_first(inner: Prepare | None) -> Prepare | None:
+    """What the first model itself prepares, as a stage of the whole asks for it."""
+    return None if inner is None else lambda model, stream: inner(model.first, stream)
+
+
+def _prepare_prior(inner: Prepare | None) -> Prepare:
+    """Codes of the data, from which the prior starts and then prepares its own."""
+
+    def prepare(model: Staged, stream: Stream) -> Stream:
+        codes = encode_data(model, stream)
+        model.start_prior(codes)
+        return codes if inner is None else inner(model.prior, codes)
+
+    return prepare
+
+
+def _within(side: str, stage: Stage, share: float, prepare: Prepare | None) -> Stage:
     plays = tuple(Player(f"{side}.{play.name}", play.times) for play in stage.plays)
-    return replace(stage, name=f"{side}.{stage.name}", share=share * stage.share, plays=plays)
+    name, share = f"{side}.{stage.name}", share * stage.share
+    return Stage(name=name, share=share, plays=plays, prepare=prepare)
 
 
 def _blind(batch: Batch, model: GenerativeModel) -> Batch:

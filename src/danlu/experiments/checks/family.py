@@ -155,7 +155,8 @@ def purity(build: Build) -> float:
             for name, batch in batches:
                 seeded_loss(model, name, batch)
         for name, value in before.items():
-            worst = max(worst, (values[name] - value).abs().max().item())
+            change = values[name].double() - value.double()  # flags do not subtract
+            worst = max(worst, change.abs().max().item())
     return worst
 
 
