@@ -23,6 +23,20 @@ def test_shares_of_steps_use_the_whole_budget():
     assert totals == [2, 3, 5]
 
 
+def test_every_stage_has_a_step_however_short_the_budget():
+    shares = [0.01, 0.98, 0.01]
+    for steps in (3, 4, 10):
+        before, totals = Spent(), []
+        for stage in range(3):
+            clock = Budget(steps=steps).clock(shares[stage:], before)
+            totals.append(clock.total)
+            before += Spent(clock.total, 0.0)
+        assert totals == [1, steps - 2, 1]
+    with pytest.raises(DanluError, match="steps=2 is too short: each of the 3 stages"):
+        Budget(steps=2).clock(shares, Spent())
+    assert Budget(steps=2).clock([1.0], Spent(5, 0.0)).total == 1, "the budget was cut on resume"
+
+
 def test_a_stage_that_overran_takes_from_the_later_ones():
     clock = Budget(minutes=1.0).clock([0.2, 0.2], Spent(7, 40.0))
     assert clock.total == pytest.approx(10.0)

@@ -1,5 +1,6 @@
 import json
 import shutil
+from contextlib import suppress
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import nn
 
 from danlu.contracts import DanluError
 from danlu.experiments.checks.small_players import OnePlayer, StopAfter, TwoPlayers, trainer
-from danlu.training import Budget
+from danlu.training import Budget, checkpoint
 from danlu.training.checkpoint import _digest, load_average, load_newest
 from danlu.training.weights import load_tensors, named_tensors, restore, snapshot
 
@@ -94,6 +95,64 @@ def test_what_a_kill_left_behind_is_removed(stopped):
     assert saved.meta.total.steps == 7
     assert notices == []
     assert names(stopped) == ["000006", "000007", "LATEST"]
+
+
+def test_a_kill_while_a_step_is_saved_again_loses_nothing(stopped, monkeypatch):
+    """Cut off before each change of the file system in turn; a checkpoint of step 7 is left."""
+    saved = load_newest(stopped)[0]
+    shutil.rmtree(stopped / "checkpoints/000006")
+
+    class Killed(BaseException):
+        pass
+
+    def cut(patch, kind, name):
+        real = getattr(kind, name)
+
+        def call(*args, **options):
+            done.append(name)
+            if len(done) == last:
+                raise Killed
+            return real(*args, **options)
+
+        patch.setattr(kind, name, call)
+
+    for last in range(1, 20):
+        done = []
+        with monkeypatch.context() as patch, suppress(Killed):
+            for kind, name in [
+                (type(stopped), "rename"),
+                (type(stopped), "replace"),
+                (shutil, "rmtree"),
+            ]:
+                cut(patch, kind, name)
+            checkpoint.save(stopped, saved)
+        assert load_average(stopped)[0].total.steps == 7
+        again, notices = load_newest(stopped)
+        assert (again.meta, notices) == (saved.meta, [])
+        assert names(stopped) == ["000007", "LATEST"]
+        if len(done) < last:
+            break
+    assert last > 4
+
+
+def test_lost_checkpoints_are_no_fresh_start(stopped):
+    for place in ("000006", "000007"):
+        shutil.rmtree(stopped / "checkpoints" / place)
+    with pytest.raises(DanluError, match="LATEST names 000007, but there is none"):
+        load_newest(stopped)
+
+
+def test_an_abandoned_line_is_removed_and_the_new_one_kept(stopped):
+    """After 8 and 9 are damaged, a run goes on from 6 and its own 7 stays."""
+    home = stopped / "checkpoints"
+    for place in ("000008", "000009"):
+        shutil.copytree(home / "000007", home / place)
+        (home / place / "meta.json").write_text("{")
+    shutil.rmtree(home / "000007")
+    (home / "LATEST").write_text("000009\n")
+    train(stopped, stop=7)
+    assert names(stopped) == ["000006", "000007", "LATEST"]
+    assert (home / "LATEST").read_text() == "000007\n"
 
 
 def test_latest_decides_and_may_be_missing(stopped):

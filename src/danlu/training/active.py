@@ -1,6 +1,7 @@
 """The stage that is being trained: its learners, average, clock and progress."""
 
 from collections import deque
+from statistics import median
 from typing import Any, cast
 
 import torch
@@ -15,7 +16,7 @@ from danlu.training.trainable import Trainable
 from danlu.training.weights import named_tensors
 
 RECENT = 5
-"""Rounds whose longest predicts the next."""
+"""Rounds whose median predicts the next."""
 
 
 class ActiveStage:
@@ -94,8 +95,16 @@ class ActiveStage:
     @property
     def over(self) -> bool:
         """Whether the stage must end now."""
-        longest = max((seconds for seconds, _ in list(self._rounds)[-RECENT:]), default=0.0)
-        return self.clock.over(self.spent, longest)
+        return self.clock.over(self.spent, self._typical())
+
+    def _typical(self) -> float:
+        """Seconds of a round; one slow round changes little, and the first tells nothing.
+
+        The first one warms up (compilation, caches), so another may begin in whatever time is left.
+        """
+        first = 1 if len(self._rounds) <= RECENT else 0
+        recent = [seconds for seconds, _ in self._rounds][first:][-RECENT:]
+        return median(recent) if recent else 0.0
 
     def count(self, seconds: float, examples: int) -> None:
         """A round is over."""

@@ -1,7 +1,8 @@
 """Budgets in minutes or in steps, and the clock that each gives to a stage.
 
 Only training counts: the time of hooks and checkpoints is not charged. A stage gets its share of
-what the earlier stages left, so the whole budget is used whatever they really took.
+what the earlier stages left, so the whole budget is used whatever they really took. No stage is
+left without a step.
 """
 
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ class Clock(Protocol):
         ...
 
     def over(self, spent: Spent, round_seconds: float) -> bool:
-        """Whether the stage must end, given how long its next round may take."""
+        """Whether the stage must end, given how long its next round takes, about."""
         ...
 
     def seconds_left(self, spent: Spent, round_seconds: float) -> float:
@@ -120,9 +121,20 @@ class Budget:
         Args:
             shares: shares of this stage and of those still to come.
             before: what the stages before it spent.
+
+        Raises:
+            DanluError: there are fewer steps than stages.
         """
         part = shares[0] / sum(shares)
         if self.steps is not None:
-            return StepClock(max(0, round((self.steps - before.steps) * part)))
+            if before.steps == 0 and self.steps < len(shares):
+                raise DanluError(
+                    f"A budget of steps={self.steps} is too short: each of the {len(shares)} "
+                    "stages takes at least one step."
+                )
+            left = self.steps - before.steps
+            own = max(1, round(left * part))
+            # The later stages keep a step each; this one has one even if the budget was cut.
+            return StepClock(max(1, min(own, left - len(shares) + 1)))
         assert self.minutes is not None
         return TimeClock((60.0 * self.minutes - before.seconds) * part)

@@ -8,7 +8,8 @@ checkpoints/000600/  model.safetensors   the weights in training
 checkpoints/LATEST   the newest one's name
 ```
 There is no random state: every play seeds itself from (run seed, stage, step, play), and the
-data's order is a function of the position. The last two and every final one are kept.
+data's order is a function of the position. The last two and every final one are kept; those of a
+line that was abandoned, with more steps than the newest, are removed.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ from torch import Tensor
 
 from danlu.contracts import DanluError
 from danlu.training.budget import Spent
-from danlu.training.files import TEMPORARY, whole_folder, write_text
+from danlu.training.files import ASIDE, TEMPORARY, bring_back, whole_folder, write_text
 from danlu.training.weights import load_tensors
 
 FOLDER, LATEST = "checkpoints", "LATEST"
@@ -69,7 +70,7 @@ class Checkpoint:
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint into a run folder, then drop the old ones."""
+    """Write a checkpoint into a run folder, then drop the old ones and an abandoned line's."""
     home = folder / FOLDER
     name = f"{checkpoint.meta.total.steps:06d}"
     with whole_folder(home / name) as place:
@@ -80,7 +81,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         meta = {**asdict(checkpoint.meta), "digests": digests}
         (place / META).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
     write_text(home / LATEST, name + "\n")
-    _prune(home)
+    _prune(home, int(name))
 
 
 def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
@@ -89,10 +90,12 @@ def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     What a kill left half-written is removed: call this only where training goes on.
 
     Raises:
-        DanluError: there are checkpoints, but none is whole.
+        DanluError: there are checkpoints, but none is whole; or there were, and all are gone.
     """
-    for leftover in (folder / FOLDER).glob(TEMPORARY + "*"):
+    home = folder / FOLDER
+    for leftover in home.glob(TEMPORARY + "*"):
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    bring_back(home)
     notices: list[str] = []
     for place in _candidates(folder):
         try:
@@ -100,7 +103,12 @@ def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
         except DanluError as error:
             notices.append(f"Checkpoint {place.name} is damaged ({error}); going back to another.")
     if notices:
-        raise DanluError(f"No checkpoint in {folder / FOLDER} is whole: {notices[0]}")
+        raise DanluError(f"No checkpoint in {home} is whole: {notices[0]}")
+    if named := _named(home):
+        raise DanluError(
+            f"{home} has lost its checkpoints: {LATEST} names {named}, but there is none. "
+            "Put one back, or train into another folder."
+        )
     return None, notices
 
 
@@ -126,11 +134,18 @@ def _candidates(folder: Path) -> Iterator[Path]:
     home = folder / FOLDER
     if not home.is_dir():
         return
-    names = sorted((p.name for p in home.iterdir() if p.name.isdigit()), key=int, reverse=True)
-    pointer = home / LATEST
-    named = pointer.read_text(encoding="utf-8").strip() if pointer.exists() else ""
+    places = {p.name.removeprefix(ASIDE): p for p in home.glob(ASIDE + "*")}
+    places |= {p.name: p for p in home.iterdir() if p.name.isdigit()}
+    names = sorted(filter(str.isdigit, places), key=int, reverse=True)
+    named = _named(home)
     for name in sorted(names, key=lambda name: name != named):
-        yield home / name
+        yield places[name]
+
+
+def _named(home: Path) -> str:
+    """What LATEST says; empty where there is no such file."""
+    pointer = home / LATEST
+    return pointer.read_text(encoding="utf-8").strip() if pointer.exists() else ""
 
 
 def _read(place: Path) -> Checkpoint:
@@ -171,9 +186,12 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
-def _prune(home: Path) -> None:
+def _prune(home: Path, written: int) -> None:
     places = sorted((p for p in home.iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
-    for place in places[:-KEPT]:
+    line = [place for place in places if int(place.name) <= written]
+    for abandoned in places[len(line) :]:
+        shutil.rmtree(abandoned)
+    for place in line[:-KEPT]:
         try:
             final = _read_meta(place)[0].finished
         except DanluError:

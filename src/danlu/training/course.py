@@ -58,6 +58,7 @@ class Course:
         self.stages = check_stages(model)
         self.finished = False
         self._replay = None if run.replay is None else replayed(run.replay)
+        self._clock(0, Spent())  # a budget too short for the stages is refused at once
         self._before: tuple[Spent, ...] = ()
         self._final_buffers: dict[str, torch.Tensor] = {}
         self._dtype = next((p.dtype for p in self.root.parameters()), torch.float32)
@@ -97,7 +98,8 @@ class Course:
         with self._timed() as spent, torch.no_grad():
             self.model.start(self.policy.take(next(self.stream), self._dtype))
             self.stream.seek(position)
-            stream = self._prepare(0)
+            with self._evaluating():
+                stream = self._prepare(0)
         self._enter(0, stream, position)
         self.active.charge(spent())
 
@@ -161,16 +163,15 @@ class Course:
             raise DanluError(f"The run was begun with seed {meta.seed}; go on with the same seed.")
         if meta.stage >= len(self.stages):
             raise DanluError(f"The checkpoint is of stage {meta.stage}, which the model lacks.")
-        restore(self.root, saved.model)
         self.root.train()
-        stream = self.stream
-        if self.stages[meta.stage].prepare is not None:
-            folder, name = self.run.folder, self.stages[meta.stage].name
-            kept = None if folder is None else prepared.recall(folder, name, self.stream)
-            if kept is None:
-                notices.append(f"What stage {name!r} prepared from the data is made again.")
+        stream = self._recall(meta.stage)
+        if stream is None:
+            name = self.stages[meta.stage].name
+            notices.append(f"What stage {name!r} prepared from the data is made again.")
+            restore(self.root, saved.average)
             with self._evaluating():
-                stream = kept or self._prepare(meta.stage)
+                stream = self._prepare(meta.stage)
+        restore(self.root, saved.model)
         self._before = meta.spent[:-1]
         self._enter(meta.stage, stream, meta.position)
         self.active.load_state_dict(saved.state, saved.average, self.root, meta.spent[-1])
@@ -195,7 +196,15 @@ class Course:
             return ReplayClock(self._replay[index] if index < len(self._replay) else [])
         return self.budget.clock([stage.share for stage in self.stages[index:]], before)
 
+    def _recall(self, index: int) -> Stream | None:
+        """The stream of a stage as it was prepared; None when it must be made again."""
+        stage, folder = self.stages[index], self.run.folder
+        if stage.prepare is None:
+            return self.stream
+        return None if folder is None else prepared.recall(folder, stage.name, self.stream)
+
     def _prepare(self, index: int) -> Stream:
+        """The stream of a stage; the model is in evaluation mode, with its averaged weights."""
         stage = self.stages[index]
         if stage.prepare is None:
             return self.stream

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-TEMPORARY = ".writing-"
+TEMPORARY, ASIDE = ".writing-", ".old-"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -30,7 +30,11 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder to fill; it appears under its own name when it is complete."""
+    """A temporary folder to fill; it appears under its own name when it is complete.
+
+    A folder that has the name already is set aside, never removed before its successor is there:
+    after a kill in between, `bring_back` returns it.
+    """
     temporary = path.with_name(TEMPORARY + path.name)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -38,10 +42,23 @@ def whole_folder(path: Path) -> Iterator[Path]:
     for file in temporary.iterdir():
         sync(file)
     sync(temporary)
+    aside = path.with_name(ASIDE + path.name)
     if path.exists():
-        shutil.rmtree(path)
+        shutil.rmtree(aside, ignore_errors=True)
+        path.rename(aside)
     temporary.rename(path)
     sync(path.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def bring_back(home: Path) -> None:
+    """Folders set aside get their names back, unless their successors are there."""
+    for aside in home.glob(ASIDE + "*"):
+        path = home / aside.name.removeprefix(ASIDE)
+        if path.exists():
+            shutil.rmtree(aside)
+        else:
+            aside.rename(path)
 
 
 def sync(path: Path) -> None:
