@@ -141,3 +141,19 @@ def test_bench_runs_what_the_table_names(danlu, monkeypatch, holds, code):
     done = danlu("bench", "mine", "--json")
     assert (done.code, json.loads(done.out)) == (code, {"figure": 2.5, "holds": holds})
     assert "half way" in done.err
+
+
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_too_few_samples_are_refused_at_once(refused, plane_gan, n):
+    assert "Figures need more than 5 samples" in refused("eval", plane_gan, "--n", n)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"rows": 3}'])
+def test_damaged_results_are_one_line(refused, tmp_path, text):
+    (tmp_path / "results.json").write_text(text)
+    assert "results.json" in refused("report", tmp_path)
+
+
+def test_an_unfinished_race_is_measured_run_by_run(refused, plane_gan):
+    line = refused("report", plane_gan.parent)
+    assert f"danlu eval {plane_gan}" in line

@@ -47,6 +47,7 @@ def test_version(danlu):
         (["train", "vae", "digits", "--minutes", "soon"], "invalid float value: 'soon'"),
         (["train", "vae", "digits", "--minutes", "1", "--steps", "3"], "not allowed with"),
         (["train", "vae", "digits", "more"], "'more' is one argument too many"),
+        (["race", "digits", "--minutes", "0"], "budget must be positive and finite, got 0"),
         (["explain"], "required: name"),
         (["explain", "rectified-flo"], "did you mean 'rectified-flow'?"),
         (["list", "famlies"], "did you mean 'families'?"),

@@ -52,7 +52,7 @@ def test_settings_of_the_sampler(danlu, plane_vae, tmp_path):
     [
         (["--set", "sampler.outputs=mean"], "did you mean 'output'?"),
         (["--set", "model.width=3"], "this command sets sampler"),
-        (["--evaluations", "8"], "Unknown sampler setting 'evaluations'"),
+        (["--evaluations", "8"], "vae has no sampler setting 'evaluations'; known: "),
         (["--class", "12"], "Class ids go from 0 to 9"),
         (["--class", "seven"], "Unknown class 'seven'"),
         (["--n", "0"], "--n must be at least 1"),

@@ -48,10 +48,12 @@ def test_resumed_steps_equal_straight_steps(danlu):
     assert open_run("two").config.budget.steps == 9
 
 
-def test_a_resume_within_the_budget_changes_nothing(danlu):
+def test_a_finished_run_says_how_to_go_on(danlu, refused):
     danlu(*VAE, "--steps", "3", "--out", "run")
     before = weights("run")
-    assert danlu("train", "--resume", "run").code == 0
+    line = refused("train", "--resume", "run")
+    assert "run is finished, after 3 steps" in line
+    assert "danlu train --resume run --steps 6" in line
     assert_same_bits(before, weights("run"))
 
 
@@ -117,6 +119,10 @@ def test_a_bad_setting_is_one_line(refused, setting, hint):
         (["vae", "digits", "--resume", "nowhere"], "leave them out"),
         (["--replay", "nowhere", "--steps", "3"], "leave out --set, --minutes, --steps"),
         (["vae", "digits", "--steps", "0"], "budget must be positive"),
+        (["vae", "digits", "--minutes", "0"], "budget must be positive and finite, got 0"),
+        (["--resume", "nowhere", "--seed", "0"], "leave out --seed"),
+        (["--resume", "nowhere", "--device", "cpu", "--size", "8"], "leave out --size, --device"),
+        (["os:path", "digits"], "os:path is no class of models"),
         (["vae", "digits", "--size", "16"], "--size and --label are for folders"),
         (["vae", "digits", "--device", "tpu9"], "There is no device 'tpu9' here"),
         (["no.such.module:Model", "digits"], "Cannot import no.such.module"),
@@ -125,6 +131,21 @@ def test_a_bad_setting_is_one_line(refused, setting, hint):
 )
 def test_bad_input_is_one_line(refused, arguments, hint):
     assert hint in refused("train", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("family", "setting", "hint"),
+    [
+        ("vae", "model.width=-3", "These model settings do not work"),
+        ("vae", "model.width=0", "These model settings do not work"),
+        ("rectified-flow", "model.width=7", "These model settings do not work"),
+        ("vae", "optimizer.name=adamm", "Unknown optimizer 'adamm'"),
+        ("vae", "optimizer.betas=2,3", "These optimizer settings do not work"),
+    ],
+)
+def test_settings_that_do_not_work_leave_no_folder(refused, tmp_path, family, setting, hint):
+    assert hint in refused("train", family, "digits", "--steps", "1", "--set", setting)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_an_old_run_is_not_overwritten(danlu, refused):

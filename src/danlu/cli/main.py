@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _explained(error: BaseException) -> tuple[str, int] | None:
     """The line and the exit code for an error; None for what is our own mistake."""
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted.", INTERRUPTED
+        return str(error) or "interrupted.", INTERRUPTED
     if isinstance(error, UsageError):
         return str(error), BAD_INPUT
     if isinstance(error, OSError) and error.filename is not None:

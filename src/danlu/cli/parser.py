@@ -95,7 +95,7 @@ def add_budget(
         group.add_argument("--steps", type=_length(int), metavar="N", help=steps)
 
 
-def _length(kind: type[float]) -> Callable[[str], float]:
+def _length(kind: type[float] | type[int]) -> Callable[[str], float]:
     """Reads the length of a budget."""
 
     def read(text: str) -> float:

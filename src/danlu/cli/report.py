@@ -28,12 +28,19 @@ def run(options: argparse.Namespace) -> int:
     folder = Path(options.folder)
     path = folder / "results.json"
     if not path.exists():
-        raise DanluError(
-            f"{folder} has no results.json; `danlu race` writes one, and `danlu eval {folder}`."
-        )
+        raise DanluError(f"{folder} has no results.json; {_who_writes_one(folder)}")
     page = write_report(Results.load(path), folder, neighbours=not options.no_neighbours)
     if options.json:
         write_json({"report": str(page)})
     else:
         say(console_for(False), str(page))
     return 0
+
+
+def _who_writes_one(folder: Path) -> str:
+    if (folder / "config.yaml").exists():
+        return f"`danlu eval {folder}` writes one."
+    runs = sorted(path.parent for path in folder.glob("*/config.yaml"))
+    if runs:
+        return f"the race did not finish. Measure its runs one by one: `danlu eval {runs[0]}`."
+    return "`danlu race` and `danlu eval RUN` write one."

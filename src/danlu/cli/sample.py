@@ -42,13 +42,15 @@ def run(options: argparse.Namespace) -> int:
     found = open_run(options.folder)
     path = _path(options, found)
     model, _ = found.model(classes_for(options.foreign), chosen_device(options.device))
-    drawn, note = _draw(options, found, model, as_picture=path.suffix == ".png")
+    drawn, note, evaluations = _draw(options, found, model, as_picture=path.suffix == ".png")
     _write(drawn, model, path)
     if options.json:
         facts = {"path": str(path), "n": len(drawn.x), "seconds": drawn.seconds, "note": note}
-        write_json(facts)
+        write_json({**facts, "evaluations": evaluations})
     else:
-        say(console, f"{path}: {len(drawn.x)} {note or 'samples'} in {duration(drawn.seconds)}")
+        each = f"{evaluations} network evaluation{'s' if evaluations != 1 else ''} each"
+        took = f"in {duration(drawn.seconds)}, {each}"
+        say(console, f"{path}: {len(drawn.x)} {note or 'samples'} {took}")
     return 0
 
 
@@ -73,8 +75,8 @@ def _path(options: argparse.Namespace, found: "Run") -> Path:
 
 def _draw(
     options: argparse.Namespace, found: "Run", model: "GenerativeModel", *, as_picture: bool
-) -> "tuple[Drawn, str]":
-    """The samples, and what they are where they are not plain samples."""
+) -> "tuple[Drawn, str, int]":
+    """The samples, what they are where they are not plain samples, and evaluations for one."""
     import torch
 
     from danlu.experiments.drawing import columns_of_classes, draw
@@ -96,7 +98,7 @@ def _draw(
     policy, _ = settle(found.folder, None, found.config.description)
     policy = replace(policy, device=str(model.device))
     drawn = draw(model, classes, options.n, options=chosen, seed=options.seed, policy=policy)
-    return drawn, note
+    return drawn, note, model.sampling_evaluations(chosen)
 
 
 def _class_id(text: str, found: "Run") -> int:

@@ -24,6 +24,8 @@ EXAMPLES = (
 )
 MINUTES = 5.0
 INTERRUPTED = 130
+OF_NEW_RUNS = {"seed": 0, "size": None, "label": "none", "device": "auto"}
+"""Options that an old run has answered, with their defaults for a new one."""
 
 
 def arguments(parser: Parser) -> None:
@@ -41,6 +43,7 @@ def arguments(parser: Parser) -> None:
     add_data(parser)
     add_common(parser, out="the run's folder (default runs/FAMILY-DATA)")
     add_family(parser)
+    parser.set_defaults(**dict.fromkeys(OF_NEW_RUNS))  # None: not given
 
 
 def run(options: argparse.Namespace) -> int:
@@ -50,8 +53,10 @@ def run(options: argparse.Namespace) -> int:
     from danlu.experiments.train import Surroundings, train
 
     console = console_for(options.json)
-    say(console, device_line(options.device))
     _require_sense(options)
+    for name, default in OF_NEW_RUNS.items():
+        setattr(options, name, default if (given := getattr(options, name)) is None else given)
+    say(console, device_line(options.device))
     classes = classes_for(options.foreign or options.family)
     if options.resume:
         made, source = _resumed(options)
@@ -88,6 +93,10 @@ def _require_sense(options: argparse.Namespace) -> None:
         raise UsageError("--resume goes on as the run began: --set and --out are for new runs.")
     if options.replay and (options.settings or options.minutes or options.steps):
         raise UsageError("--replay repeats a run as it was: leave out --set, --minutes, --steps.")
+    given = [f"--{name}" for name in OF_NEW_RUNS if getattr(options, name) is not None]
+    if old and given:
+        kept = "--resume" if options.resume else "--replay"
+        raise UsageError(f"{kept} keeps what the run has recorded: leave out {', '.join(given)}.")
 
 
 def _new(options: argparse.Namespace, classes: dict | None) -> "tuple[Run, Source]":
@@ -117,11 +126,13 @@ def _new(options: argparse.Namespace, classes: dict | None) -> "tuple[Run, Sourc
 
 def _resumed(options: argparse.Namespace) -> "tuple[Run, Source]":
     from danlu.experiments.runs import open_run
-    from danlu.experiments.train import longer, open_data
+    from danlu.experiments.train import longer, open_data, require_unfinished
 
     found = open_run(options.resume)
     budget = _budget(options)
-    if budget is not None:
+    if budget is None:
+        require_unfinished(found)
+    else:
         found = longer(found, budget)
     return found, open_data(found.config.data)
 

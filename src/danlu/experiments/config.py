@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 import danlu
-from danlu.contracts import DanluError, DataDescription, derive_seed, unknown
+from danlu.contracts import Batch, DanluError, DataDescription, Progress, derive_seed, unknown
 from danlu.data import Source
 from danlu.experiments.families import Classes, builder_of
 from danlu.experiments.recipes import Recipe, recipe_for
@@ -89,7 +89,7 @@ class RunConfig:
         Raises:
             DanluError: a setting is unknown or does not fit.
         """
-        given = (settings or Settings()).read("sampler", fields_of(model.Options))
+        given = (settings or Settings()).read("sampler", fields_of(model.Options), self.family)
         return model.Options(**{**self.sampler, **given})
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,7 +159,9 @@ def resolve(
         seed=seed,
     )
     example = config.build(classes)
-    sampler = settings.read("sampler", fields_of(example.Options))
+    if family not in (classes or {}):
+        _try_out(example)
+    sampler = settings.read("sampler", fields_of(example.Options), family)
     options = example.Options(**{**recipe.options, **sampler})
     plan = _plan(recipe, settings, list(example.players()))
     return replace(config, plan=plan, sampler=asdict(options))
@@ -196,6 +198,17 @@ def _require_working(options: OptimizerOptions) -> None:
         raise unknown("schedule", options.schedule, SCHEDULES)
     with _explained("optimizer"):
         OPTIMIZERS[options.name].build(None, options)
+
+
+def _try_out(model: GenerativeModel) -> None:
+    """One loss of every player, since some settings build a network that cannot run."""
+    description, n = model.description, 2
+    condition = torch.zeros(n, dtype=torch.long) if description.classes else None
+    x = torch.full((n, *description.shape), float(description.low))
+    batch = Batch(x, condition, torch.arange(n))
+    with torch.random.fork_rng(), _explained("model"):
+        for player in model.players():
+            model.loss(batch, player, Progress(step=0, fraction=0.5, seed=0))
 
 
 @contextmanager

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import danlu
-from danlu.contracts import CapabilityError, unknown
+from danlu.contracts import CapabilityError, DanluError, unknown
 from danlu.evaluation.corruptions import yardsticks
+from danlu.evaluation.metrics.nearest import MOST_NEIGHBOURS
 from danlu.evaluation.report import write_report
 from danlu.evaluation.results import Results, Row, RowKind
 from danlu.experiments.curves import pictures
@@ -65,6 +66,8 @@ class EvaluationRequest:
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
             raise unknown("split", self.split, SPLITS)
+        if self.n <= MOST_NEIGHBOURS:
+            raise DanluError(f"Figures need more than {MOST_NEIGHBOURS} samples, got {self.n}.")
 
     def home(self, run: Path) -> Path:
         """Where results and report go."""

@@ -174,7 +174,8 @@ class Race:
             self._notice(f"{member.name}: {error}")
             return
         if outcome.interrupted:
-            raise KeyboardInterrupt
+            again = f"danlu train --resume {member.run.folder}"
+            raise KeyboardInterrupt(f"interrupted; to go on with this model: `{again}`.")
 
     # --- results ---------------------------------------------------------------------------------
 

@@ -37,8 +37,8 @@ class Settings:
                 raise unknown("room of settings", room, ROOMS)
             self.texts[room][field] = text.strip()
 
-    def read(self, room: str, known: Fields) -> dict[str, Any]:
-        """The values given for a room, typed by its known fields.
+    def read(self, room: str, known: Fields, owner: str = "") -> dict[str, Any]:
+        """The values given for a room, typed by its known fields; `owner` is who has them.
 
         Raises:
             DanluError: a field is not known, or a text is not of its type.
@@ -46,7 +46,7 @@ class Settings:
         values = {}
         for field, text in self.texts[room].items():
             if field not in known:
-                raise unknown(f"{room} setting", field, known)
+                raise _lacking(owner, room, field, known)
             values[field] = parse(text, known[field], f"{room}.{field}")
         return values
 
@@ -60,6 +60,15 @@ class Settings:
             if texts and room not in rooms:
                 used = ", ".join(rooms)
                 raise DanluError(f"--set {room}.{next(iter(texts))}: this command sets {used}.")
+
+
+def _lacking(owner: str, room: str, field: str, known: Fields) -> DanluError:
+    """The error for a field that is not there, with the nearest one or all there are."""
+    error = unknown(f"{room} setting", field, known)
+    if not owner:
+        return error
+    hint = str(error).partition("; ")[2] if known else "it has none."
+    return DanluError(f"{owner} has no {room} setting {field!r}; {hint}")
 
 
 def fields_of(dataclass: type) -> Fields:

@@ -15,7 +15,7 @@ from danlu.experiments.hooks import CELLS, Measure, SamplePictures
 from danlu.experiments.observer import Observer
 from danlu.experiments.runs import Run
 from danlu.training import Budget, Outcome, Policy, Trainer, TrainingRun
-from danlu.training.checkpoint import load_average
+from danlu.training.checkpoint import FOLDER, LATEST, load_average
 from danlu.training.policy import settle
 
 
@@ -106,6 +106,20 @@ def longer(run: Run, budget: Budget) -> Run:
             f"--minutes counts them too, so give more than that."
         )
     return run.extended(budget)
+
+
+def require_unfinished(run: Run) -> None:
+    """Raise `DanluError` when a run has spent its budget, and say how to go on."""
+    if not (run.folder / FOLDER / LATEST).exists():
+        return
+    meta, budget = load_average(run.folder)[0], run.config.budget
+    if meta.finished:
+        length = f"--minutes {2 * budget.minutes:.3g}" if budget.minutes else ""
+        length = length or f"--steps {2 * meta.total.steps}"
+        raise DanluError(
+            f"{run.folder} is finished, after {meta.total.steps} steps. Give a longer budget, what "
+            f"it has included, to go on: `danlu train --resume {run.folder} {length}`."
+        )
 
 
 def default_folder(family: str, data: str) -> Path:
