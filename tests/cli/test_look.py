@@ -145,7 +145,7 @@ def test_bench_runs_what_the_table_names(danlu, monkeypatch, holds, code):
 
 @pytest.mark.parametrize("n", [0, 1, 5])
 def test_too_few_samples_are_refused_at_once(refused, plane_gan, n):
-    assert "Figures need more than 5 samples" in refused("eval", plane_gan, "--n", n)
+    assert "needs more than 5 samples" in refused("eval", plane_gan, "--n", n)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"rows": 3}'])

@@ -95,10 +95,10 @@ def add_budget(
         group.add_argument("--steps", type=_length(int), metavar="N", help=steps)
 
 
-def _length(kind: type[float] | type[int]) -> Callable[[str], float]:
+def _length(kind: type[float] | type[int]) -> Callable[[str], Any]:
     """Reads the length of a budget."""
 
-    def read(text: str) -> float:
+    def read(text: str) -> Any:
         value = kind(text)
         if not 0 < value < inf:
             raise argparse.ArgumentTypeError(f"a budget must be positive and finite, got {text}")

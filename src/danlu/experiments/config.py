@@ -5,6 +5,7 @@ options, the recipe, and the user's settings. What is written can be read back w
 so a run goes on in the same way after the recipes have changed.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -201,21 +202,23 @@ def _require_working(options: OptimizerOptions) -> None:
 
 
 def _try_out(model: GenerativeModel) -> None:
-    """One loss of every player, since some settings build a network that cannot run."""
+    """One loss of every player of the first stage, since some settings build a network that cannot run."""
     description, n = model.description, 2
     condition = torch.zeros(n, dtype=torch.long) if description.classes else None
     x = torch.full((n, *description.shape), float(description.low))
     batch = Batch(x, condition, torch.arange(n))
     with torch.random.fork_rng(), _explained("model"):
-        for player in model.players():
-            model.loss(batch, player, Progress(step=0, fraction=0.5, seed=0))
+        for play in model.stages()[0].plays:  # later stages may learn from what this one made
+            model.loss(batch, play.name, Progress(step=0, fraction=0.5, seed=0))
 
 
 @contextmanager
 def _explained(room: str) -> Iterator[None]:
     """Errors of what is built from settings become one line about them."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Initializing zero-element")  # an error follows
+            yield
     except DanluError:
         raise
     except (ValueError, RuntimeError, TypeError, ZeroDivisionError, AssertionError) as error:
