@@ -202,7 +202,7 @@ def _require_working(options: OptimizerOptions) -> None:
 
 
 def _try_out(model: GenerativeModel) -> None:
-    """One loss of every player of the first stage, since some settings build a network that cannot run."""
+    """One loss of each player at first, since some settings build a network that cannot run."""
     description, n = model.description, 2
     condition = torch.zeros(n, dtype=torch.long) if description.classes else None
     x = torch.full((n, *description.shape), float(description.low))
