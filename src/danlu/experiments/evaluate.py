@@ -67,7 +67,7 @@ class EvaluationRequest:
         if self.split not in SPLITS:
             raise unknown("split", self.split, SPLITS)
         if self.n <= MOST_NEIGHBOURS:
-            raise DanluError(f"It needs more than {MOST_NEIGHBOURS} samples, got {self.n}.")
+            raise DanluError(f"score needs more than {MOST_NEIGHBOURS} samples, got {self.n}.")
 
     def home(self, run: Path) -> Path:
         """Where results and report go."""
