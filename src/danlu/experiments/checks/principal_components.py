@@ -43,8 +43,8 @@ class SigmaPoints:
         return point.expand(self.n, k)
 
     def uniform(self, *shape: int) -> Tensor:
-        """Never asked for."""
-        raise NotImplementedError
+        """Refused: these points are exact for normal noise alone."""
+        raise TypeError("SigmaPoints stand for normal noise only")
 
 
 def digits() -> Tensor:

@@ -7,6 +7,7 @@ Sources: arXiv:1312.6114; arXiv:1410.8516 eq. 8 (logistic).
 """
 
 import math
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -33,9 +34,9 @@ class FactorisedPrior(GenerativeModel):
     def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
         raise self.lacks("training")
 
+    @abstractmethod
     def log_density(self, z: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """Log-density of every number."""
-        raise NotImplementedError
 
     @override
     def evidence(self, x: Tensor, noise: Noise, condition: Any, options: Any) -> Evidence:
