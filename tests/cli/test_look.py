@@ -32,6 +32,13 @@ def test_eval_of_a_gan_says_why_it_has_no_likelihood(evaluated):
     assert "sliced-wasserstein@pixels" in said
 
 
+def test_eval_refuses_a_model_without_the_required_capability(plane_gan, capsys):
+    assert main(["eval", str(plane_gan), "--require", "log_prob"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("danlu: GAN has no log_prob")
+    assert "use vae" in line
+
+
 def test_eval_writes_results_with_the_yardsticks(evaluated):
     results = Results.load(evaluated[0] / "results.json")
     kinds = [row.kind for row in results.rows]

@@ -26,6 +26,9 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--split", default="test", help="test (default), or validation for choices")
     parser.add_argument("--n", type=int, default=1000, help="how many samples (default 1000)")
     parser.add_argument("--features", metavar="NET.PT2", help="a further feature network")
+    parser.add_argument(
+        "--require", metavar="CAPABILITY", help="refuse a model that lacks it, such as log_prob"
+    )
     add_common(parser, out="folder of results.json and report.html (default: the run's)")
     add_family(parser)
 
@@ -53,8 +56,12 @@ def run(options: argparse.Namespace) -> int:
         classes=classes_for(options.foreign),
         command=f"danlu eval {options.folder} --split {options.split} --n {options.n}",
     )
+    found = open_run(options.folder)
+    if options.require:
+        model, _ = found.model(request.classes, request.device)
+        model.require(options.require)
     with display_for(console) as display:
-        results = evaluate(open_run(options.folder), request, display)
+        results = evaluate(found, request, display)
     if options.json:
         write_json(asdict(results))
         return 0

@@ -24,6 +24,7 @@ from danlu.contracts import (
     Player,
     Progress,
     Stage,
+    unknown,
 )
 from danlu.solvers.noise import ItemNoise, Noise
 
@@ -209,6 +210,8 @@ class GenerativeModel(nn.Module, ABC):
 
     def require(self, capability: str) -> None:
         """Raise `CapabilityError` unless the capability is declared."""
+        if capability not in CAPABILITIES:
+            raise unknown("capability", capability, CAPABILITIES)
         if capability not in self.can:
             raise self.lacks(capability)
 
