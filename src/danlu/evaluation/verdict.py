@@ -1,6 +1,6 @@
 """The verdict in words: which model to use, why, and how sure that is.
 
-The rule, fixed before any figure. A model with a lower primary distance is better. The primary
+The rule. A model with a lower primary distance is better. The primary
 distance is the first that every finished model has of: Wasserstein (points of few dimensions),
 Fréchet on the classifier's features, KID, sliced Wasserstein. Models within two standard errors
 of the best stand level and are told apart by class agreement and by coverage, under the same
