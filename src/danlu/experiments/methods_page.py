@@ -59,7 +59,7 @@ ROOMS = (
         home="danlu.generative.FAMILIES",
         about="Generative models that the command line trains, races, samples and scores.",
         table=FAMILIES,
-        laws=("family", "chain", "evidence", "gan", "priors", "training", "vae"),
+        laws=("family", "chain", "evidence", "gan", "kernel-density", "priors", "training", "vae"),
     ),
     Room(
         title="Sources",
