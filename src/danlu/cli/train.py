@@ -19,6 +19,7 @@ EXAMPLES = (
     "danlu train rectified-flow digits --minutes 2",
     "danlu train vae path/to/photos --size 32 --minutes 30 --out runs/photos",
     "danlu train gan digits --steps 500 --set optimizer.rate=1e-3 --set model.width=64",
+    "danlu train vae digits --minutes 2 --set optimizer=amos",
     "danlu train --resume runs/race/vae --minutes 60",
     "danlu train --replay runs/vae-digits --out runs/again",
 )

@@ -6,7 +6,7 @@ so a run goes on in the same way after the recipes have changed.
 """
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
@@ -18,10 +18,10 @@ import danlu
 from danlu.contracts import Batch, DanluError, DataDescription, Progress, derive_seed, unknown
 from danlu.data import Source
 from danlu.experiments.families import Classes, builder_of
-from danlu.experiments.recipes import Recipe, recipe_for
+from danlu.experiments.recipes import Recipe, recipe_for, with_optimizer
 from danlu.experiments.settings import Settings, fields_of, parse, settings_of, types_of
 from danlu.generative.base import GenerativeModel
-from danlu.optim import OPTIMIZERS, SCHEDULES, OptimizerOptions
+from danlu.optim import OPTIMIZERS, SCHEDULES, NamedParameter, OptimizerOptions, named_parameters
 from danlu.training import Budget, Plan
 
 POLICY_FIELDS = {"compile": bool}
@@ -164,17 +164,22 @@ def resolve(
         _try_out(example)
     sampler = settings.read("sampler", fields_of(example.Options), family)
     options = example.Options(**{**recipe.options, **sampler})
-    plan = _plan(recipe, settings, list(example.players()))
+    plan = _plan(recipe, settings, list(example.players()), len(source.training))
+    for player, modules in example.players().items():
+        _require_working(plan.optimizer(player), named_parameters(example, modules))
     return replace(config, plan=plan, sampler=asdict(options))
 
 
-def _plan(recipe: Recipe, settings: Settings, players: list[str]) -> Plan:
+def _plan(recipe: Recipe, settings: Settings, players: list[str], examples: int) -> Plan:
     """The recipe's plan with one complete optimiser for each player, changed by settings."""
     known = {name: kind for name, kind in fields_of(Plan).items() if name != "optimizers"}
     options = {name: kind for name, kind in fields_of(OptimizerOptions).items()
                if name != "schedules"}  # fmt: skip
     own = {f"{player}.{name}": kind for player in players for name, kind in options.items()}
     given = settings.read("optimizer", {**options, **own})
+    chosen = settings.read("train", {**known, **POLICY_FIELDS})
+    chosen = {name: value for name, value in chosen.items() if name in known}
+    plan = replace(recipe.plan, **chosen)
     optimizers = {}
     for player in players:
         shared = {name: value for name, value in given.items() if name in options}
@@ -184,21 +189,21 @@ def _plan(recipe: Recipe, settings: Settings, players: list[str]) -> Plan:
             for name, value in given.items()
             if name.startswith(prefix)
         }
-        optimizers[player] = replace(recipe.plan.optimizer(player), **{**shared, **private})
-        _require_working(optimizers[player])
-    chosen = settings.read("train", {**known, **POLICY_FIELDS})
-    chosen = {name: value for name, value in chosen.items() if name in known}
-    return replace(recipe.plan, optimizers=optimizers, **chosen)
+        wanted = {**shared, **private}
+        usual = recipe.plan.optimizer(player)
+        usual = with_optimizer(usual, wanted.get("name", usual.name), examples / plan.batch)
+        optimizers[player] = replace(usual, **wanted)
+    return replace(plan, optimizers=optimizers)
 
 
-def _require_working(options: OptimizerOptions) -> None:
+def _require_working(options: OptimizerOptions, named: Sequence[NamedParameter]) -> None:
     """Refuse what no optimiser can be made of, before a run is."""
     if options.name not in OPTIMIZERS:
         raise unknown("optimizer", options.name, OPTIMIZERS)
     if options.schedule not in SCHEDULES:
         raise unknown("schedule", options.schedule, SCHEDULES)
     with _explained("optimizer"):
-        OPTIMIZERS[options.name].build(None, options)
+        OPTIMIZERS[options.name].build(named or None, options)
 
 
 def _try_out(model: GenerativeModel) -> None:

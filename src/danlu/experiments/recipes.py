@@ -5,8 +5,9 @@ chosen on validation data; `--set` changes any of its fields.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from math import sqrt
 from typing import Any
 
 from danlu.contracts import DataDescription
@@ -14,6 +15,8 @@ from danlu.optim import OptimizerOptions
 from danlu.training import Plan
 
 SMALL_SIDE = 16
+LARGEST_AMOS_RATE = 0.03
+"""Small sets would ask for steps that are too large for a first moment of 0.9."""
 
 
 class Kind(StrEnum):
@@ -50,6 +53,18 @@ def recipe_for(family: str, description: DataDescription) -> Recipe:
     """The recipe of a family for the described data; the default one for foreign families."""
     kind = kind_of(description)
     return RECIPES.get((family, kind)) or DEFAULTS[kind]
+
+
+def with_optimizer(recipe: OptimizerOptions, name: str, batches: float) -> OptimizerOptions:
+    """A recipe's settings for another optimiser; `batches` are those of one pass over the data.
+
+    Amos measures its rate against the scale of the weights and brings its own weight decay, so
+    it keeps neither of the recipe's: its rate is one over the root of the number of batches.
+    """
+    if name == recipe.name or name != "amos":
+        return replace(recipe, name=name)
+    rate = min(LARGEST_AMOS_RATE, 1 / sqrt(max(batches, 1.0)))
+    return replace(recipe, name=name, rate=rate, weight_decay=0.0)
 
 
 def _adamw(rate: float, decay: float = 0.01) -> OptimizerOptions:

@@ -2,7 +2,7 @@
 
 A field's type comes from its annotation, or from its default where it has none; text is read as
 that type and never evaluated. Rooms are model, optimizer, train, sampler and data. An optimiser
-field may name its player: `optimizer.critic.rate=1e-4`.
+field may name its player: `optimizer.critic.rate=1e-4`. `optimizer=amos` is `optimizer.name=amos`.
 """
 
 import inspect
@@ -16,6 +16,8 @@ from typing import Any
 from danlu.contracts import DanluError, unknown
 
 ROOMS = ("model", "optimizer", "train", "sampler", "data")
+ONE_WORD = {"optimizer": "name"}
+"""Rooms that may be set as a whole, and the field this sets."""
 
 Fields = Mapping[str, Any]
 """Name of a field -> its type."""
@@ -30,7 +32,8 @@ class Settings:
         self.texts: dict[str, dict[str, str]] = {room: {} for room in ROOMS}
         for item in items:
             key, equals, text = item.partition("=")
-            room, _, field = key.strip().partition(".")
+            room, dot, field = key.strip().partition(".")
+            field = field if dot else ONE_WORD.get(room, "")
             if not (equals and field):
                 raise DanluError(f"A setting reads room.field=value, got {item!r}.")
             if room not in ROOMS:

@@ -24,6 +24,7 @@ from torch.nn.functional import logsigmoid, softplus
 from typing_extensions import override
 
 from danlu.contracts import DanluError, DataDescription, Measure
+from danlu.optim.parameters import Rule
 from danlu.solvers.noise import Noise
 
 SMALLEST_SCALE = math.exp(-4.0)
@@ -138,6 +139,10 @@ class Gaussian(Likelihood):
         super().__init__(description)
         start = 0.1 * (description.high - description.low)
         self.log_scale = nn.Parameter(torch.tensor(math.log(start)))
+
+    def parameter_rules(self) -> dict[str, Rule]:
+        """The logarithm of a scale is of order 1."""
+        return {"log_scale": Rule(scale=1.0)}
 
     @override
     def log_prob(

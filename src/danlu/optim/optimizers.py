@@ -15,8 +15,9 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from danlu.contracts import Method
+from danlu.optim import amos
 from danlu.optim.options import OptimizerOptions
-from danlu.optim.parameters import NamedParameter, Rule, named_parameters
+from danlu.optim.parameters import NamedParameter, by_factors, named_parameters
 
 Settings = Callable[[OptimizerOptions], dict[str, Any]]
 
@@ -34,17 +35,14 @@ def _row(target: type[Optimizer], sources: tuple[str, ...], settings: Settings) 
 
 
 def groups(named: Sequence[NamedParameter], options: OptimizerOptions) -> list[dict[str, Any]]:
-    """Parameter groups with equal rules, in order of first appearance."""
-    members: dict[Rule, list[nn.Parameter]] = {}
-    for row in named:
-        members.setdefault(row.rule, []).append(row.parameter)
+    """Parameter groups with equal factors, in order of first appearance."""
     return [
         {
-            "params": parameters,
-            "lr": options.rate * rule.rate,
-            "weight_decay": options.weight_decay * rule.decay,
+            "params": [row.parameter for row in rows],
+            "lr": options.rate * rate,
+            "weight_decay": options.weight_decay * decay,
         }
-        for rule, parameters in members.items()
+        for (rate, decay), rows in by_factors(named).items()
     ]
 
 
@@ -70,4 +68,5 @@ OPTIMIZERS: dict[str, Method] = {
         ("Robbins and Monro, A stochastic approximation method (1951)", "Polyak (1964)"),
         lambda options: {"momentum": options.betas[0], "fused": True},
     ),
+    "amos": Method(amos.Amos, ("arXiv:2210.11693 alg. 1", "kexue.fm/archives/9344"), amos.build),
 }

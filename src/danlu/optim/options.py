@@ -13,11 +13,14 @@ class OptimizerOptions:
         rate: the highest learning rate.
         betas: memories of the first and second moment; `sgd` takes the first as its momentum,
             `rmsprop` the second as its smoothing constant.
-        weight_decay: decoupled for `adamw`, an L2 penalty elsewhere; rules may scale it.
+        weight_decay: decoupled for `adamw` and `amos`, an L2 penalty elsewhere; rules may scale it.
         warmup: fraction of the stage's budget over which the rate climbs.
         schedule: a name in `SCHEDULES`, for the rate.
         schedules: names in `SCHEDULES` for other fields of the optimiser's groups, such as
             `{"weight_decay": "linear"}`; these have no warm-up.
+        scales: for `amos`: scales by pattern, `REGEX=NUMBER` or `REGEX=GAIN/in`.
+        value_clip: for `amos`: entries of the gradients are cut to this size; None for no cut.
+        falling: for `amos`: how fast steps shrink and how fast its own weight decay falls.
     """
 
     name: str = "adamw"
@@ -27,6 +30,9 @@ class OptimizerOptions:
     warmup: float = 0.02
     schedule: str = "sqrt"
     schedules: Mapping[str, str] = field(default_factory=dict)
+    scales: tuple[str, ...] = ()
+    value_clip: float | None = None
+    falling: tuple[float, float] = (0.25, 0.25)
 
     def __post_init__(self) -> None:
         if not self.rate > 0:

@@ -7,7 +7,7 @@ decay, as is usual.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from torch import nn
 
@@ -17,12 +17,15 @@ class Rule:
     """Factors on the optimiser's settings for one parameter.
 
     Attributes:
-        decay: factor on the weight decay.
+        decay: factor on the weight decay; None for 1, or 0 where decay is not usual.
         rate: factor on the learning rate.
+        scale: size that the entries are expected to have when trained, for `amos`; None for the
+            one that goes with the type of the module.
     """
 
-    decay: float = 1.0
+    decay: float | None = None
     rate: float = 1.0
+    scale: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class NamedParameter:
     module_type: type[nn.Module]
     name: str
     parameter: nn.Parameter
-    rule: Rule
+    rule: Rule = field(default_factory=Rule)
 
 
 def named_parameters(root: nn.Module, modules: Iterable[nn.Module]) -> list[NamedParameter]:
@@ -60,7 +63,9 @@ def named_parameters(root: nn.Module, modules: Iterable[nn.Module]) -> list[Name
             if id(parameter) not in wanted or id(parameter) in found:
                 continue
             full = _join(path, name)
-            rule = rules.get(full) or _default_rule(module, parameter)
+            rule = rules.get(full, Rule())
+            if rule.decay is None:
+                rule = replace(rule, decay=_usual_decay(module, parameter))
             found[id(parameter)] = NamedParameter(full, type(module), name, parameter, rule)
     if len(found) < len(wanted):
         raise ValueError(
@@ -68,6 +73,17 @@ def named_parameters(root: nn.Module, modules: Iterable[nn.Module]) -> list[Name
             f"{type(root).__name__}; register its modules there, or they cannot be saved."
         )
     return [named for named in found.values() if named.parameter.requires_grad]
+
+
+def by_factors(
+    named: Iterable[NamedParameter],
+) -> dict[tuple[float, float], list[NamedParameter]]:
+    """The parameters with equal factors (rate, decay), in order of first appearance."""
+    members: dict[tuple[float, float], list[NamedParameter]] = {}
+    for row in named:
+        decay = 1.0 if row.rule.decay is None else row.rule.decay
+        members.setdefault((row.rule.rate, decay), []).append(row)
+    return members
 
 
 def _rules(root: nn.Module) -> dict[str, Rule]:
@@ -86,9 +102,8 @@ def _rules(root: nn.Module) -> dict[str, Rule]:
     return rules
 
 
-def _default_rule(module: nn.Module, parameter: nn.Parameter) -> Rule:
-    plain = parameter.ndim < 2 or isinstance(module, nn.Embedding)
-    return Rule(decay=0.0) if plain else Rule()
+def _usual_decay(module: nn.Module, parameter: nn.Parameter) -> float:
+    return 0.0 if parameter.ndim < 2 or isinstance(module, nn.Embedding) else 1.0
 
 
 def _join(path: str, name: str) -> str:

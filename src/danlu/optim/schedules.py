@@ -5,10 +5,12 @@ $w(u) = \min(1, w_0 + (1 - w_0)\, u / \text{warmup})$, $w_0 = 0.1$ (so that the 
 lost). Being functions of $u$ alone, they serve budgets in minutes and in steps alike, and a run
 that gets a larger budget goes on from where its fraction then stands.
 
-Members: constant $1$; linear $1 - u$; cosine $(1 + \cos \pi u)/2$; sqrt $\sqrt{1 - u}$.
+Members: constant $1$; linear $1 - u$; cosine $(1 + \cos \pi u)/2$; sqrt $\sqrt{1 - u}$; and, with
+$x = 10u$, two that are halved after a tenth of the budget: inverse-square
+$((\sqrt 2 - 1)x + 1)^{-2}$ and inverse-time $(x + 1)^{-1}$.
 
 Sources: arXiv:1608.03983 eq. 5 (cosine); arXiv:1606.00915 section 4.1 (polynomial decay);
-arXiv:1706.02677 section 2.2 (gradual warm-up).
+arXiv:1706.02677 section 2.2 (gradual warm-up); kexue.fm/archives/9344 (inverse square and time).
 """
 
 import math
@@ -23,6 +25,8 @@ Factor = Callable[[float], float]
 
 FIRST = 0.1
 """The warm-up's factor at the first step."""
+HALVED = 0.1
+"""Fraction of the budget after which the inverse schedules are at 1/2."""
 
 
 def constant(fraction: float) -> float:
@@ -45,6 +49,21 @@ def sqrt(fraction: float) -> float:
     return math.sqrt(max(0.0, 1.0 - fraction))
 
 
+def inverse_square(x: float) -> float:
+    """Falls as x^-2 in the end; 1/2 at x = 1."""
+    return ((math.sqrt(2.0) - 1.0) * x + 1.0) ** -2
+
+
+def inverse_time(x: float) -> float:
+    """Falls as 1/x in the end; 1/2 at x = 1."""
+    return 1.0 / (x + 1.0)
+
+
+def halved(factor: Factor) -> Factor:
+    """The factor of the fraction instead of x, 1/2 at the fraction `HALVED`."""
+    return lambda fraction: factor(fraction / HALVED)
+
+
 def warmed(factor: Factor, warmup: float) -> Factor:
     """The same schedule after a linear climb over the first `warmup` of the budget."""
 
@@ -65,6 +84,10 @@ SCHEDULES: dict[str, Method] = {
     "linear": _row(linear, "arXiv:1810.04805 appendix A.2"),
     "cosine": _row(cosine, "arXiv:1608.03983 eq. 5"),
     "sqrt": _row(sqrt, "arXiv:1606.00915 section 4.1 (polynomial decay; here of power 1/2)"),
+    "inverse-square": Method(
+        inverse_square, ("kexue.fm/archives/9344",), lambda: halved(inverse_square)
+    ),
+    "inverse-time": Method(inverse_time, ("kexue.fm/archives/9344",), lambda: halved(inverse_time)),
 }
 
 

@@ -14,6 +14,7 @@ import torch
 
 from danlu.contracts import unknown
 from danlu.experiments.checks import (
+    amos,
     chain,
     data,
     diffusion,
@@ -40,6 +41,7 @@ LAWS: list[Law] = [
     *family.LAWS,
     *kernel_density.LAWS,
     *optim.LAWS,
+    *amos.LAWS,
     *samplers.LAWS,
     *diffusion.LAWS,
     *training.LAWS,

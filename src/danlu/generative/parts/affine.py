@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from danlu.contracts import Bound
 from danlu.generative.chain import Ids, Layer
+from danlu.optim.parameters import Rule
 from danlu.solvers.noise import Noise
 
 
@@ -52,6 +53,10 @@ class Linear(Layer):
         super().__init__()
         self.weight = nn.Parameter(nn.init.orthogonal_(torch.empty(dim, dim)))
         self.bias = nn.Parameter(torch.zeros(dim))
+
+    def parameter_rules(self) -> dict[str, Rule]:
+        """A rotation has entries of size dim^-1/2."""
+        return {"weight": Rule(scale=len(self.weight) ** -0.5), "bias": Rule(scale=0.5)}
 
     @override
     def encode(
