@@ -84,7 +84,7 @@ def test_errors_for_users_and_our_own_mistakes_differ(monkeypatch, capsys):
 
 def test_a_reader_that_leaves_is_no_error():
     """`danlu list | head -1` ends quietly."""
-    command = f"{sys.executable} -m danlu.cli list 2>&1 | head -1"
+    command = f"{sys.executable} -m danlu list 2>&1 | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == ""

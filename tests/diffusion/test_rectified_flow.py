@@ -19,6 +19,7 @@ from danlu.generative.diffusion.rectified_flow import (
 from danlu.generative.diffusion.samplers import DDIM
 from danlu.generative.diffusion.time_samplers import logit_normal, stratified, uniform
 from danlu.generative.tiny import TINY, TINY_VECTOR
+from danlu.solvers.noise import BatchNoise
 
 
 def perturbed(model: RectifiedFlow) -> RectifiedFlow:
@@ -163,10 +164,10 @@ def test_guidance_costs_nothing_where_there_are_no_classes():
 
 
 def test_times_are_stratified():
-    device, dtype = torch.device("cpu"), torch.float64
-    u = stratified(10, uniform, device=device, dtype=dtype)
+    dtype = torch.float64
+    u = stratified(BatchNoise(10, dtype=dtype), uniform)
     assert (u.sort().values * 10).floor().tolist() == list(range(10))
-    t = stratified(20_000, logit_normal, device=device, dtype=dtype)
+    t = stratified(BatchNoise(20_000, dtype=dtype), logit_normal)
     # Logistic of a standard normal: mean 1/2, variance 0.2083 - 0.25 + ... by quadrature 0.04331.
     assert t.mean() == pytest.approx(0.5, abs=1e-3)
     assert t.var() == pytest.approx(0.04331, abs=2e-4)

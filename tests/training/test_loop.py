@@ -130,7 +130,6 @@ def test_micro_batches_train_alike():
         for parts in (1, 3)
     ]
     for run in runs:
-        run.model.noise = 0.0
         run.run()
     a, b = map(weights, runs)
     assert all(torch.allclose(a[name], b[name], rtol=0, atol=1e-12) for name in a if name != "n")

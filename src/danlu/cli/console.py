@@ -18,6 +18,11 @@ def console_for(as_json: bool) -> Console:
     return console if console.is_terminal else Console(stderr=as_json, highlight=False, width=WIDE)
 
 
+def silent() -> Console:
+    """A console for a process that does not report."""
+    return Console(quiet=True)
+
+
 def say(console: Console, line: str, style: str = "") -> None:
     """One plain line; brackets in it are no markup."""
     console.print(escape(line), style=style or None, soft_wrap=True)

@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN)
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments, VERBS)
+        if options.run is not train.run and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise UsageError("Only `danlu train` runs in several processes; leave out torchrun.")
         return options.run(options)
     except SystemExit as stop:  # --help, --version, a second Ctrl+C
         return stop.code if isinstance(stop.code, int) else OK

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from danlu.cli.console import console_for, say, write_json
+from danlu.cli.console import console_for, say, silent, write_json
 from danlu.cli.foreign import classes_for
 from danlu.cli.parser import Parser, UsageError, add_budget, add_common, add_data, add_family
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from danlu.data import Source
     from danlu.experiments.runs import Run
     from danlu.training import Budget, Policy
+    from danlu.training.processes import Processes
 
 HELP = "train one family on your data, or go on with a run"
 EXAMPLES = (
@@ -22,6 +23,7 @@ EXAMPLES = (
     "danlu train vae digits --minutes 2 --set optimizer=amos",
     "danlu train --resume runs/race/vae --minutes 60",
     "danlu train --replay runs/vae-digits --out runs/again",
+    "torchrun --nproc-per-node 2 -m danlu train vae digits --minutes 2",
 )
 MINUTES = 5.0
 INTERRUPTED = 130
@@ -49,34 +51,39 @@ def arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train; 0 when the budget was spent, 130 when it was interrupted."""
+    from danlu.training.joining import joined
+
+    _require_sense(options)
+    for name, default in OF_NEW_RUNS.items():
+        setattr(options, name, default if (given := getattr(options, name)) is None else given)
+    with joined(options.device) as processes:
+        return _train(options, processes)
+
+
+def _train(options: argparse.Namespace, processes: "Processes") -> int:
     from danlu.cli.display import display_for
     from danlu.experiments.machine import device_line
     from danlu.experiments.train import Surroundings, train
 
-    console = console_for(options.json)
-    _require_sense(options)
-    for name, default in OF_NEW_RUNS.items():
-        setattr(options, name, default if (given := getattr(options, name)) is None else given)
+    leads = processes.rank == 0
+    console = console_for(options.json) if leads else silent()
     say(console, device_line(options.device))
     classes = classes_for(options.foreign or options.family)
-    if options.resume:
-        made, source = _resumed(options)
-    elif options.replay:
-        made, source = _repeated(options)
-    else:
-        made, source = _new(options, classes)
+    with processes.leader_first():
+        made, source = _begun(options, leads) or _begin(options, classes)
     with display_for(console) as display:
         for line in source.notices:
             display.say(line)
         display.say(f"{made.config.family} on {source.name}, into {made.folder}")
         around = Surroundings(
-            policy=None if options.resume else _policy(options, made, source),
+            policy=_policy(options, made, source) if leads and not options.resume else None,
             observer=display,
             replay=Path(options.replay) if options.replay else None,
             classes=classes,
+            processes=processes,
         )
         outcome = train(made, source, around)
-    if options.json:
+    if options.json and leads:
         write_json({"run": str(made.folder), **asdict(outcome)})
     else:
         say(console, f"draw from it: danlu sample {made.folder} --n 64")
@@ -100,16 +107,48 @@ def _require_sense(options: argparse.Namespace) -> None:
         raise UsageError(f"{kept} keeps what the run has recorded: leave out {', '.join(given)}.")
 
 
+def _folder(options: argparse.Namespace) -> Path:
+    """Where the run lives."""
+    from danlu.experiments.train import default_folder
+
+    if options.resume or options.out:
+        return Path(options.resume or options.out)
+    if options.replay:
+        return Path(f"{Path(options.replay)}-replay")
+    return default_folder(options.family, options.data)
+
+
+def _begun(options: argparse.Namespace, leads: bool) -> "tuple[Run, Source] | None":
+    """The run that the leader has made just now, or that was made before a crash; else None."""
+    from danlu.experiments.runs import CONFIG, open_run
+    from danlu.experiments.train import open_data
+    from danlu.training.joining import restarts
+
+    made = (_folder(options) / CONFIG).exists()
+    if leads and not (restarts() and made):
+        return None
+    found, budget = open_run(_folder(options)), _budget(options)
+    if leads and budget is not None:
+        found = found.extended(budget)  # a crash may have come before it was recorded
+    return found, open_data(found.config.data)
+
+
+def _begin(options: argparse.Namespace, classes: dict | None) -> "tuple[Run, Source]":
+    if options.resume:
+        return _resumed(options)
+    return _repeated(options) if options.replay else _new(options, classes)
+
+
 def _new(options: argparse.Namespace, classes: dict | None) -> "tuple[Run, Source]":
     from danlu.experiments.config import resolve
     from danlu.experiments.families import builder_of
     from danlu.experiments.runs import create, require_new
     from danlu.experiments.settings import Settings
-    from danlu.experiments.train import choose_data, default_folder, open_data
+    from danlu.experiments.train import choose_data, open_data
 
     builder_of(options.family, classes)  # a misspelt family is told before any data is read
     settings = Settings(options.settings)
-    folder = Path(options.out) if options.out else default_folder(options.family, options.data)
+    folder = _folder(options)
     require_new(folder)
     choice = choose_data(options.data, size=options.size, label=options.label)
     source = open_data(choice)
@@ -143,8 +182,7 @@ def _repeated(options: argparse.Namespace) -> "tuple[Run, Source]":
     from danlu.experiments.train import open_data
 
     found = open_run(options.replay)
-    folder = Path(options.out or f"{found.folder}-replay")
-    return create(folder, found.config), open_data(found.config.data)
+    return create(_folder(options), found.config), open_data(found.config.data)
 
 
 def _budget(options: argparse.Namespace) -> "Budget | None":

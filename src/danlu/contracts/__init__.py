@@ -1,6 +1,6 @@
 """Types that every room shares; no method lives here."""
 
-from danlu.contracts.batch import Batch, Stream
+from danlu.contracts.batch import Batch, Rows, Stream
 from danlu.contracts.description import DataDescription
 from danlu.contracts.errors import CapabilityError, DanluError, NonFiniteError, unknown
 from danlu.contracts.evidence import Bound, Evidence, Measure
@@ -9,6 +9,7 @@ from danlu.contracts.method import Method
 from danlu.contracts.progress import Progress, derive_seed
 from danlu.contracts.sequence import SequenceContext, State
 from danlu.contracts.stage import Player, Stage
+from danlu.contracts.statistics import KeepsStatistics
 
 __all__ = [
     "Batch",
@@ -17,12 +18,14 @@ __all__ = [
     "DanluError",
     "DataDescription",
     "Evidence",
+    "KeepsStatistics",
     "Losses",
     "Measure",
     "Method",
     "NonFiniteError",
     "Player",
     "Progress",
+    "Rows",
     "SequenceContext",
     "Stage",
     "State",

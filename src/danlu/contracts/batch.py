@@ -12,6 +12,24 @@ from danlu.contracts.description import DataDescription
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """Which rows of a whole batch a part of it has: `first` up to `last`, of `whole`."""
+
+    first: int
+    last: int
+    whole: int
+
+    def __len__(self) -> int:
+        """Number of rows in the part."""
+        return self.last - self.first
+
+    @property
+    def share(self) -> float:
+        """The part over the whole."""
+        return len(self) / self.whole
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Examples with their class ids and their indices in the source.
 
@@ -19,11 +37,13 @@ class Batch:
         x: `[batch, *shape]`, on the scale of the data description.
         condition: `[batch]` class ids, or None.
         index: `[batch]` position of each example in its source.
+        part: which rows of a batch that is shared among processes; None when this is all of it.
     """
 
     x: Float[Tensor, "batch ..."]
     condition: Int[Tensor, " batch"] | None
     index: Int[Tensor, " batch"]
+    part: Rows | None = None
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -32,7 +52,23 @@ class Batch:
     def to(self, device: torch.device, dtype: torch.dtype | None = None) -> "Batch":
         """The same batch on a device; `dtype` changes x alone."""
         condition = None if self.condition is None else self.condition.to(device)
-        return Batch(self.x.to(device, dtype), condition, self.index.to(device))
+        return Batch(self.x.to(device, dtype), condition, self.index.to(device), self.part)
+
+    @property
+    def rows(self) -> Rows:
+        """The rows of the whole batch that are here."""
+        return self.part or Rows(0, len(self), len(self))
+
+    def split(self, parts: int) -> Iterator["Batch"]:
+        """At most so many parts of about the same size, none empty."""
+        place = self.rows
+        for part in range(parts):
+            first, last = (len(self) * k // parts for k in (part, part + 1))
+            if first == last:
+                continue
+            condition = None if self.condition is None else self.condition[first:last]
+            rows = Rows(place.first + first, place.first + last, place.whole)
+            yield Batch(self.x[first:last], condition, self.index[first:last], rows)
 
 
 @runtime_checkable
@@ -55,6 +91,10 @@ class Stream(Protocol):
 
     def once(self, batch: int) -> Iterator[Batch]:
         """Every example once, in source order, without augmentation; moves no position."""
+        ...
+
+    def sharded(self, rank: int, world: int) -> "Stream":
+        """The same stream at the same position, giving only one of `world` parts of each batch."""
         ...
 
     def replaced(self, x: Tensor, description: DataDescription) -> "Stream":

@@ -7,12 +7,13 @@ processes and restarts cannot change what is seen or in which order. A flip is d
 """
 
 from collections.abc import Iterator
+from copy import copy
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from danlu.contracts import Batch, DanluError, DataDescription, derive_seed
+from danlu.contracts import Batch, DanluError, DataDescription, Rows, derive_seed
 from danlu.data.source import Examples
 
 
@@ -38,14 +39,9 @@ class ExampleStream:
         flips: bool = False,
         shard: tuple[int, int] = (0, 1),
     ) -> None:
-        rank, world = shard
         if len(examples) == 0:
             raise DanluError("A stream needs at least one example.")
-        if not 0 <= rank < world <= batch:
-            raise DanluError(
-                f"A batch of {batch} cannot give part {rank} of {world}: "
-                "the batch must hold at least one example for each process."
-            )
+        _check_shard(batch, *shard)
         if flips and not description.is_image:
             raise DanluError("Flips are for images; this data has no left and right.")
         self.examples = examples
@@ -63,16 +59,16 @@ class ExampleStream:
 
     def __next__(self) -> Batch:
         rank, world = self.shard
-        first = self.position + self.batch * rank // world
-        last = self.position + self.batch * (rank + 1) // world
+        first, last = (self.batch * k // world for k in (rank, rank + 1))
+        parts = list(self._by_epoch(self.position + first, self.position + last))
         self.position += self.batch
-        parts = list(self._by_epoch(first, last))
         index = torch.cat([part for _, part in parts])
         x = self.examples.x(index)
         if self.flips:
             mirrored = torch.cat([self._mirrored(epoch)[part] for epoch, part in parts])
             x = torch.where(mirrored[:, None, None, None], x.flip(-1), x)
-        return Batch(x, self.examples.classes(index), index)
+        part = None if world == 1 else Rows(first, last, self.batch)
+        return Batch(x, self.examples.classes(index), index, part)
 
     def seek(self, position: int) -> None:
         """Go to an exact example, counted over all processes from the start of the run."""
@@ -84,6 +80,13 @@ class ExampleStream:
         """Every example once, in source order, without flips or shards; moves no position."""
         for index in torch.arange(len(self.examples)).split(batch):
             yield Batch(self.examples.x(index), self.examples.classes(index), index)
+
+    def sharded(self, rank: int, world: int) -> "ExampleStream":
+        """The same stream at the same position, giving only one of `world` parts of each batch."""
+        _check_shard(self.batch, rank, world)
+        stream = copy(self)
+        stream.shard = (rank, world)
+        return stream
 
     def replaced(self, x: Tensor, description: DataDescription) -> "ExampleStream":
         """The same order, position and classes over other values, without flips."""
@@ -120,3 +123,12 @@ class ExampleStream:
             bits = torch.randint(2, (len(self.examples),), generator=generator)
             self._mirrors = {epoch: bits.bool()}
         return self._mirrors[epoch]
+
+
+def _check_shard(batch: int, rank: int, world: int) -> None:
+    """Every process needs an example of each batch."""
+    if not 0 <= rank < world <= batch:
+        raise DanluError(
+            f"A batch of {batch} cannot give part {rank} of {world}: "
+            "the batch must hold at least one example for each process."
+        )

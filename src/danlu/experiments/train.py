@@ -17,6 +17,7 @@ from danlu.experiments.runs import Run
 from danlu.training import Budget, Outcome, Policy, Trainer, TrainingRun
 from danlu.training.checkpoint import FOLDER, LATEST, load_average
 from danlu.training.policy import settle
+from danlu.training.processes import Processes, SingleProcess
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +31,7 @@ class Surroundings:
         observer: who watches.
         replay: a run folder whose logged fractions replace the clock.
         classes: builders of foreign families.
+        processes: those that train together.
     """
 
     policy: Policy | None = None
@@ -38,6 +40,7 @@ class Surroundings:
     observer: Observer = field(default_factory=Observer)
     replay: Path | None = None
     classes: Classes = None
+    processes: Processes = field(default_factory=SingleProcess)
 
 
 def train(run: Run, source: Source, surroundings: Surroundings | None = None) -> Outcome:
@@ -62,7 +65,8 @@ def train(run: Run, source: Source, surroundings: Surroundings | None = None) ->
         flips=config.data.flips,
     )
     model = config.build(around.classes)
-    policy, notices = settle(run.folder, around.policy, source.description)
+    with around.processes.leader_first():
+        policy, notices = settle(run.folder, around.policy, source.description)
     for line in notices:
         around.observer.say(line)
     hooks = [*around.observer.hooks(run.folder.name)]
@@ -71,7 +75,12 @@ def train(run: Run, source: Source, surroundings: Surroundings | None = None) ->
         pictures = SamplePictures(run.folder, config, policy, measure=measure, points=points)
         hooks.append(pictures)
     setting = TrainingRun(
-        folder=run.folder, seed=config.seed, hooks=hooks, policy=policy, replay=around.replay
+        folder=run.folder,
+        seed=config.seed,
+        hooks=hooks,
+        policy=policy,
+        replay=around.replay,
+        processes=around.processes,
     )
     return Trainer(model, stream, config.plan, config.budget, run=setting).run()
 

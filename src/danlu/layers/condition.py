@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from danlu.solvers.noise import BatchNoise
+
 
 class ClassEmbedding(nn.Module):
     """A learned vector for each class and one for no class, whose id is `classes`."""
@@ -31,5 +33,5 @@ class ClassEmbedding(nn.Module):
         """The ids with each replaced by the null class at the given probability."""
         if condition is None:
             return None
-        keep = torch.rand(condition.shape, device=condition.device) >= probability
+        keep = BatchNoise(len(condition), device=condition.device).uniform() >= probability
         return torch.where(keep, condition, self.classes)

@@ -34,6 +34,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
+from danlu.solvers.noise import BatchNoise
+
 LAZY = 8
 """Rounds between slope penalties."""
 
@@ -100,7 +102,8 @@ class GradientPenalty:
         fake: Float[Tensor, "batch ..."],
     ) -> Float[Tensor, ""]:
         """The weighted penalty."""
-        share = torch.rand(len(real), *[1] * (real.ndim - 1), dtype=real.dtype, device=real.device)
+        noise = BatchNoise(len(real), device=real.device, dtype=real.dtype)
+        share = noise.uniform(*[1] * (real.ndim - 1))
         between = torch.lerp(fake.to(real.dtype), real, share)
         return self.weight * (slopes(critic, between) - 1).square().mean()
 

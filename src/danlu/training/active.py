@@ -1,6 +1,7 @@
 """The stage that is being trained: its learners, average, clock and progress."""
 
 from collections import deque
+from collections.abc import Iterator
 from statistics import median
 from typing import Any, cast
 
@@ -121,6 +122,19 @@ class ActiveStage:
         """Examples per second of the last rounds."""
         seconds = sum(row[0] for row in self._rounds)
         return sum(row[1] for row in self._rounds) / seconds if seconds > 0 else 0.0
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """What the diary says of each player."""
+        for learner in self.learners.values():
+            yield {
+                "stage": self.stage.name,
+                "fraction": self.fraction,
+                "player": learner.name,
+                "losses": learner.values(),
+                "rate": learner.scheduled.rate,
+                "grad_norm": learner.norm,
+                "examples_per_second": self.rate,
+            }
 
     @property
     def seconds_left(self) -> float:

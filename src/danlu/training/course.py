@@ -29,7 +29,8 @@ class Course:
     """A model on its way through its stages.
 
     When a stage ends, the model gets its last touches on the averaged weights, and the next
-    stage prepares its data with them. Players with no later turn keep their averages.
+    stage prepares its data with them. Players with no later turn keep their averages. What lies
+    between the steps sees whole batches in every process; then all take the leader's weights.
 
     Attributes:
         active: the stage that trains now.
@@ -55,6 +56,7 @@ class Course:
         self.budget = budget
         self.run = run
         self.policy = policy
+        self._processes = run.processes
         self.stages = check_stages(model)
         self.finished = False
         self._replay = None if run.replay is None else replayed(run.replay)
@@ -100,8 +102,9 @@ class Course:
             self.stream.seek(position)
             with self._evaluating():
                 stream = self._prepare(0)
+            self._processes.share(self.root)
         self._enter(0, stream, position)
-        self.active.charge(spent())
+        self._charge(spent())
 
     def advance(self) -> None:
         """End the stage and begin the next one."""
@@ -110,17 +113,19 @@ class Course:
         with self._timed() as spent, self._evaluating(), ended.average.swap():
             self._finish_model()
             stream = self._prepare(ended.index + 1)
+            self._processes.share(self.root)
         ended.copy_finished(self.model.players())
         ended.thaw()
         self._before += (ended.spent,)
         self._enter(ended.index + 1, stream, position)
-        self.active.charge(spent())
+        self._charge(spent())
 
     def finish(self) -> None:
         """End the last stage; the weights in training stay as they are, to be gone on with."""
         buffers = {name: buffer.clone() for name, buffer in self.root.named_buffers()}
         with self._evaluating(), self.active.average.swap():
             self._finish_model()
+            self._processes.share(self.root)
         self._final_buffers = {name: b.clone() for name, b in self.root.named_buffers()}
         self._set_buffers(buffers)
         self.finished = True
@@ -187,9 +192,15 @@ class Course:
     def _enter(self, index: int, stream: Stream, position: int) -> None:
         before = sum(self._before, Spent())
         clock = self._clock(index, before)
-        self.active = ActiveStage(self.model, self.stages, index, self.plan, stream, clock)
+        if self._processes.world > 1:
+            stream = stream.sharded(self._processes.rank, self._processes.world)
         stream.seek(position)
+        self.active = ActiveStage(self.model, self.stages, index, self.plan, stream, clock)
         self.active.freeze()
+
+    def _charge(self, seconds: float) -> None:
+        """Time between stages; processes agree on it, as on that of rounds."""
+        self.active.charge(self._processes.largest(seconds))
 
     def _clock(self, index: int, before: Spent) -> Clock:
         if self._replay is not None:
@@ -210,7 +221,8 @@ class Course:
             return self.stream
         self._seed("prepare", index)
         stream = stage.prepare(self.model, self.stream)
-        if stream is not self.stream and self.run.folder is not None:
+        leads = self._processes.rank == 0
+        if stream is not self.stream and self.run.folder is not None and leads:
             prepared.keep(self.run.folder, stage.name, stream)
         return stream
 

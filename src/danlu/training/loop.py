@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
-from danlu.contracts import Batch, NonFiniteError, Progress, Stream
+from danlu.contracts import Batch, KeepsStatistics, NonFiniteError, Progress, Stream, derive_seed
 from danlu.training import checkpoint
 from danlu.training.budget import Budget, StepClock
 from danlu.training.compiling import back_to_eager, compile_networks
@@ -23,7 +23,7 @@ from danlu.training.interrupts import orderly_stop
 from danlu.training.learner import Learner
 from danlu.training.log import Diary
 from danlu.training.plan import Plan
-from danlu.training.play import gradients
+from danlu.training.play import add_up, gradients, seed
 from danlu.training.policy import settle
 from danlu.training.trainable import Trainable
 
@@ -58,10 +58,15 @@ class Trainer(Generic[Model]):
         self.model = model
         self.plan = plan
         self.options = run or TrainingRun()
+        self._processes = self.options.processes
+        self._leads = self._processes.rank == 0
         folder = self.options.folder
-        self.policy, self.notices = settle(folder, self.options.policy, stream.description)
+        with self._processes.leader_first():
+            self.policy, self.notices = settle(folder, self.options.policy, stream.description)
         self.course = Course(model, stream, plan, budget, run=self.options, policy=self.policy)
         self.policy.place(self.course.root)
+        self._processes.place(self.course.root)
+        self._keepers = [m for m in self.course.root.modules() if isinstance(m, KeepsStatistics)]
         self._diary: Diary | None = None
         self._begun = self._stop = False
         self._compiled: list[nn.Module] = []
@@ -80,7 +85,7 @@ class Trainer(Generic[Model]):
         self._stop = False
         with self._surroundings():
             self.begin()
-            while not self.course.finished and not self._stop:
+            while not self.course.finished and not self._stopping():
                 if not self.course.active.over:
                     self.round()
                     self._after_round()
@@ -102,14 +107,15 @@ class Trainer(Generic[Model]):
             self.course.active.freeze()
             return
         folder = self.options.folder
-        saved, notices = (None, []) if folder is None else checkpoint.load_newest(folder)
+        with self._processes.leader_first():
+            saved, notices = (None, []) if folder is None else checkpoint.load_newest(folder)
         if saved is None:
             self.course.start()
         else:
             notices += self.course.load(saved)
             self._saved_step = self.course.total.steps
             self._saved_seconds = self.course.total.seconds
-        if folder is not None:
+        if folder is not None and self._leads:
             self._diary = Diary(folder, self.course.spent)
         if self.policy.compile:
             self._compiled = compile_networks(self.model)
@@ -126,7 +132,8 @@ class Trainer(Generic[Model]):
         for index, learner in enumerate(active.plays):
             self._play(learner, active.progress(self.options.seed, index))
         active.average.update()
-        active.count(perf_counter() - began, active.stream.position - position)
+        seconds = self._processes.largest(perf_counter() - began)
+        active.count(seconds, active.stream.position - position)
 
     def status(self) -> Status:
         """Where the run stands."""
@@ -170,8 +177,10 @@ class Trainer(Generic[Model]):
             self._compiled = []
             self._notice(f"Compilation failed ({type(error).__name__}); training goes on in eager.")
             self._gradients(learner, batch, progress)
-        self.options.processes.average_gradients(learner.weights, len(batch))
+        add_up(learner, self._keepers, self._processes)
         learner.step(self.plan.max_grad_norm, progress)
+        # What changes after a step must change alike in every process.
+        seed(derive_seed(progress.seed, "after"), self.policy.device)
         self.model.after_step(learner.name, progress)
 
     def _gradients(self, learner: Learner, batch: Batch, progress: Progress) -> None:
@@ -179,6 +188,11 @@ class Trainer(Generic[Model]):
         gradients(self.model, learner, batch, progress, policy=self.policy, parts=parts)
 
     # --- between rounds -------------------------------------------------------------------------
+
+    def _stopping(self) -> bool:
+        """Whether a process was asked to stop: then all do, after the same round."""
+        self._stop = self._processes.largest(float(self._stop)) > 0
+        return self._stop
 
     def _after_round(self) -> None:
         active = self.course.active
@@ -208,21 +222,8 @@ class Trainer(Generic[Model]):
         if not force and now - self._logged_time < LOG_SECONDS:
             return
         self._logged_step, self._logged_time = step, now
-        active, total = self.course.active, self.course.total
-        for learner in active.learners.values():
-            self._diary.write(
-                {
-                    "step": step,
-                    "stage": active.stage.name,
-                    "fraction": active.fraction,
-                    "seconds": total.seconds,
-                    "player": learner.name,
-                    "losses": learner.values(),
-                    "rate": learner.scheduled.rate,
-                    "grad_norm": learner.norm,
-                    "examples_per_second": active.rate,
-                }
-            )
+        for row in self.course.active.rows():
+            self._diary.write({"step": step, "seconds": self.course.total.seconds, **row})
 
     def _save(self, *, force: bool = False) -> None:
         """Write a checkpoint, unless this step has one."""
@@ -230,9 +231,9 @@ class Trainer(Generic[Model]):
         if folder is None or (total.steps == self._saved_step and not force):
             return
         began = perf_counter()
-        assert self._diary is not None
-        self._diary.sync()
-        checkpoint.save(folder, self.course.checkpoint())
+        if self._diary is not None:
+            self._diary.sync()
+            checkpoint.save(folder, self.course.checkpoint())
         self._saved_step, self._saved_seconds = total.steps, total.seconds
         self._checkpoint_seconds += perf_counter() - began
 
@@ -282,7 +283,9 @@ class Trainer(Generic[Model]):
         self._tell(lambda hook: hook.on_notice(self, text))
 
     def _tell(self, call: Callable[[Hook], None]) -> None:
-        """Call every hook; the clock of training stands still."""
+        """Call every hook, in the leader; the clock of training stands still."""
+        if not self._leads:
+            return
         began = perf_counter()
         for hook in self.options.hooks:
             call(hook)

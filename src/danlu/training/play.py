@@ -1,12 +1,15 @@
-"""One play: the gradients of one player on one batch."""
+"""One play: the gradients of one player on one batch, or on the part of it that is at hand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 
-from danlu.contracts import Batch, Losses, Progress
+from danlu.contracts import Batch, KeepsStatistics, Losses, Progress, derive_seed
+from danlu.solvers.noise import part_of_batch
 from danlu.training.learner import Learner
 from danlu.training.policy import Policy
+from danlu.training.processes import Processes
 from danlu.training.trainable import Trainable
 
 
@@ -29,29 +32,45 @@ def gradients(
 ) -> None:
     """Leave the gradients of a batch at the player's weights and its losses with the player.
 
-    A batch may be computed in parts; their losses, means over examples, are averaged by size.
-    No gradient reaches a rival: only the player's weights take part.
+    A batch may be computed in parts; their losses, means over examples, are weighted by their
+    share of the whole batch, so that gradients and losses of all parts, here and in other
+    processes, add up to the whole's. No gradient reaches a rival: only the player's weights take
+    part.
     """
-    seed(progress.seed, policy.device)
     learner.zero()
-    whole: Losses | None = None
-    for part, share in _split(batch, parts):
-        with policy.precision():
-            losses = model.loss(part, learner.name, progress)
-        (losses.total * share if parts > 1 else losses.total).backward(inputs=learner.weights)
-        whole = _add(whole, losses, share)
-    learner.losses = whole
+    sums: Losses | None = None
+    for part in [batch] if parts == 1 else batch.split(parts):
+        share = part.rows.share
+        with _draws(part, progress.seed, policy.device):
+            with policy.precision():
+                losses = model.loss(part, learner.name, progress)
+            (losses.total * share).backward(inputs=learner.weights)
+        sums = _add(sums, losses, share)
+    learner.losses = sums
 
 
-def _split(batch: Batch, parts: int) -> Iterator[tuple[Batch, float]]:
-    if parts == 1:
-        yield batch, 1.0
+def add_up(learner: Learner, keepers: Iterable[KeepsStatistics], processes: Processes) -> None:
+    """Make gradients, losses and stashed statistics those of the whole batch, everywhere."""
+    assert learner.losses is not None
+    sums = [learner.losses.total, *learner.losses.parts.values()]
+    sums += [tensor for keeper in keepers for tensor in keeper.statistics()]
+    processes.combine(learner.weights, sums)
+
+
+@contextmanager
+def _draws(batch: Batch, value: int, device: str) -> Iterator[None]:
+    """What is drawn: all from one seed for a whole batch.
+
+    A part draws its rows of the whole batch's noise; what does not come from there, such as
+    dropout, is independent of that of other parts.
+    """
+    if batch.part is None:
+        seed(value, device)
+        yield
         return
-    conditions = [None] * parts if batch.condition is None else batch.condition.tensor_split(parts)
-    columns = (batch.x.tensor_split(parts), conditions, batch.index.tensor_split(parts))
-    for x, condition, index in zip(*columns, strict=True):
-        if len(x):
-            yield Batch(x, condition, index), len(x) / len(batch)
+    seed(derive_seed(value, "part", batch.part.first), device)
+    with part_of_batch(batch.part, value):
+        yield
 
 
 def _add(whole: Losses | None, losses: Losses, share: float) -> Losses:

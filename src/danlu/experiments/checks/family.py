@@ -22,6 +22,7 @@ from danlu.contracts import (
 )
 from danlu.data import Examples, ExampleStream
 from danlu.experiments.checks.law import Law
+from danlu.experiments.checks.parts import parts_error
 from danlu.generative import FAMILIES
 from danlu.generative.base import CAPABILITIES, GenerativeModel
 from danlu.generative.tiny import TINY, TINY_VECTOR
@@ -211,6 +212,11 @@ def gradients(build: Build) -> float:
     return float(wrong)
 
 
+def parts(build: Build) -> float:
+    """Gradients, losses and stashed sums of a batch in parts, against the whole."""
+    return max(parts_error(model, plays(model), seeded_loss, ENTROPY) for model in tiny(build))
+
+
 def state(build: Build) -> float:
     """Samples of a model and of another one that was given its state."""
     worst = 0.0
@@ -259,6 +265,7 @@ CONTRACT = [
     ("likelihood", "log_prob is finite and rightly labelled", 0.0, likelihood),
     ("batch-likelihood", "a likelihood does not depend on its batch", 1e-9, batch_likelihood),
     ("gradients", "each loss repeats and reaches all of its player's parameters", 0.0, gradients),
+    ("parts", "losses and gradients of parts of a batch add up to the whole's", 1e-9, parts),
     ("state", "a model with another's state is that model", 0.0, state),
     ("bad-input", "bad classes, shapes and options are refused", 0.0, bad_input),
 ]

@@ -10,12 +10,18 @@ from typing_extensions import override
 from danlu.contracts import Batch, DataDescription, Losses, Player, Progress, Stage, Stream
 from danlu.data import Examples, ExampleStream
 from danlu.optim import OptimizerOptions
+from danlu.solvers.noise import BatchNoise
 from danlu.training import Budget, Hook, Plan, Policy, Trainer, Training, TrainingRun
 
 Kind = TypeVar("Kind", bound="OnePlayer")
 
 WIDTH = 3
 DESCRIPTION = DataDescription(shape=(WIDTH,), levels=None, low=-3.0, high=3.0, classes=0)
+
+
+def normal(x: Tensor) -> Tensor:
+    """Training noise like x."""
+    return BatchNoise(len(x), dtype=x.dtype).normal(*x.shape[1:])
 
 
 class OnePlayer(nn.Module):
@@ -57,7 +63,7 @@ class OnePlayer(nn.Module):
 
     def losses(self, x: Tensor, player: str) -> Losses:
         """The losses of a player."""
-        guess = self.network(x + self.noise * torch.randn_like(x))
+        guess = self.network(x + self.noise * normal(x))
         return Losses.of(error=(guess - x).square().mean())
 
     def after_step(self, player: str, progress: Progress) -> None:
@@ -90,7 +96,7 @@ class TwoPlayers(OnePlayer):
 
     @override
     def losses(self, x: Tensor, player: str) -> Losses:
-        fake = self.critic(self.network(torch.randn_like(x))).mean()
+        fake = self.critic(self.network(normal(x))).mean()
         if player == "generator":
             return Losses.of(fooled=-fake)
         return Losses.of(fake=fake, real=-self.critic(x).mean())
@@ -149,7 +155,7 @@ class TwoStages(OnePlayer):
     def losses(self, x: Tensor, player: str) -> Losses:
         if player == "denoiser":
             return super().losses(x, player)
-        noise = torch.randn_like(x)
+        noise = normal(x)
         return Losses.of(error=(self.prior(x + noise) - noise).square().mean())
 
 

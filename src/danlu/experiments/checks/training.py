@@ -133,7 +133,6 @@ def _accumulation_error() -> float:
     for parts in (1, 3):
         run = trainer(OnePlayer, Budget(steps=1))
         run.begin()
-        run.model.noise = 0.0  # else the parts draw other noise than the whole
         learner = run.course.active.learners["model"]
         progress = Progress(step=0, fraction=0.0, seed=1)
         gradients(run.model, learner, next(stream()), progress, policy=Policy(), parts=parts)

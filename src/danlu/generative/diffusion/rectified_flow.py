@@ -122,11 +122,12 @@ class RectifiedFlow(GenerativeModel):
 
     @override
     def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
-        x, _ = self._continuous(batch.x, BatchNoise(len(batch), device=batch.x.device))
+        draws = BatchNoise(len(batch), device=batch.x.device, dtype=batch.x.dtype)
+        x, _ = self._continuous(batch.x, draws)
         quantile = TIME_SAMPLERS[self.times].target
-        t = stratified(len(x), quantile, device=x.device, dtype=x.dtype).clamp(EARLIEST, LATEST)
+        t = stratified(draws, quantile).clamp(EARLIEST, LATEST)
         alpha, sigma = (c.view(-1, *[1] * (x.dim() - 1)) for c in self.path.coefficients(t))
-        noise = torch.randn_like(x)
+        noise = draws.normal(*x.shape[1:])
         condition = self.network.classes.drop(batch.condition, LABEL_DROP)
         velocity = self.network(alpha * x + sigma * noise, t, condition)
         # Low precision would lose the small differences.

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from danlu.solvers.noise import BatchNoise
+
 Quantile = Callable[[Tensor], Tensor]
 
 
@@ -26,9 +28,6 @@ def logit_normal(u: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
     return torch.special.ndtri(u).sigmoid()
 
 
-def stratified(
-    n: int, quantile: Quantile, *, device: torch.device, dtype: torch.dtype
-) -> Float[Tensor, " batch"]:
-    """`n` times in random order, one in each n-th of the law."""
-    u = (torch.randperm(n) + torch.rand(n)) / n
-    return quantile(u.clamp(1e-6, 1 - 1e-6)).to(device, dtype)
+def stratified(noise: BatchNoise, quantile: Quantile) -> Float[Tensor, " batch"]:
+    """A time for each example in random order, one in each n-th of the law."""
+    return quantile(noise.stratified().clamp(1e-6, 1 - 1e-6))
