@@ -59,7 +59,17 @@ ROOMS = (
         home="danlu.generative.FAMILIES",
         about="Generative models that the command line trains, races, samples and scores.",
         table=FAMILIES,
-        laws=("family", "chain", "evidence", "gan", "kernel-density", "priors", "training", "vae"),
+        laws=(
+            "family",
+            "chain",
+            "evidence",
+            "flow",
+            "gan",
+            "kernel-density",
+            "priors",
+            "training",
+            "vae",
+        ),
     ),
     Room(
         title="Sources",

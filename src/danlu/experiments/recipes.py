@@ -109,6 +109,11 @@ RECIPES = {
         plan=_plan(64, _adamw(2e-3)),
         options={"guidance": 3.0, "guided_until": 0.8},
     ),
+    ("flow", Kind.VECTOR): Recipe(model={"couplings": 8}, plan=_plan(256, _adamw(2e-3))),
+    ("flow", Kind.SMALL_IMAGE): Recipe(plan=_plan(128, _adamw(1e-3))),
+    ("flow", Kind.IMAGE): Recipe(
+        model={"couplings": 2, "levels": 2, "width": 256}, plan=_plan(64, _adamw(1e-3))
+    ),
     ("latent-flow", Kind.VECTOR): Recipe(plan=_plan(256, _adamw(2e-3))),
     ("latent-flow", Kind.SMALL_IMAGE): Recipe(plan=_plan(128, _adamw(2e-3))),
     ("latent-flow", Kind.IMAGE): Recipe(plan=_plan(64, _adamw(2e-3))),

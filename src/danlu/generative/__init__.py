@@ -9,6 +9,7 @@ from functools import partial
 from danlu.contracts import Method
 from danlu.generative.compositions import latent_flow
 from danlu.generative.diffusion import rectified_flow
+from danlu.generative.flow import flow
 from danlu.generative.gan import gan
 from danlu.generative.vae import vae
 
@@ -23,5 +24,6 @@ FAMILIES = {
     "rectified-flow": Method(
         rectified_flow.RectifiedFlow, ("arXiv:2209.03003", "arXiv:2210.02747"), rectified_flow.build
     ),
+    "flow": Method(flow.Flow, ("arXiv:1605.08803", "arXiv:1807.03039"), flow.build),
     "latent-flow": Method(latent_flow, ("arXiv:2112.10752", "arXiv:2106.05931"), latent_flow),
 }

@@ -27,6 +27,10 @@ class ClassEmbedding(nn.Module):
             condition = torch.full((n,), self.classes, device=self.table.weight.device)
         return self.table(condition)
 
+    def known(self, condition: Int[Tensor, " batch"] | None, n: int) -> Float[Tensor, "n dim"]:
+        """Vectors of the given ids, which mean nothing where there are no classes."""
+        return self(condition if self.classes else None, n)
+
     def drop(
         self, condition: Int[Tensor, " batch"] | None, probability: float
     ) -> Int[Tensor, " batch"] | None:

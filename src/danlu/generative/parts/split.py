@@ -17,26 +17,36 @@ from typing_extensions import override
 from danlu.contracts import Bound
 from danlu.generative.base import Code
 from danlu.generative.chain import Ids, Layer
+from danlu.layers.condition import ClassEmbedding
 from danlu.solvers.noise import Noise
 
 
 class Split(Layer):
-    """Splits the first axis after the batch; `network` maps x1 to mean and log-scale of x2."""
+    """Splits the first axis after the batch.
+
+    Args:
+        goes_on: size of the first part, x1.
+        network: maps x1 to mean and log-scale of x2, stacked along the first axis.
+        embedding: of the class, whose features the network then takes beside x1.
+    """
 
     bound = Bound.EXACT
     keeps = 1
 
-    def __init__(self, goes_on: int, network: nn.Module) -> None:
+    def __init__(
+        self, goes_on: int, network: nn.Module, embedding: ClassEmbedding | None = None
+    ) -> None:
         super().__init__()
         self.goes_on = goes_on
         self.network = network
+        self.embedding = embedding
 
     @override
     def encode(
         self, x: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
     ) -> tuple[Code, Float[Tensor, " batch"]]:
         first, second = x[:, : self.goes_on], x[:, self.goes_on :]
-        mean, log_scale = self.network(first).chunk(2, dim=1)
+        mean, log_scale = self._moments(first, condition)
         standard = (second - mean) * (-log_scale).exp()
         density = -0.5 * (standard.square() + math.log(2 * math.pi)) - log_scale
         return (first, second), density.flatten(1).sum(1)
@@ -45,6 +55,15 @@ class Split(Layer):
     def decode(self, code: Code, condition: Ids, noise: Noise) -> Float[Tensor, "batch ..."]:
         if isinstance(code, tuple):
             return torch.cat(code, dim=1)
-        mean, log_scale = self.network(code).chunk(2, dim=1)
+        mean, log_scale = self._moments(code, condition)
         second = mean + log_scale.exp() * noise.normal(*mean.shape[1:])
         return torch.cat([code, second], dim=1)
+
+    def _moments(self, x: Tensor, condition: Ids) -> tuple[Tensor, Tensor]:
+        """Mean and log-scale of what leaves."""
+        if self.embedding is None:
+            output = self.network(x)
+        else:
+            output = self.network(x, self.embedding.known(condition, len(x)))
+        mean, log_scale = output.to(x.dtype).chunk(2, dim=1)
+        return mean, log_scale

@@ -97,7 +97,7 @@ class VAEBlock(Layer):
         return self.likelihood.mean(self.output(code, condition))
 
     def _features(self, condition: Ids, n: int) -> Float[Tensor, "n features"]:
-        return self.embedding(condition if self.embedding.classes else None, n)
+        return self.embedding.known(condition, n)
 
 
 class VAE(Chain):
