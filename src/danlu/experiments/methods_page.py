@@ -18,11 +18,12 @@ from danlu.contracts import Method
 from danlu.data import SOURCES
 from danlu.evaluation import METRICS
 from danlu.evaluation.features import SPACES
+from danlu.evaluation.multilabel import MULTILABEL_METRICS
 from danlu.experiments.checks import laws
 from danlu.experiments.checks.law import Law
 from danlu.generative import FAMILIES
 from danlu.generative.diffusion import GRIDS, PATHS, SOLVERS, TIME_SAMPLERS
-from danlu.losses import DIVERGENCES, LIKELIHOODS
+from danlu.losses import DIVERGENCES, LIKELIHOODS, MULTILABEL
 from danlu.optim import OPTIMIZERS, SCHEDULES
 from danlu.solvers import STEPPERS
 
@@ -93,6 +94,13 @@ ROOMS = (
         laws=("gan",),
     ),
     Room(
+        title="Multi-label losses",
+        home="danlu.losses.MULTILABEL",
+        about="What a network with any number of right classes minimises.",
+        table=MULTILABEL,
+        laws=("multilabel",),
+    ),
+    Room(
         title="Paths",
         home="danlu.generative.diffusion.PATHS",
         about="How data turns into noise.",
@@ -147,6 +155,13 @@ ROOMS = (
         about="What a set of samples is worth.",
         table=METRICS,
         laws=("evaluation",),
+    ),
+    Room(
+        title="Multi-label metrics",
+        home="danlu.evaluation.multilabel.MULTILABEL_METRICS",
+        about="What scores and predicted sets of classes are worth.",
+        table=MULTILABEL_METRICS,
+        laws=("multilabel-metrics",),
     ),
     Room(
         title="Feature spaces",

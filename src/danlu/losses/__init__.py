@@ -1,4 +1,4 @@
-"""Losses: what a decoder's output means, and what critic and generator minimise."""
+"""Losses: what a decoder's output means, what critic and generator minimise, many labels."""
 
 from danlu.contracts import DataDescription, Method
 from danlu.losses.divergences import (
@@ -10,6 +10,7 @@ from danlu.losses.divergences import (
     WASSERSTEIN_GP,
 )
 from danlu.losses.likelihoods import DiscretisedLogistic, Gaussian
+from danlu.losses.multilabel import MULTILABEL
 
 _GREY = DataDescription(shape=(1, 2, 2), levels=4, low=-1.0, high=1.0, classes=0)
 _PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=0)
@@ -35,3 +36,5 @@ DIVERGENCES = {
         RELATIVISTIC, ("arXiv:1807.00734", "arXiv:2501.05441"), lambda: RELATIVISTIC
     ),
 }
+
+__all__ = ["DIVERGENCES", "LIKELIHOODS", "MULTILABEL"]

@@ -24,6 +24,9 @@ from danlu.experiments.checks import (
     flow,
     gan,
     kernel_density,
+    multilabel,
+    multilabel_metrics,
+    multilabel_others,
     optim,
     principal_components,
     samplers,
@@ -48,6 +51,9 @@ LAWS: list[Law] = [
     *diffusion.LAWS,
     *training.LAWS,
     *evaluation.LAWS,
+    *multilabel.LAWS,
+    *multilabel_others.LAWS,
+    *multilabel_metrics.LAWS,
 ]
 
 
