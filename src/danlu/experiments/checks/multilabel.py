@@ -171,7 +171,7 @@ def _linear_error() -> float:
 
     before, module.PIECE = module.PIECE, 21
     try:
-        value = linear_zlpr(*leaves, right)
+        value = linear_zlpr(leaves[0], leaves[1], leaves[2], right)
         found = torch.autograd.grad(value.square().sum(), leaves)
     finally:
         module.PIECE = before
