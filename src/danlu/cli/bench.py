@@ -6,7 +6,7 @@ from danlu.cli.console import console_for, say, write_json
 from danlu.cli.parser import Parser, add_json
 
 HELP = "measure what a part of danlu costs on this machine"
-EXAMPLES = ("danlu bench loop",)
+EXAMPLES = ("danlu bench loop", "danlu bench amos")
 
 
 def arguments(parser: Parser) -> None:

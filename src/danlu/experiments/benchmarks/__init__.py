@@ -6,8 +6,13 @@ Figures are plain data for JSON; `lines` among them is what a person reads.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from danlu.experiments.benchmarks import fashion, loop
+from danlu.experiments.benchmarks import amos, fashion, loop, multilabel
 
-Benchmark = Callable[[Callable[[str], None]], dict[str, Any]]
+Benchmark = Callable[..., dict[str, Any]]
 
-BENCHMARKS: Mapping[str, Benchmark] = {"loop": loop.run, "fashion-mnist": fashion.run}
+BENCHMARKS: Mapping[str, Benchmark] = {
+    "loop": loop.run,
+    "fashion-mnist": fashion.run,
+    "amos": amos.run,
+    "multilabel": multilabel.run,
+}
