@@ -11,6 +11,7 @@ import torch.distributed as dist
 from torch import nn
 
 from danlu.contracts import DanluError, Losses, NonFiniteError
+from danlu.data import ExampleStream, open_source
 from danlu.experiments.checks.small_players import (
     OnePlayer,
     StopAfter,
@@ -19,8 +20,9 @@ from danlu.experiments.checks.small_players import (
     TwoStages,
     trainer,
 )
+from danlu.generative import FAMILIES
 from danlu.optim import OptimizerOptions
-from danlu.training import Budget, Plan
+from danlu.training import Budget, Plan, Policy, Trainer, TrainingRun
 from danlu.training.checkpoint import load_newest
 from danlu.training.processes import ReplicatedProcesses, SingleProcess
 from danlu.training.weights import snapshot
@@ -139,6 +141,26 @@ def test_two_processes_equal_one_with_the_whole_batch(tmp_path, kind):
     assert error(one, two[0]) <= 1e-13
     for name, parts in one.losses.items():
         assert two[1].losses[name] == pytest.approx(parts, abs=1e-13)
+
+
+def family(name, processes):
+    """A short float32 run of a family on digits; its weights in one row."""
+    torch.manual_seed(0)
+    source = open_source("digits")
+    model = FAMILIES[name].build(source.description)
+    stream = ExampleStream(source.training, source.description, batch=33, seed=0)
+    run = TrainingRun(policy=Policy(), processes=processes)
+    Trainer(model, stream, Plan(batch=33), Budget(steps=6), run=run).run()
+    return torch.cat([tensor.double().flatten() for tensor in snapshot(model).values()])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", list(FAMILIES))
+def test_two_processes_train_a_family_as_one_does(tmp_path, name):
+    one = family(name, SingleProcess())
+    two, other = together(lambda processes: family(name, processes), tmp_path)
+    assert torch.equal(two, other)
+    assert (one - two).norm() <= 1e-6 * one.norm()
 
 
 def test_three_processes_with_micro_batches_equal_one(tmp_path):
