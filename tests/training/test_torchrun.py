@@ -90,7 +90,7 @@ def test_a_crashed_worker_is_started_again_and_ends_at_the_same_weights(tmp_path
 
 def test_the_command_line_in_two_processes(tmp_path):
     folder = tmp_path / "run"
-    base = ("-m", "danlu", "train", "--json", "--device", "cpu")
+    base = ("-m", "danlu", "train", "--json")
     told = finished(torchrun(*base, "vae", "two-moons", "--steps", 12, "--out", folder))
     assert told.count('"run"') == 1, "only the leader reports"
     assert json.loads((folder / "checkpoints/000012/meta.json").read_text())["finished"]
