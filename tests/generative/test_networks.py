@@ -1,7 +1,15 @@
 import pytest
 import torch
 
-from danlu.backbones.convnets import ConvDecoder, ConvEncoder, PlainBlock, pyramid
+from danlu.backbones.convnets import (
+    ConvDecoder,
+    ConvEncoder,
+    MapDecoder,
+    MapEncoder,
+    PlainBlock,
+    coarsest,
+    pyramid,
+)
 
 SHAPES = [(1, 4, 4), (1, 8, 8), (3, 28, 28), (3, 32, 32), (1, 33, 25), (2, 64, 48)]
 
@@ -13,6 +21,16 @@ def test_every_size_goes_through_and_comes_back(shape):
     x, features = torch.randn(2, *shape), torch.randn(2, 3)
     z = encoder(x, features)
     assert z.shape == (2, 5)
+    assert decoder(z, features).shape == x.shape
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_maps_keep_the_coarsest_size(shape):
+    encoder = MapEncoder(shape, 5, width=8, features=3)
+    decoder = MapDecoder(5, shape, width=8, features=3)
+    x, features = torch.randn(2, *shape), torch.randn(2, 3)
+    z = encoder(x, features)
+    assert z.shape == (2, 5, *coarsest(shape, 8)[1:])
     assert decoder(z, features).shape == x.shape
 
 

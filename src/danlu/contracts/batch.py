@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int, Num
 from torch import Tensor
 
 from danlu.contracts.description import DataDescription
@@ -34,13 +34,13 @@ class Batch:
     """Examples with their class ids and their indices in the source.
 
     Attributes:
-        x: `[batch, *shape]`, on the scale of the data description.
+        x: `[batch, *shape]`, on the scale of the data description; ids are whole numbers.
         condition: `[batch]` class ids, or None.
         index: `[batch]` position of each example in its source.
         part: which rows of a batch that is shared among processes; None when this is all of it.
     """
 
-    x: Float[Tensor, "batch ..."]
+    x: Num[Tensor, "batch ..."]
     condition: Int[Tensor, " batch"] | None
     index: Int[Tensor, " batch"]
     part: Rows | None = None

@@ -63,6 +63,7 @@ ROOMS = (
         laws=(
             "family",
             "chain",
+            "codebook",
             "evidence",
             "flow",
             "gan",

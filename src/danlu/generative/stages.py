@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -184,7 +184,7 @@ class Staged(GenerativeModel):
         ids = self.check_condition(condition, n)
         return self.first.decode(code, condition=known(self.first, ids), seed=seed)
 
-    def code(self, batch: Batch, *, seed: int) -> Float[Tensor, "batch ..."]:
+    def code(self, batch: Batch, *, seed: int) -> Num[Tensor, "batch ..."]:
         """What the first model makes of a batch, for the prior."""
         condition = known(self.first, batch.condition)
         code = self.first.encode(batch.x, condition=condition, seed=seed)

@@ -16,6 +16,7 @@ from danlu.contracts import unknown
 from danlu.experiments.checks import (
     amos,
     chain,
+    codebook,
     data,
     diffusion,
     evaluation,
@@ -39,6 +40,7 @@ LAWS: list[Law] = [
     *data.LAWS,
     *evidence.LAWS,
     *chain.LAWS,
+    *codebook.LAWS,
     *vae.LAWS,
     *principal_components.LAWS,
     *gan.LAWS,
