@@ -184,9 +184,11 @@ def test_scales_by_module_type(module, name, scale):
 
 
 class Odd(nn.Module):
-    def __init__(self):
+    def __init__(self, *, named=False):
         super().__init__()
         self.gate = nn.Parameter(torch.ones(3))
+        self.log_scale = nn.Parameter(torch.zeros(3), requires_grad=named)
+        self.shift = nn.Parameter(torch.zeros(3), requires_grad=named)
 
 
 class Ruled(Odd):
@@ -199,6 +201,11 @@ def test_patterns_go_before_rules_and_rules_before_types():
     assert scale_of(row_of(Ruled(), "gate"), ("gat.=0.7",)) == 0.7
     assert scale_of(row_of(nn.Linear(8, 3), "weight"), ("weight=2/in",)) == 0.5
     assert row_of(Ruled(), "gate").rule.decay == 0.0  # a scale leaves the usual decay
+
+
+def test_the_usual_names_have_scales_in_any_module():
+    assert scale_of(row_of(Odd(named=True), "log_scale")) == 1.0
+    assert scale_of(row_of(Odd(named=True), "shift")) == 0.5
 
 
 def test_an_unknown_parameter_is_one_clear_line():

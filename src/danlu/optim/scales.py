@@ -1,8 +1,8 @@
 r"""Scales $\eta$ for Amos: how large the entries of a trained tensor are expected to be.
 
 The first of these that speaks decides: a pattern of the user, the `scale` of a rule that a module
-gives in `parameter_rules()`, the table by module type below. What none of them knows is an error:
-a wrong guess would train badly without a word.
+gives in `parameter_rules()`, the tables by module type and by name below. What none of them knows
+is an error: a wrong guess would train badly without a word.
 
 | tensor | $\eta$ |
 |---|---|
@@ -12,6 +12,8 @@ a wrong guess would train badly without a word.
 | linear kernel | $\sqrt{1/\text{in}}$ |
 | convolution kernel | $\sqrt{2/\text{in}}$, in = input channels × kernel area |
 | recurrent kernel | $(2\,\text{in})^{-1/4}$ |
+| of any other module: shift, offset | 1/2 |
+| its scale, gain, gamma, or a logarithm | 1 |
 
 A pattern reads `REGEX=SCALE` with the whole name of the parameter; SCALE is a number, or `G/in`
 for $\sqrt{G/\text{in}}$: a linear kernel behind a ReLU wants `2/in`, a first convolution `8/in`.
@@ -61,6 +63,12 @@ BY_TYPE: Mapping[type[nn.Module], Mapping[str, Scale]] = {
     nn.RNNBase: {"weight_.*": lambda shape: (2 * shape[1]) ** -0.25, "bias_.*": HALF},
 }
 
+BY_NAME: Mapping[str, Scale] = {
+    "(.*_)?(bias|beta|shift|offset)": HALF,
+    "(.*_)?(scale|gain|gamma)|log_.*|.*_log": ONE,
+}
+"""For modules of a type that is not in the table above."""
+
 
 def scale_of(row: NamedParameter, patterns: Sequence[str] = ()) -> float:
     """The scale of a parameter, positive.
@@ -74,10 +82,10 @@ def scale_of(row: NamedParameter, patterns: Sequence[str] = ()) -> float:
             return scale(row.parameter.shape)
     if row.rule.scale is not None:
         return row.rule.scale
-    for parent in row.module_type.__mro__:
-        for name, scale in BY_TYPE.get(parent, {}).items():
-            if re.fullmatch(name, row.name):
-                return scale(row.parameter.shape)
+    tables = [BY_TYPE.get(parent, {}) for parent in row.module_type.__mro__]
+    for name, scale in (pair for table in [*tables, BY_NAME] for pair in table.items()):
+        if re.fullmatch(name, row.name):
+            return scale(row.parameter.shape)
     shape = tuple(row.parameter.shape)
     raise DanluError(
         f"Amos has no scale for the parameter {row.path!r} of shape {shape}: let "
