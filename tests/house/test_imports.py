@@ -7,7 +7,7 @@ import sys
 import pytest
 
 HEAVY = ("torch", "numpy", "scipy", "sklearn", "matplotlib", "PIL")
-LIGHT_ROOMS = ("losses", "layers", "solvers")
+LIGHT_ROOMS = ("losses", "layers", "solvers", "positions", "mixers")
 
 
 def modules_after(code):

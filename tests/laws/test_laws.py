@@ -19,5 +19,7 @@ def test_there_are_laws_and_their_names_are_unique():
 @pytest.mark.usefixtures("float64")
 def test_law(law):
     error = law.measure()
+    if law.example is not None:
+        assert error <= law.tolerance, f"{law.statement}: {law.example()}"
     assert math.isfinite(error), f"{law.statement}: the error is {error}"
     assert error <= law.tolerance, f"{law.statement}: {error:.3g} > {law.tolerance:.3g}"

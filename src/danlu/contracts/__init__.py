@@ -7,7 +7,14 @@ from danlu.contracts.evidence import Bound, Evidence, Measure
 from danlu.contracts.losses import Losses
 from danlu.contracts.method import Method
 from danlu.contracts.progress import Progress, derive_seed
-from danlu.contracts.sequence import SequenceContext, State
+from danlu.contracts.sequence import (
+    SequenceContext,
+    State,
+    detached,
+    next_position,
+    reorder,
+    state_bytes,
+)
 from danlu.contracts.stage import Player, Stage
 from danlu.contracts.statistics import KeepsStatistics
 
@@ -31,5 +38,9 @@ __all__ = [
     "State",
     "Stream",
     "derive_seed",
+    "detached",
+    "next_position",
+    "reorder",
+    "state_bytes",
     "unknown",
 ]

@@ -1,14 +1,20 @@
 """What a sequence layer is told beside its input, and what it hands on."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-State = Any
-"""A pytree of tensors that carries the next position; `None` before the first token."""
+State = dict[str, Any]
+"""What a causal layer remembers: a nest of dicts and lists of tensors, batch first in each.
+
+`state["position"]`, `[batch]`, is the index of the next token. A plain dict is a pytree that torch
+saves and loads with `weights_only=True`, exports and compiles. None is the state before the first
+token.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,34 +22,80 @@ class SequenceContext:
     """Facts of a batch of sequences that every layer of a stack reads.
 
     Attributes:
-        positions: `[batch, length]` or with trailing axes, int or float; always an argument.
+        positions: `[batch, length]` or with trailing axes, int or float; by default the order.
         valid: `[batch, length]`, False on padding; None when nothing is padded.
         cu_seqlens: `[documents + 1]` boundaries of packed documents; then the batch is 1.
         memory: another sequence and its context, for cross-attention.
         seed: for layers that draw, such as hashing.
         penalties: named scalar terms that layers append to the loss.
+        order: `[batch, length]` index of each token among the valid ones of its sequence, which
+            decides what is past; layers fill it in from their state.
     """
 
-    positions: Num[Tensor, "batch length *axes"]
+    positions: Num[Tensor, "batch length *axes"] | None = None
     valid: Bool[Tensor, "batch length"] | None = None
     cu_seqlens: Int[Tensor, " boundaries"] | None = None
     memory: "tuple[Float[Tensor, 'batch keys dim'], SequenceContext] | None" = None
     seed: int = 0
     penalties: list[tuple[str, Tensor]] = field(default_factory=list)
+    order: Int[Tensor, "batch length"] | None = None
+
+    def placed(
+        self, x: Float[Tensor, "batch length ..."], start: Int[Tensor, " batch"] | None = None
+    ) -> "SequenceContext":
+        """The same context with order and positions filled in; the first token has index start."""
+        order = self.order
+        if order is None:
+            if self.valid is None:
+                order = torch.arange(x.shape[1], device=x.device).expand(x.shape[:2])
+            else:
+                # Padding takes the index of the token before it, and none before the first.
+                order = (self.valid.cumsum(1) - 1).clamp(min=0)
+            order = order if start is None else order + start[:, None]
+        positions = order if self.positions is None else self.positions
+        return replace(self, order=order, positions=positions)
+
+
+def next_position(
+    x: Float[Tensor, "batch length ..."],
+    context: SequenceContext,
+    start: Int[Tensor, " batch"] | None = None,
+) -> Int[Tensor, " batch"]:
+    """The index of the token after x: start and the number of valid tokens."""
+    if context.valid is None:
+        count = torch.full((len(x),), x.shape[1], device=x.device)
+    else:
+        count = context.valid.sum(1)
+    return count if start is None else count + start
+
+
+def reorder(state: State, rows: Int[Tensor, " chosen"]) -> State:
+    """The state of the chosen rows, which may repeat: for beams, or a batch that shrinks."""
+    return pytree.tree_map(lambda leaf: leaf.index_select(0, rows.to(leaf.device)), state)
+
+
+def detached(state: State) -> State:
+    """The same state without its gradient history, as truncated backpropagation needs."""
+    return pytree.tree_map(lambda leaf: leaf.detach(), state)
+
+
+def state_bytes(state: State) -> int:
+    """Bytes of all tensors of a state."""
+    return sum(leaf.numel() * leaf.element_size() for leaf in pytree.tree_leaves(state))
 
 
 def _flatten(context: SequenceContext) -> tuple[list[Any], tuple[int, tuple[str, ...]]]:
     names = tuple(name for name, _ in context.penalties)
     values = [value for _, value in context.penalties]
-    leaves = [context.positions, context.valid, context.cu_seqlens, context.memory, values]
-    return leaves, (context.seed, names)
+    tensors = [context.positions, context.valid, context.cu_seqlens, context.order]
+    return [*tensors, context.memory, values], (context.seed, names)
 
 
 def _unflatten(leaves: Any, facts: tuple[int, tuple[str, ...]]) -> SequenceContext:
-    positions, valid, cu_seqlens, memory, values = leaves
+    positions, valid, cu_seqlens, order, memory, values = leaves
     seed, names = facts
     penalties = list(zip(names, values, strict=True))
-    return SequenceContext(positions, valid, cu_seqlens, memory, seed, penalties)
+    return SequenceContext(positions, valid, cu_seqlens, memory, seed, penalties, order)
 
 
 pytree.register_pytree_node(

@@ -1,9 +1,10 @@
-r"""Scaled dot-product attention, $\mathrm{softmax}(q k^\top / \sqrt d)\, v$, in its best form.
+r"""Scaled dot-product attention, $\mathrm{softmax}(s\, q k^\top + m)\, v$, in its best form.
 
 Two forms of one function. `fused` is torch's kernel; `plain` is two products and a softmax.
 On the CPU the fused backward in bfloat16 loses to the plain form at short lengths, and the fused
 kernel has neither forward-mode nor double backward, which Jacobian products and gradient
-penalties need.
+penalties need. The scale $s$ is $1 / \sqrt d$ unless given; the mask $m$ is a bias, or booleans
+that are true where a query may look. A query that may look nowhere gets zeros.
 
 Sources: arXiv:1706.03762 eq. 1.
 """
@@ -13,11 +14,12 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 Derivatives = Literal["first", "higher"]
+Mask = Bool[Tensor, "#batch #heads length keys"] | Float[Tensor, "#batch #heads length keys"] | None
 
 PLAIN_UP_TO = 512
 """Longest sequence at which the plain form wins in bfloat16 training on the CPU."""
@@ -28,26 +30,67 @@ def attend(
     k: Float[Tensor, "batch heads keys dim"],
     v: Float[Tensor, "batch heads keys values"],
     *,
+    mask: Mask = None,
+    scale: float | None = None,
     derivatives: Derivatives = "first",
 ) -> Float[Tensor, "batch heads length values"]:
     """Attention in the form that suits device, type, length and the derivatives needed."""
+    if not k.shape[-2]:
+        return q.new_zeros(*q.shape[:-1], v.shape[-1])
     if derivatives == "higher":
         with _full_precision(q.device.type):
-            return plain(q.to(_wide(q)), k.to(_wide(k)), v.to(_wide(v))).to(v.dtype)
+            q, k, wide = q.to(_wide(q)), k.to(_wide(k)), v.to(_wide(v))
+            return plain(q, k, wide, mask, scale).to(v.dtype)
     if q.device.type == "cpu" and torch.is_grad_enabled() and _is_low(q):
-        return plain(q, k, v) if k.shape[-2] <= PLAIN_UP_TO else fused(q, k, v)
-    return fused(q, k, v)
+        form = plain if k.shape[-2] <= PLAIN_UP_TO else fused
+        return form(q, k, v, mask, scale)
+    return fused(q, k, v, mask, scale)
 
 
-def fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def attend_causally(
+    q: Float[Tensor, "batch heads length dim"],
+    k: Float[Tensor, "batch heads length dim"],
+    v: Float[Tensor, "batch heads length values"],
+    *,
+    scale: float | None = None,
+) -> Float[Tensor, "batch heads length values"]:
+    """Attention of each token to itself and what came before, without a mask in memory."""
+    low = q.device.type == "cpu" and torch.is_grad_enabled() and _is_low(q)
+    if low and q.shape[-2] <= PLAIN_UP_TO:
+        past = torch.ones(q.shape[-2], q.shape[-2], dtype=torch.bool, device=q.device).tril()
+        return plain(q, k, v, past[None, None], scale)
+    return scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
+
+
+def fused(q: Tensor, k: Tensor, v: Tensor, mask: Mask = None, scale: float | None = None) -> Tensor:
     """Torch's fused kernel."""
-    return scaled_dot_product_attention(q, k, v)
+    if mask is not None and mask.dtype is not torch.bool:
+        mask = mask.to(q.dtype)
+    return scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
 
 
-def plain(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def plain(q: Tensor, k: Tensor, v: Tensor, mask: Mask = None, scale: float | None = None) -> Tensor:
     """Two matrix products and a softmax; differentiable any number of times."""
-    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
-    return scores.softmax(-1).to(v.dtype) @ v
+    return weights(q, k, mask=mask, scale=scale).to(v.dtype) @ v
+
+
+def weights(
+    q: Float[Tensor, "batch heads length dim"],
+    k: Float[Tensor, "batch heads keys dim"],
+    *,
+    mask: Mask = None,
+    scale: float | None = None,
+) -> Float[Tensor, "batch heads length keys"]:
+    """The weights that attention gives to each key; a row sums to 1, or to 0 if it sees none."""
+    scores = q @ k.transpose(-2, -1) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
+    if mask is None:
+        return scores.softmax(-1)
+    if mask.dtype is not torch.bool:
+        scores = scores + mask
+        mask = mask > -torch.inf
+    # A finite floor and a second mask: a row that sees nothing has no NaN, backwards either.
+    floor = torch.finfo(scores.dtype).min
+    return scores.masked_fill(~mask, floor).softmax(-1).masked_fill(~mask, 0.0)
 
 
 def _is_low(q: Tensor) -> bool:

@@ -28,7 +28,9 @@ from danlu.experiments.checks import (
     multilabel,
     multilabel_metrics,
     multilabel_others,
+    mixers,
     optim,
+    positions,
     principal_components,
     samplers,
     training,
@@ -56,16 +58,19 @@ LAWS: list[Law] = [
     *multilabel.LAWS,
     *multilabel_others.LAWS,
     *multilabel_metrics.LAWS,
+    *mixers.LAWS,
+    *positions.LAWS,
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A law with the error that was measured."""
+    """A law with the error that was measured, and the smallest example that fails."""
 
     law: Law
     error: float
     seconds: float
+    example: str = ""
 
     @property
     def holds(self) -> bool:
@@ -102,9 +107,11 @@ def measured(rows: list[Law]) -> Iterator[Checked]:
         began = perf_counter()
         try:
             error = law.measure()
+            failed = law.example is not None and not error <= law.tolerance
+            example = law.example() if law.example is not None and failed else ""
         finally:
             torch.set_default_dtype(before)
-        yield Checked(law, error, perf_counter() - began)
+        yield Checked(law, error, perf_counter() - began, example)
 
 
 def chosen(target: str | Callable[..., Any] | None = None) -> list[Law]:

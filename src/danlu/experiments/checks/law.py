@@ -1,6 +1,7 @@
 """A law: a statement with an oracle, measured as an error that must stay within a tolerance."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 
@@ -13,9 +14,46 @@ class Law:
         statement: what must hold, in one line.
         tolerance: largest error at which the law holds.
         measure: computes the error (or the excess over a bound) in float64, seeded.
+        example: the smallest failing example in words, for laws that are made of cases.
     """
 
     name: str
     statement: str
     tolerance: float
     measure: Callable[[], float]
+    example: Callable[[], str] | None = None
+
+
+Case = tuple[str, Callable[[], float]]
+"""An example in words and the error there."""
+
+Cases = Callable[[], Iterable[Case]]
+"""Examples from small to large."""
+
+
+def law_of_cases(name: str, statement: str, tolerance: float, cases: Cases) -> Law:
+    """A law that must hold in every case; the first case that fails is its example.
+
+    An exception is a failure too, and its message part of the example.
+    """
+
+    def measure() -> float:
+        return max((_error(case)[0] for case in cases()), default=math.inf)
+
+    def example() -> str:
+        for case in cases():
+            error, why = _error(case)
+            if not error <= tolerance:
+                return f"{case[0]}: {why or f'the error is {error:.3g}'}"
+        return "no case fails"
+
+    return Law(name, statement, tolerance, measure, example)
+
+
+def _error(case: Case) -> tuple[float, str]:
+    try:
+        error = case[1]()
+    except Exception as problem:  # a user's layer may fail in any way
+        first = str(problem).strip().partition("\n")[0]
+        return math.inf, f"{type(problem).__name__}: {first}"
+    return (math.inf, "the result is not finite") if math.isnan(error) else (error, "")

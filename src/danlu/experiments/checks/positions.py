@@ -1,0 +1,245 @@
+"""Laws of position encodings: each one under attention, and its own formula against an oracle."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.linalg import expm
+
+from danlu.contracts import DanluError, SequenceContext
+from danlu.experiments.checks.law import Case, Law, law_of_cases
+from danlu.experiments.checks.mixers import mixer_laws
+from danlu.experiments.checks.sequences import gap, made, tokens
+from danlu.mixers.softmax import Softmax
+from danlu.positions import HOOKS, POSITIONS, PositionEncoding
+from danlu.positions.alibi import slopes
+from danlu.positions.base import Positions, differences
+from danlu.positions.frequencies import geometric
+from danlu.positions.rotary import Rotary, permute_rope_weights
+from danlu.positions.shaw import Shaw
+from danlu.positions.sinusoidal import sinusoids
+from danlu.positions.t5 import bucket
+from danlu.positions.transformer_xl import TransformerXL
+
+Encoding = Callable[[], PositionEncoding]
+
+UNDER_ATTENTION = ("steps", "packed", "padding", "future", "gradient")
+"""What attention must obey with any encoding."""
+
+
+def attention(build: Encoding) -> Softmax:
+    """Two heads of 4 with an encoding."""
+    return Softmax(8, heads=2, position=build())
+
+
+def seeded(*shape: int, seed: int = 0) -> torch.Tensor:
+    """Standard normal numbers in float64."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def axes(build: Encoding) -> int:
+    """How many axes the positions of an encoding have; 0 is the plain index."""
+    return getattr(build(), "axes", 0)
+
+
+def shifted(build: Encoding) -> Iterable[Case]:
+    """Attention when all positions move by the same amount."""
+    mixer = made(partial(attention, build))
+    count = axes(build)
+    for amount in (1, 7, 30):
+
+        def error(amount: int = amount) -> float:
+            x = tokens(mixer, 9)
+            generator = torch.Generator().manual_seed(4)
+            shape = (2, 9, count) if count else (2, 9)
+            positions = torch.randint(20, shape, generator=generator)
+            ends = [mixer(x, SequenceContext(positions=positions + by))[0] for by in (0, amount)]
+            return gap(*ends)
+
+        yield f"shifted by {amount}", error
+
+
+def declared(build: Encoding) -> float:
+    """Hooks that are declared and missing, or there and not declared."""
+    position = build()
+    wrong = len(position.hooks - HOOKS)
+    for name in HOOKS:
+        own = getattr(type(position), name) is not getattr(PositionEncoding, name)
+        wrong += own != (name in position.hooks)
+    return float(wrong)
+
+
+def norm_kept(build: Encoding) -> float:
+    """Change of the norms of queries and keys by a rotation."""
+    position, q, k = build().double(), seeded(2, 3, 5, 4), seeded(2, 3, 5, 4, seed=1)
+    count = axes(build)
+    places = torch.arange(5)[None].expand(2, 5)
+    if count:
+        places = torch.stack([places * (axis + 1) for axis in range(count)], dim=-1)
+    turned = position.rotate(q, k, places, places)
+    return gap([part.norm(dim=-1) for part in turned], [part.norm(dim=-1) for part in (q, k)])
+
+
+def sinusoid_turns() -> float:
+    """A shift by m against the rotation of each pair by m theta."""
+    theta, worst = geometric(8), 0.0
+    p = sinusoids(torch.arange(40), theta, torch.float64)
+    for m in (1, 13):
+        angle = m * torch.tensor(theta, dtype=torch.float64)
+        sin, cos = p[:, 0::2], p[:, 1::2]
+        turned = [sin * angle.cos() + cos * angle.sin(), cos * angle.cos() - sin * angle.sin()]
+        worst = max(worst, gap(torch.stack(turned, -1).flatten(-2)[:-m], p[m:]))
+    return worst
+
+
+def rope_is_exponential() -> float:
+    """The rotation at position m against scipy's matrix exponential of m B, B skew."""
+    worst = 0.0
+    for layout in ("interleaved", "half"):
+        rope, x = Rotary(6, layout=layout), seeded(1, 1, 1, 6)
+        generator = np.zeros((6, 6))
+        for pair, theta in enumerate(geometric(6)):
+            a, b = (2 * pair, 2 * pair + 1) if layout == "interleaved" else (pair, pair + 3)
+            generator[a, b], generator[b, a] = -theta, theta
+        for m in (0.0, 1.0, 2.5, 37.0):
+            found = rope.turn(x, torch.tensor([[m]]))[0, 0, 0]
+            expected = torch.from_numpy(expm(m * generator)) @ x[0, 0, 0]
+            worst = max(worst, gap(found, expected))
+    return worst
+
+
+def rope_layouts() -> float:
+    """Scores in one layout and, with permuted weights, in the other; there and back."""
+    heads, dim, x = 2, 8, seeded(1, 5, 6)
+    maps = [seeded(heads * dim, 6, seed=1), seeded(heads * dim, 6, seed=2)]
+    places = torch.arange(5)[None]
+
+    def scores(weights: list[torch.Tensor], layout: Any) -> torch.Tensor:
+        q, k = ((x @ w.T).unflatten(-1, (heads, dim)).transpose(1, 2) for w in weights)
+        q, k = Rotary(dim, layout=layout).rotate(q, k, places, places)
+        return q @ k.transpose(-2, -1)
+
+    halves = [permute_rope_weights(w, heads, to="half") for w in maps]
+    back = [permute_rope_weights(w, heads, to="interleaved") for w in halves]
+    return max(gap(scores(maps, "interleaved"), scores(halves, "half")), gap(back, maps))
+
+
+def rope_decay() -> float:
+    """The published values of the bound on the score at distance m, for 128 features."""
+    theta = torch.tensor(geometric(128), dtype=torch.float64)
+    published = {0: 32.5, 1: 31.5, 4: 22.6, 16: 15.8, 64: 10.1, 256: 6.5}
+    worst = 0.0
+    for m, value in published.items():
+        sums = torch.polar(torch.ones_like(theta), m * theta).cumsum(0).abs()
+        worst = max(worst, abs(sums.mean().item() - value))
+    return worst
+
+
+def alibi_slopes() -> float:
+    """Slopes against the published sequences for 8 and 12 heads."""
+    eight = [2.0**-n for n in range(1, 9)]
+    twelve = [*eight, *(2 ** -(n + 0.5) for n in range(4))]
+    return max(gap(torch.tensor(slopes(n)), torch.tensor(e)) for n, e in ((8, eight), (12, twelve)))
+
+
+def t5_buckets() -> float:
+    """Buckets against their definition, one distance after the other."""
+    worst = 0
+    for causal in (True, False):
+        for relative in range(-200, 201):
+            found = int(bucket(torch.tensor(relative), 32, 128, causal=causal))
+            worst = max(worst, abs(found - _bucket_by_definition(relative, causal)))
+    return float(worst)
+
+
+def _bucket_by_definition(relative: int, causal: bool) -> int:
+    size = 32 if causal else 16
+    offset = 16 if not causal and relative > 0 else 0
+    distance = max(-relative, 0) if causal else abs(relative)
+    if distance < size // 2:
+        return offset + distance
+    # Edges of the logarithmic buckets: exact * (128 / exact)^(step / (size - exact)).
+    exact = size // 2
+    edges = [exact * (128 / exact) ** (step / (size - exact)) for step in range(size - exact)]
+    passed = sum(distance >= edge - 1e-9 for edge in edges) - 1
+    return offset + min(exact + passed, size - 1)
+
+
+def shaw_by_definition() -> float:
+    """Attention with Shaw's vectors against sums over all pairs, the value side included."""
+    shaw, (q, k, v) = Shaw(4, farthest=2).double(), (seeded(1, 2, 6, 4, seed=n) for n in range(3))
+    places = torch.arange(6)[None]
+    scores = q @ k.transpose(-2, -1) / 2 + shaw.bias(q, k, places, places)
+    weights = scores.softmax(-1)
+    found = weights @ v + shaw.values(weights, places, places)
+    row = torch.tensor([[max(-2, min(2, j - i)) + 2 for j in range(6)] for i in range(6)])
+    keys, read = shaw.keys[row], shaw.read[row]  # [query, key, dim]
+    expected = torch.einsum("bhid,bhijd->bhij", q, k[:, :, None] + keys) / 2
+    expected = expected.softmax(-1)
+    values = torch.einsum("bhij,bhijd->bhid", expected, v[:, :, None] + read)
+    return gap(found, values)
+
+
+def xl_by_definition() -> float:
+    """Transformer-XL's scores against projected sinusoids of every distance."""
+    xl, (q, k) = TransformerXL(2, 4).double(), (seeded(1, 2, 5, 4, seed=n) for n in range(2))
+    with torch.no_grad():
+        xl.content.copy_(seeded(2, 4, seed=5))
+        xl.place.copy_(seeded(2, 4, seed=6))
+    places: Positions = torch.arange(5)[None]
+    distance = -differences(places, places)
+    r = sinusoids(distance, xl.frequencies, torch.float64)
+    by_distance = torch.einsum("hef,bijf->bhije", xl.project, r)
+    content = torch.einsum("bhie,bhje->bhij", q + xl.content[:, None], k)
+    place = torch.einsum("bhie,bhije->bhij", q + xl.place[:, None], by_distance)
+    found = q @ k.transpose(-2, -1) / 2 + xl.bias(q, k, places, places)
+    return gap(found, (content + place) / 2)
+
+
+def learned_ends() -> float:
+    """A learned table asked beyond its end."""
+    learned = POSITIONS["learned"].build()
+    far = SequenceContext(positions=torch.tensor([[64]]))
+    try:
+        learned.embed(torch.zeros(1, 1, 8), far)
+    except DanluError:
+        return 0.0
+    return 1.0
+
+
+def _rows(name: str, build: Encoding) -> list[Law]:
+    position, rows = build(), []
+    if not axes(build):
+        found = mixer_laws(f"positions/{name}", partial(attention, build), only=UNDER_ATTENTION)
+        rows += found
+    said = "every declared hook is there, and no other"
+    rows.append(Law(f"positions/{name}/hooks", said, 0.0, partial(declared, build)))
+    if position.relative and "embed" not in position.hooks:
+        said = "moving all positions changes no output"
+        cases = partial(shifted, build)
+        rows.append(law_of_cases(f"positions/{name}/relative", said, 1e-9, cases))
+    if "rotate" in position.hooks:
+        said = "turning keeps the norm"
+        rows.append(Law(f"positions/{name}/norm", said, 1e-12, partial(norm_kept, build)))
+    return rows
+
+
+IDENTITIES = [
+    ("sinusoidal/turns", "a shift turns each pair", 1e-12, sinusoid_turns),
+    ("rope/exponential", "the rotation is exp(m B), B skew", 1e-11, rope_is_exponential),
+    ("rope/layouts", "permuted weights give the same scores", 1e-12, rope_layouts),
+    ("rope/decay", "the decay bound has its published values", 0.05, rope_decay),
+    ("alibi/slopes", "the slopes are the published ones", 1e-15, alibi_slopes),
+    ("t5/buckets", "the buckets follow their definition", 0.0, t5_buckets),
+    ("shaw/definition", "keys and values carry the clipped distance", 1e-12, shaw_by_definition),
+    ("transformer-xl/definition", "turning equals all distances", 1e-12, xl_by_definition),
+    ("learned/end", "a position beyond the table is refused", 0.0, learned_ends),
+]
+
+LAWS = [
+    *(law for name, method in POSITIONS.items() for law in _rows(name, method.build)),
+    *(Law(f"positions/{name}", said, limit, run) for name, said, limit, run in IDENTITIES),
+]

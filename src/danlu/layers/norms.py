@@ -1,0 +1,49 @@
+r"""Normalisation of each token over its features.
+
+`RMSNorm`: $y = g \odot x / \sqrt{\overline{x^2} + \epsilon}$. `LayerNorm`:
+$y = g \odot (x - \bar x) / \sqrt{\operatorname{var} x + \epsilon} + b$. Both count their statistics
+in float32 or wider, so that a stack in bfloat16 keeps its scale.
+
+Sources: arXiv:1910.07467 eq. 4; arXiv:1607.06450 eq. 3.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import layer_norm
+
+EPSILON = 1e-6
+
+Norm = Callable[[int], nn.Module]
+"""Makes the norm of a width."""
+
+
+class RMSNorm(nn.Module):
+    """Divides by the root mean square and scales each feature by a gain."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
+        """The normalised tokens, in the type of x."""
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        scale = (wide.square().mean(-1, keepdim=True) + EPSILON).rsqrt()
+        return (wide * scale * self.gain).to(x.dtype)
+
+
+class LayerNorm(nn.Module):
+    """Takes the mean away, divides by the standard deviation, then a gain and a shift."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(dim))
+        self.shift = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
+        """The normalised tokens, in the type of x."""
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        gain, shift = self.gain.to(wide.dtype), self.shift.to(wide.dtype)
+        return layer_norm(wide, gain.shape, gain, shift, EPSILON).to(x.dtype)

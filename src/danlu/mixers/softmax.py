@@ -1,0 +1,210 @@
+r"""Softmax attention: each token reads a weighted mean of values, weighted by similarity.
+
+$o_i = \sum_{j} a_{ij} v_j$ with $a_{ij} \propto \exp(s\, q_i^\top k_j + b_{ij})$ over the keys that
+token $i$ may see: those up to $i$ when causal, the last $w$ with a sliding window. Heads do so
+side by side; with fewer key heads, groups of query heads share keys and values. The state is the
+keys and values so far, of the window alone where there is one. A position encoding may turn $q$ and
+$k$, add the bias $b$, set the scale $s$ or add to the values.
+
+Use it where recall matters and sequences are short enough for a cost of length squared; grouped
+heads shrink the state, a window bounds it.
+
+Sources: arXiv:1706.03762 eq. 1; arXiv:1911.02150 and arXiv:2305.13245 (shared keys);
+arXiv:2004.05150 §3.1 (window).
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from typing_extensions import override
+
+from danlu.contracts import DanluError, SequenceContext, State
+from danlu.layers.attention import attend, attend_causally, weights
+from danlu.mixers.base import Mixer, by_steps
+from danlu.positions.base import HOOKS, PositionEncoding, Positions
+
+
+class Softmax(Mixer):
+    """Multi-head attention of a sequence to itself.
+
+    Args:
+        dim: width of a token.
+        heads: number of query heads.
+        key_heads: number of key and value heads, a divisor of `heads`; as many unless given.
+        head_dim: size of a head; dim / heads unless given.
+        causal: whether a token sees the past alone.
+        window: how many tokens it sees at most, itself among them (on each side if not causal).
+        position: a position encoding.
+    """
+
+    forms = ("parallel", "recurrent")
+    honours = HOOKS
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        heads: int = 8,
+        key_heads: int | None = None,
+        head_dim: int | None = None,
+        causal: bool = True,
+        window: int | None = None,
+        position: PositionEncoding | None = None,
+    ) -> None:
+        super().__init__(dim, position=position)
+        key_heads = heads if key_heads is None else key_heads
+        head_dim = size_of_head(dim, heads) if head_dim is None else head_dim
+        if heads % key_heads:
+            raise DanluError(f"{key_heads} key heads cannot serve {heads} heads equally.")
+        if window is not None and window < 1:
+            raise DanluError(f"A window must hold the token itself, got {window}.")
+        self.heads, self.key_heads, self.head_dim = heads, key_heads, head_dim
+        self.causal, self.window, self.bounded = causal, window, window is not None
+        self.query = nn.Linear(dim, heads * head_dim, bias=False)
+        self.key = nn.Linear(dim, key_heads * head_dim, bias=False)
+        self.value = nn.Linear(dim, key_heads * head_dim, bias=False)
+        self.output = nn.Linear(heads * head_dim, dim, bias=False)
+
+    @override
+    def mix(
+        self, x: Tensor, context: SequenceContext, state: State | None, form: str
+    ) -> tuple[Tensor, State]:
+        if form == "recurrent" and self.causal:
+            return by_steps(self, x, context, state)
+        q = split_heads(self.query(x), self.heads)
+        k, v = (split_heads(to(x), self.key_heads) for to in (self.key, self.value))
+        assert context.positions is not None
+        assert context.order is not None
+        if "rotate" in self.position.hooks:
+            q, k = self.position.rotate(q, k, context.positions, context.positions)
+        seen = self._remembered(k, v, context, state)
+        plain_past = self.causal and state is None and self.window is None
+        if plain_past and context.valid is None and not self._needs_scores:
+            scale = self.position.score_scale(self.head_dim)
+            k, v = (share_heads(part, self.heads) for part in (k, v))
+            y = attend_causally(q, k, v, scale=scale)
+        else:
+            mask = self._allowed(context.order, seen["order"], seen["valid"])
+            y = read(self.position, q, seen, context.positions, mask)
+        return self.output(y.transpose(1, 2).flatten(2)), self._kept(seen)
+
+    @override
+    def join(self, states: list[State]) -> State:
+        return join_padded(states)
+
+    @property
+    def _needs_scores(self) -> bool:
+        return not self.position.hooks.isdisjoint({"bias", "values"})
+
+    def _remembered(
+        self, k: Tensor, v: Tensor, context: SequenceContext, state: State | None
+    ) -> State:
+        """Keys and values so far with what tells which of them a query may see."""
+        assert context.positions is not None
+        assert context.order is not None
+        valid = context.valid
+        new = {
+            "keys": k.transpose(1, 2),
+            "values": v.transpose(1, 2),
+            "positions": context.positions,
+            "order": context.order,
+            "valid": torch.ones_like(context.order, dtype=torch.bool) if valid is None else valid,
+        }
+        if state is None:
+            return new
+        return {name: torch.cat([state[name], part], dim=1) for name, part in new.items()}
+
+    def _allowed(
+        self, q_order: Tensor, k_order: Tensor, valid: Bool[Tensor, "batch keys"]
+    ) -> Bool[Tensor, "batch 1 length keys"]:
+        """Which keys each query sees."""
+        behind = q_order[:, :, None] - k_order[:, None, :]
+        allowed = valid[:, None, :].expand_as(behind)
+        if self.causal:
+            allowed = allowed & (behind >= 0)
+        if self.window is not None:
+            allowed = allowed & (behind.abs() < self.window)
+        return allowed[:, None]
+
+    def _kept(self, seen: State) -> State:
+        """The state: all, or the last tokens of the window."""
+        if not self.causal:
+            return {}
+        if self.window is None:
+            return seen
+        keep = self.window - 1
+        missing = keep - seen["keys"].shape[1]
+        if missing > 0:
+            seen = _lengthened(seen, keep)
+        age = torch.where(seen["valid"], seen["order"], -1)
+        last = age.argsort(dim=1, stable=True)[:, age.shape[1] - keep :]
+        return {name: _chosen(part, last) for name, part in seen.items()}
+
+
+def size_of_head(dim: int, heads: int) -> int:
+    """The size of a head.
+
+    Raises:
+        DanluError: the heads do not divide the width.
+    """
+    if dim % heads:
+        raise DanluError(f"{heads} heads do not divide a width of {dim}; give head_dim.")
+    return dim // heads
+
+
+def split_heads(
+    x: Float[Tensor, "batch length width"], heads: int
+) -> Float[Tensor, "batch heads length dim"]:
+    """The features as heads."""
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def share_heads(
+    x: Float[Tensor, "batch key_heads keys dim"], heads: int
+) -> Float[Tensor, "batch heads keys dim"]:
+    """Each key head for its group of query heads."""
+    return x if x.shape[1] == heads else x.repeat_interleave(heads // x.shape[1], dim=1)
+
+
+def read(
+    position: PositionEncoding,
+    q: Float[Tensor, "batch heads length dim"],
+    seen: State,
+    q_positions: Positions,
+    mask: Bool[Tensor, "batch 1 length keys"] | None,
+) -> Float[Tensor, "batch heads length dim"]:
+    """Attention to remembered keys and values, with the hooks of the position encoding."""
+    k, v = (share_heads(seen[name].transpose(1, 2), q.shape[1]) for name in ("keys", "values"))
+    scale, k_positions = position.score_scale(q.shape[-1]), seen["positions"]
+    if "bias" in position.hooks:
+        bias = position.bias(q, k, q_positions, k_positions).to(q.dtype)
+        mask = bias if mask is None else bias.masked_fill(~mask, -torch.inf)
+    if "values" not in position.hooks:
+        return attend(q, k, v, mask=mask, scale=scale)
+    given = weights(q, k, mask=mask, scale=scale).to(v.dtype)
+    return given @ v + position.values(given, q_positions, k_positions)
+
+
+def join_padded(states: list[State]) -> State:
+    """States with different numbers of keys as rows of one."""
+    longest = max(state["keys"].shape[1] for state in states)
+    longer = [_lengthened(state, longest) for state in states]
+    return {name: torch.cat([state[name] for state in longer]) for name in longer[0]}
+
+
+def _lengthened(state: State, length: int) -> State:
+    """The same keys after padding on the left, which nobody may see."""
+    longer: State = {}
+    for name, part in state.items():
+        if name == "position":
+            longer[name] = part
+            continue
+        padding = part.new_zeros(len(part), length - part.shape[1], *part.shape[2:])
+        longer[name] = torch.cat([padding, part], dim=1)
+    return longer
+
+
+def _chosen(part: Tensor, last: Tensor) -> Tensor:
+    """The given columns of each row."""
+    rows = torch.arange(len(last), device=last.device)[:, None]
+    return part[rows, last]
