@@ -68,6 +68,7 @@ ROOMS = (
             "codebook",
             "evidence",
             "flow",
+            "autoregressive",
             "gan",
             "kernel-density",
             "priors",

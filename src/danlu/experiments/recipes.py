@@ -117,4 +117,10 @@ RECIPES = {
     ("latent-flow", Kind.VECTOR): Recipe(plan=_plan(256, _adamw(2e-3))),
     ("latent-flow", Kind.SMALL_IMAGE): Recipe(plan=_plan(128, _adamw(2e-3))),
     ("latent-flow", Kind.IMAGE): Recipe(plan=_plan(64, _adamw(2e-3))),
+    ("autoregressive", Kind.SMALL_IMAGE): Recipe(
+        model={"dim": 128, "depth": 4, "heads": 4}, plan=_plan(64, _adamw(2e-3))
+    ),
+    ("autoregressive", Kind.IMAGE): Recipe(
+        model={"dim": 128, "depth": 4, "heads": 4}, plan=_plan(16, _adamw(1e-3))
+    ),
 }

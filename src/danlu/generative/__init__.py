@@ -7,6 +7,7 @@ it makes the tiny instance. The settings are what `--set model.NAME=VALUE` can c
 from functools import partial
 
 from danlu.contracts import Method
+from danlu.generative.autoregressive import autoregressive
 from danlu.generative.compositions import latent_flow
 from danlu.generative.diffusion import rectified_flow
 from danlu.generative.flow import flow
@@ -26,4 +27,9 @@ FAMILIES = {
     ),
     "flow": Method(flow.Flow, ("arXiv:1605.08803", "arXiv:1807.03039"), flow.build),
     "latent-flow": Method(latent_flow, ("arXiv:2112.10752", "arXiv:2106.05931"), latent_flow),
+    "autoregressive": Method(
+        autoregressive.Autoregressive,
+        ("arXiv:1601.06759", "arXiv:1711.00937"),
+        autoregressive.build,
+    ),
 }

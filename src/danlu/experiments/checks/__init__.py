@@ -15,6 +15,7 @@ import torch
 from danlu.contracts import unknown
 from danlu.experiments.checks import (
     amos,
+    autoregressive,
     chain,
     codebook,
     data,
@@ -60,6 +61,7 @@ LAWS: list[Law] = [
     *multilabel_metrics.LAWS,
     *mixers.LAWS,
     *positions.LAWS,
+    *autoregressive.LAWS,
 ]
 
 

@@ -1,0 +1,1 @@
+"""Models that draw one number after the other, each given those before."""
