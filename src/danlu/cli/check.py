@@ -1,6 +1,7 @@
 """Measure the identities behind the models on this machine, each against an oracle."""
 
 import argparse
+from typing import Any
 
 from danlu.cli.console import console_for, duration, say, write_json
 from danlu.cli.foreign import classes_for
@@ -12,6 +13,7 @@ EXAMPLES = (
     "danlu check diffusion",
     "danlu check vae",
     "danlu check my_module:MyModel",
+    "danlu check --mixer my_module:MyMixer",
 )
 
 
@@ -20,18 +22,22 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "method", nargs="?", help="a room, a method, or your own module:Class (default: all)"
     )
+    parser.add_argument(
+        "--mixer",
+        metavar="PACKAGE.MODULE:CLASS",
+        help="the laws of sequence layers on a token mixer of your own",
+    )
     add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure and print; 1 when a law does not hold."""
-    from danlu.experiments.checks import chosen, measured
+    from danlu.experiments.checks import measured
     from danlu.experiments.machine import device_line
 
     console = console_for(options.json)
     say(console, device_line("cpu"))
-    classes = classes_for(options.method)
-    rows = chosen(classes[options.method] if classes else options.method)
+    rows = _chosen(options)
     width = max(len(law.name) for law in rows)
     found = []
     for checked in measured(rows):
@@ -40,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
         law = checked.law
         line = f"{mark} {law.name:<{width}}  {checked.error:9.2e} ≤ {law.tolerance:.0e}"
         say(console, f"{line}  {law.statement}", "" if checked.holds else "bold red")
+        if checked.example:
+            say(console, f"     smallest failing example: {checked.example}")
     failed = [checked.law.name for checked in found if not checked.holds]
     seconds = sum(checked.seconds for checked in found)
     if options.json:
@@ -47,6 +55,20 @@ def run(options: argparse.Namespace) -> int:
     held = f"{len(found) - len(failed)} of {len(found)} laws hold"
     say(console, f"{held}, measured in {duration(seconds)}")
     return 1 if failed else 0
+
+
+def _chosen(options: argparse.Namespace) -> list[Any]:
+    """The laws that the arguments ask for."""
+    from danlu.contracts import DanluError
+    from danlu.experiments.checks import chosen, chosen_mixer
+
+    if options.mixer is None:
+        classes = classes_for(options.method)
+        return chosen(classes[options.method] if classes else options.method)
+    found = classes_for(options.mixer)
+    if found is None or options.method is not None:
+        raise DanluError("--mixer takes package.module:Class and no method beside it.")
+    return chosen_mixer(found[options.mixer])
 
 
 def _facts(checked) -> dict[str, object]:  # noqa: ANN001
@@ -57,4 +79,5 @@ def _facts(checked) -> dict[str, object]:  # noqa: ANN001
         "tolerance": checked.law.tolerance,
         "holds": checked.holds,
         "seconds": checked.seconds,
+        "example": checked.example,
     }

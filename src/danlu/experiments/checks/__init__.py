@@ -134,3 +134,29 @@ def check(target: str | Callable[..., Any] | None = None) -> list[Checked]:
         DanluError: no law has the name.
     """
     return list(measured(chosen(target)))
+
+
+def check_mixer(target: Callable[..., Any]) -> list[Checked]:
+    """Measure the laws of every token mixer on one's own, as `danlu.check.mixer`.
+
+    Args:
+        target: a `Mixer` class or builder, called without arguments or, where it needs one, with
+            a width.
+
+    Returns:
+        A row for each law that the layer must obey by what it declares; the `example` of a row
+        that does not hold is the smallest case that fails.
+
+    Raises:
+        DanluError: the target makes no `Mixer`.
+    """
+    return list(measured(chosen_mixer(target)))
+
+
+def chosen_mixer(target: Callable[..., Any]) -> list[Law]:
+    """The laws for a mixer of one's own; see `check_mixer`."""
+    name = getattr(target, "__name__", "mixer")
+    return mixers.mixer_laws(f"mixers/{name}", mixers.builder(target))
+
+
+check.mixer = check_mixer  # pyright: ignore[reportFunctionMemberAccess]

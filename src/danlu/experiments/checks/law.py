@@ -1,8 +1,9 @@
 """A law: a statement with an oracle, measured as an error that must stay within a tolerance."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +39,28 @@ def law_of_cases(name: str, statement: str, tolerance: float, cases: Cases) -> L
     """
 
     def measure() -> float:
-        return max((_error(case)[0] for case in cases()), default=math.inf)
+        return max((_error(case)[0] for case in _prepared(cases)), default=math.inf)
 
     def example() -> str:
-        for case in cases():
+        for case in _prepared(cases):
             error, why = _error(case)
             if not error <= tolerance:
                 return f"{case[0]}: {why or f'the error is {error:.3g}'}"
         return "no case fails"
 
     return Law(name, statement, tolerance, measure, example)
+
+
+def _prepared(cases: Cases) -> Iterator[Case]:
+    """The cases; where preparing the next one fails, a case that fails in the same way."""
+    try:
+        yield from cases()
+    except Exception as problem:  # a user's layer may fail in any way
+        yield "before the next example", partial(_again, problem)
+
+
+def _again(problem: Exception) -> float:
+    raise problem
 
 
 def _error(case: Case) -> tuple[float, str]:

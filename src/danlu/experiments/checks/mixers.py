@@ -4,6 +4,7 @@
 (causal, forms, honours, length, bounded) decides which of them it must obey.
 """
 
+import inspect
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -18,7 +19,7 @@ from danlu.backbones.transformer import (
     softmax_layer,
     transformer_block,
 )
-from danlu.contracts import SequenceContext
+from danlu.contracts import DanluError, SequenceContext
 from danlu.experiments.checks.exemptions import EXEMPT
 from danlu.experiments.checks.law import Case, Law, law_of_cases
 from danlu.experiments.checks.mixers_in_rows import leaks, packed, padding, rows
@@ -177,6 +178,25 @@ CONTRACT = [
 ]
 
 
+def builder(target: Callable[..., Any]) -> Build:
+    """What builds a small instance of a class of one's own, in the same way each time.
+
+    Raises:
+        DanluError: it needs more than a width, or makes no mixer.
+    """
+    name, needed = getattr(target, "__name__", "the mixer"), inspect.signature(target)
+    for arguments in ((), (WIDTH,)):
+        try:
+            needed.bind(*arguments)
+        except TypeError:
+            continue
+        made = target(*arguments)
+        if not isinstance(made, Mixer):
+            raise DanluError(f"{name} makes no Mixer, but a {type(made).__name__}.")
+        return partial(target, *arguments)
+    raise DanluError(f"{name} needs more than a width; pass a function that builds a small one.")
+
+
 def mixer_laws(name: str, build: Build, *, only: Iterable[str] = ()) -> list[Law]:
     """The rows for one mixer called `room/name`; `build()` makes a small one."""
     mixer = build()
@@ -187,6 +207,9 @@ def mixer_laws(name: str, build: Build, *, only: Iterable[str] = ()) -> list[Law
         if concerns(mixer) and what not in exempt and (not only or what in only)
     ]
 
+
+WIDTH = 8
+"""Of a mixer of one's own, where it asks for a width."""
 
 STACKS: dict[str, Build] = {
     "hybrid": lambda: Transformer(
