@@ -84,20 +84,36 @@ def state_bytes(state: State) -> int:
     return sum(leaf.numel() * leaf.element_size() for leaf in pytree.tree_leaves(state))
 
 
-def _flatten(context: SequenceContext) -> tuple[list[Any], tuple[int, tuple[str, ...]]]:
+_LEAVES = ("positions", "valid", "cu_seqlens", "order", "memory")
+"""Fields that hold tensors; the seed and the names of penalties belong to the tree."""
+
+Facts = tuple[int, tuple[str, ...]]
+
+
+def _flatten(context: SequenceContext) -> tuple[list[Any], Facts]:
     names = tuple(name for name, _ in context.penalties)
     values = [value for _, value in context.penalties]
-    tensors = [context.positions, context.valid, context.cu_seqlens, context.order]
-    return [*tensors, context.memory, values], (context.seed, names)
+    return [*(getattr(context, name) for name in _LEAVES), values], (context.seed, names)
 
 
-def _unflatten(leaves: Any, facts: tuple[int, tuple[str, ...]]) -> SequenceContext:
-    positions, valid, cu_seqlens, order, memory, values = leaves
+def _flatten_with_keys(context: SequenceContext) -> tuple[list[tuple[Any, Any]], Facts]:
+    leaves, facts = _flatten(context)
+    keys = [pytree.GetAttrKey(name) for name in (*_LEAVES, "penalties")]
+    return list(zip(keys, leaves, strict=True)), facts
+
+
+def _unflatten(leaves: Any, facts: Facts) -> SequenceContext:
+    *tensors, values = leaves
     seed, names = facts
+    given = dict(zip(_LEAVES, tensors, strict=True))
     penalties = list(zip(names, values, strict=True))
-    return SequenceContext(positions, valid, cu_seqlens, memory, seed, penalties, order)
+    return SequenceContext(seed=seed, penalties=penalties, **given)
 
 
 pytree.register_pytree_node(
-    SequenceContext, _flatten, _unflatten, serialized_type_name="danlu.SequenceContext"
+    SequenceContext,
+    _flatten,
+    _unflatten,
+    serialized_type_name="danlu.SequenceContext",
+    flatten_with_keys_fn=_flatten_with_keys,
 )

@@ -144,7 +144,7 @@ ROOMS = (
         home="danlu.mixers.MIXERS",
         about="How the tokens of a sequence see one another.",
         table=MIXERS,
-        laws=("mixers",),
+        laws=("mixers", "transformer"),
     ),
     Room(
         title="Positions",

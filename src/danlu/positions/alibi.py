@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from danlu.positions.base import PositionEncoding, Positions, differences
+from danlu.positions.base import KeyPositions, PositionEncoding, Positions, differences
 
 
 class ALiBi(PositionEncoding):
@@ -30,7 +30,7 @@ class ALiBi(PositionEncoding):
 
     @override
     def bias(
-        self, q: Tensor, k: Tensor, q_positions: Positions, k_positions: Positions
+        self, q: Tensor, k: Tensor, q_positions: Positions, k_positions: KeyPositions
     ) -> Float[Tensor, "#batch heads length keys"]:
         slope = torch.tensor(self.slopes, dtype=q.dtype, device=q.device)
         distance = differences(q_positions, k_positions).abs().to(q.dtype)

@@ -22,6 +22,7 @@ from danlu.contracts import SequenceContext
 HOOKS = frozenset({"embed", "rotate", "bias", "values", "score_scale"})
 
 Positions = Num[Tensor, "batch length *axes"]
+KeyPositions = Num[Tensor, "batch keys *axes"]
 
 
 class PositionEncoding(nn.Module):
@@ -52,7 +53,7 @@ class PositionEncoding(nn.Module):
         q: Float[Tensor, "batch heads length dim"],
         k: Float[Tensor, "batch key_heads keys dim"],
         q_positions: Positions,
-        k_positions: Positions,
+        k_positions: KeyPositions,
     ) -> tuple[Float[Tensor, "batch heads length dim"], Float[Tensor, "batch key_heads keys dim"]]:
         """Queries and keys, turned."""
         raise NotImplementedError
@@ -62,7 +63,7 @@ class PositionEncoding(nn.Module):
         q: Float[Tensor, "batch heads length dim"],
         k: Float[Tensor, "batch heads keys dim"],
         q_positions: Positions,
-        k_positions: Positions,
+        k_positions: KeyPositions,
     ) -> Float[Tensor, "#batch heads length keys"]:
         """What is added to the scaled scores."""
         raise NotImplementedError
@@ -71,7 +72,7 @@ class PositionEncoding(nn.Module):
         self,
         weights: Float[Tensor, "batch heads length keys"],
         q_positions: Positions,
-        k_positions: Positions,
+        k_positions: KeyPositions,
     ) -> Float[Tensor, "batch heads length values"]:
         """What is added to the values that the weights read."""
         raise NotImplementedError
@@ -85,6 +86,8 @@ class PositionEncoding(nn.Module):
         return dim
 
 
-def differences(q_positions: Positions, k_positions: Positions) -> Num[Tensor, "batch length keys"]:
+def differences(
+    q_positions: Positions, k_positions: KeyPositions
+) -> Num[Tensor, "batch length keys"]:
     """Key position minus query position, for positions of one axis."""
     return k_positions[:, None, :] - q_positions[:, :, None]

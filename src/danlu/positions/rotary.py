@@ -22,7 +22,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from danlu.contracts import DanluError
-from danlu.positions.base import PositionEncoding, Positions
+from danlu.positions.base import KeyPositions, PositionEncoding, Positions
 from danlu.positions.frequencies import geometric
 
 Layout = Literal["interleaved", "half"]
@@ -66,7 +66,7 @@ class Rotary(PositionEncoding):
         q: Float[Tensor, "batch heads length dim"],
         k: Float[Tensor, "batch key_heads keys dim"],
         q_positions: Positions,
-        k_positions: Positions,
+        k_positions: KeyPositions,
     ) -> tuple[Float[Tensor, "batch heads length dim"], Float[Tensor, "batch key_heads keys dim"]]:
         return self.turn(q, q_positions), self.turn(k, k_positions)
 

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
-from danlu.positions.base import PositionEncoding, Positions, differences
+from danlu.positions.base import KeyPositions, PositionEncoding, Positions, differences
 from danlu.positions.learned import SPREAD
 
 
@@ -31,7 +31,7 @@ class Shaw(PositionEncoding):
 
     @override
     def bias(
-        self, q: Tensor, k: Tensor, q_positions: Positions, k_positions: Positions
+        self, q: Tensor, k: Tensor, q_positions: Positions, k_positions: KeyPositions
     ) -> Float[Tensor, "#batch heads length keys"]:
         # Every query meets every distance once, then each key picks its own.
         scores = q @ self.keys.to(q.dtype).T * self.score_scale(q.shape[-1])
@@ -43,14 +43,14 @@ class Shaw(PositionEncoding):
         self,
         weights: Float[Tensor, "batch heads length keys"],
         q_positions: Positions,
-        k_positions: Positions,
+        k_positions: KeyPositions,
     ) -> Float[Tensor, "batch heads length values"]:
         row = self._row(q_positions, k_positions)[:, None].expand_as(weights)
         by_distance = weights.new_zeros(*weights.shape[:-1], len(self.read))
         return by_distance.scatter_add(-1, row, weights) @ self.read.to(weights.dtype)
 
     def _row(
-        self, q_positions: Positions, k_positions: Positions
+        self, q_positions: Positions, k_positions: KeyPositions
     ) -> Int[Tensor, "batch length keys"]:
         distance = differences(q_positions, k_positions).clamp(-self.farthest, self.farthest)
         return (distance + self.farthest).long()

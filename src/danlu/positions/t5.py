@@ -16,7 +16,7 @@ from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 from typing_extensions import override
 
-from danlu.positions.base import PositionEncoding, Positions, differences
+from danlu.positions.base import KeyPositions, PositionEncoding, Positions, differences
 
 
 class T5(PositionEncoding):
@@ -34,7 +34,7 @@ class T5(PositionEncoding):
 
     @override
     def bias(
-        self, q: Tensor, k: Tensor, q_positions: Positions, k_positions: Positions
+        self, q: Tensor, k: Tensor, q_positions: Positions, k_positions: KeyPositions
     ) -> Float[Tensor, "#batch heads length keys"]:
         relative = differences(q_positions, k_positions)
         found = bucket(relative, self.buckets, self.farthest, causal=self.causal)

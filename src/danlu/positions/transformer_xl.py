@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import DanluError
-from danlu.positions.base import PositionEncoding, Positions
+from danlu.positions.base import KeyPositions, PositionEncoding, Positions
 from danlu.positions.frequencies import geometric
 from danlu.positions.sinusoidal import sinusoids
 
@@ -40,7 +40,7 @@ class TransformerXL(PositionEncoding):
 
     @override
     def bias(
-        self, q: Tensor, k: Tensor, q_positions: Positions, k_positions: Positions
+        self, q: Tensor, k: Tensor, q_positions: Positions, k_positions: KeyPositions
     ) -> Float[Tensor, "#batch heads length keys"]:
         content = self.content.to(q.dtype)[None, :, None] @ k.transpose(-2, -1)
         met = (q + self.place.to(q.dtype)[:, None]) @ self.project.to(q.dtype)
