@@ -44,6 +44,11 @@ def arguments(parser: Parser) -> None:
     group.add_argument("--resume", metavar="RUN", help="go on with this run")
     group.add_argument("--replay", metavar="RUN", help="repeat this run, step by step")
     add_data(parser)
+    parser.add_argument(
+        "--memory",
+        metavar="SIZE",
+        help="what a training step may use, such as 2GB: blocks are recomputed in backward to fit",
+    )
     add_common(parser, out="the run's folder (default runs/FAMILY-DATA)")
     add_family(parser)
     parser.set_defaults(**dict.fromkeys(OF_NEW_RUNS))  # None: not given
@@ -64,9 +69,11 @@ def _train(options: argparse.Namespace, processes: "Processes") -> int:
     from danlu.cli.display import display_for
     from danlu.experiments.machine import device_line
     from danlu.experiments.train import Surroundings, train
+    from danlu.training.recomputing import memory_from
 
     leads = processes.rank == 0
     console = console_for(options.json) if leads else silent()
+    memory = memory_from(options.memory) if options.memory else None
     say(console, device_line(options.device))
     classes = classes_for(options.foreign or options.family)
     with processes.leader_first():
@@ -81,6 +88,7 @@ def _train(options: argparse.Namespace, processes: "Processes") -> int:
             replay=Path(options.replay) if options.replay else None,
             classes=classes,
             processes=processes,
+            memory=memory,
         )
         outcome = train(made, source, around)
     if options.json and leads:

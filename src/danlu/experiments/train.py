@@ -18,6 +18,7 @@ from danlu.training import Budget, Outcome, Policy, Trainer, TrainingRun
 from danlu.training.checkpoint import FOLDER, LATEST, load_average
 from danlu.training.policy import settle
 from danlu.training.processes import Processes, SingleProcess
+from danlu.training.recomputing import WithinMemory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +33,7 @@ class Surroundings:
         replay: a run folder whose logged fractions replace the clock.
         classes: builders of foreign families.
         processes: those that train together.
+        memory: bytes that a step may use; None recomputes nothing.
     """
 
     policy: Policy | None = None
@@ -41,6 +43,7 @@ class Surroundings:
     replay: Path | None = None
     classes: Classes = None
     processes: Processes = field(default_factory=SingleProcess)
+    memory: float | None = None
 
 
 def train(run: Run, source: Source, surroundings: Surroundings | None = None) -> Outcome:
@@ -74,6 +77,8 @@ def train(run: Run, source: Source, surroundings: Surroundings | None = None) ->
         measure, points = around.measure, around.points
         pictures = SamplePictures(run.folder, config, policy, measure=measure, points=points)
         hooks.append(pictures)
+    if around.memory is not None:
+        hooks.append(WithinMemory(around.memory))
     setting = TrainingRun(
         folder=run.folder,
         seed=config.seed,
