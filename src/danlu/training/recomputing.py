@@ -1,11 +1,11 @@
 """Train within a memory budget: plan what is recomputed, from measured bytes and seconds.
 
-The blocks of a model are the members of its outermost module lists. Those that run once in a loss
-are measured on the first batch of a stage and recomputed as far as the budget asks. Gradients stay
+The blocks of a model are the members of its module lists. Those that run once in a loss are
+measured on the first batch of a stage and recomputed as far as the budget asks. Gradients stay
 equal to the bit, so a run may be resumed with another budget.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 import torch
@@ -73,7 +73,7 @@ class WithinMemory(Hook):
         if not blocks:
             return
         costs = measure(blocks, run)
-        rest = _fixed(model) + saved_bytes(run) - sum(c.saved + c.boundary for c in costs)
+        rest = _fixed(model) + saved_bytes(model, run) - sum(c.saved + c.boundary for c in costs)
         cuts = range(len(blocks) + 1)
         least = rest + peak(costs, least_memory(costs, cuts=cuts))
         if least > self.memory:
@@ -95,16 +95,14 @@ class WithinMemory(Hook):
 
 
 def blocks_of(model: nn.Module) -> Iterator[nn.Module]:
-    """The members of the outermost module lists."""
-    for child in model.children():
-        if isinstance(model, nn.ModuleList) and not isinstance(child, nn.ModuleList):
-            yield child
-        else:
-            yield from blocks_of(child)
+    """The members of module lists, also of lists inside members."""
+    for module in model.modules():
+        if isinstance(module, nn.ModuleList):
+            yield from (member for member in module if not isinstance(member, nn.ModuleList))
 
 
-def once(blocks: Iterator[nn.Module], run: Callable[[], Any]) -> list[nn.Module]:
-    """The blocks that `run` calls exactly once, in the order of the calls."""
+def once(blocks: Iterable[nn.Module], run: Callable[[], Any]) -> list[nn.Module]:
+    """The blocks that `run` calls exactly once, in the order of the calls; the outer of two."""
     calls: list[nn.Module] = []
     handles = [
         block.register_forward_pre_hook(lambda module, _: calls.append(module)) for block in blocks
@@ -114,20 +112,23 @@ def once(blocks: Iterator[nn.Module], run: Callable[[], Any]) -> list[nn.Module]
     finally:
         for handle in handles:
             handle.remove()
-    return [block for block in calls if calls.count(block) == 1]
+    found = [block for block in calls if calls.count(block) == 1]
+    inner = {id(part) for block in found for part in block.modules() if part is not block}
+    return [block for block in found if id(block) not in inner]
 
 
-def saved_bytes(run: Callable[[], Any]) -> int:
-    """Bytes that a forward keeps for backward, each storage once; weights are left out."""
+def saved_bytes(model: nn.Module, run: Callable[[], Any]) -> int:
+    """Bytes that a forward keeps for backward, each storage once; the weights are left out."""
     storages: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
-        if not (tensor.is_leaf and tensor.requires_grad):
-            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
     with saved_tensors_hooks(pack, lambda tensor: tensor):
         run()
+    for parameter in model.parameters():
+        storages.pop(parameter.untyped_storage().data_ptr(), None)
     return sum(storages.values())
 
 

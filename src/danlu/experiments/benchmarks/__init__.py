@@ -6,7 +6,7 @@ Figures are plain data for JSON; `lines` among them is what a person reads.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from danlu.experiments.benchmarks import amos, fashion, loop, multilabel
+from danlu.experiments.benchmarks import amos, fashion, loop, memory, multilabel
 
 Benchmark = Callable[..., dict[str, Any]]
 
@@ -15,4 +15,5 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "fashion-mnist": fashion.run,
     "amos": amos.run,
     "multilabel": multilabel.run,
+    "memory": memory.run,
 }

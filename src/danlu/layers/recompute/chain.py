@@ -116,6 +116,8 @@ class _Run:
             )
         else:
             outputs = self._all(h, *extra, **named)
+        if len(outputs) == 1:
+            return outputs[0]  # no block follows that would let go of anything kept here
         last = _state(outputs[-1])
         # The blocks that follow hand on the segment's end beside what each itself returned.
         self.ahead = [(_with_state(output, last), extra) for output in outputs]
