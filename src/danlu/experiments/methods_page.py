@@ -72,6 +72,7 @@ ROOMS = (
             "gan",
             "kernel-density",
             "priors",
+            "recompute",
             "training",
             "vae",
         ),
