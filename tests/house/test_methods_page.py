@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from danlu.experiments.checks import laws
-from danlu.experiments.methods_page import ROOMS, pages
+from danlu.experiments.methods_page import pages
+from danlu.experiments.rooms import ROOMS
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -12,12 +12,13 @@ from danlu.data import SOURCES
 from danlu.data.densities import Density
 from danlu.evaluation import METRICS
 from danlu.evaluation.metrics.metric import Metric
-from danlu.experiments.methods_page import ROOMS, module_of
+from danlu.experiments.methods_page import module_of
+from danlu.experiments.rooms import ROOMS
 from danlu.generative import FAMILIES
 from danlu.generative.base import GenerativeModel
 from danlu.generative.diffusion import PATHS, SOLVERS
 from danlu.generative.diffusion.paths import Path
-from danlu.generative.diffusion.samplers import Sampler
+from danlu.generative.diffusion.solvers.solver import Solver
 from danlu.losses import LIKELIHOODS
 from danlu.losses.likelihoods import Likelihood
 from danlu.mixers import MIXERS
@@ -137,7 +138,7 @@ def test_every_family_is_in_the_table():
         (Mixer, MIXERS),
         (PositionEncoding, POSITIONS),
         (Path, PATHS),
-        (Sampler, SOLVERS),
+        (Solver, SOLVERS),
         (Stepper, STEPPERS),
     ],
 )

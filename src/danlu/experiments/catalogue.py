@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from danlu.contracts import DanluError, Method, unknown
 from danlu.experiments.checks import laws, laws_of
 from danlu.experiments.checks.law import Law
-from danlu.experiments.methods_page import ROOMS, Room, module_of
+from danlu.experiments.methods_page import module_of
+from danlu.experiments.rooms import ROOMS, Room
 
 ALIASES = {"data": "sources"}
 """Words for a table beside its own name."""

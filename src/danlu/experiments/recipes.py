@@ -85,6 +85,9 @@ DEFAULTS = {
     Kind.IMAGE: Recipe(plan=_plan(64, _adamw(1e-3))),
 }
 
+_FEW_STEPS = {"solver": "dpm-multistep", "grid": "logarithmic", "evaluations": 12}
+"""A thousand ancestral steps take minutes; a second-order solver needs a dozen."""
+
 RECIPES = {
     ("vae", Kind.VECTOR): Recipe(plan=_plan(256, _adamw(2e-3))),
     ("vae", Kind.SMALL_IMAGE): Recipe(plan=_plan(128, _adamw(2e-3))),
@@ -113,6 +116,21 @@ RECIPES = {
     ("flow", Kind.SMALL_IMAGE): Recipe(plan=_plan(128, _adamw(1e-3))),
     ("flow", Kind.IMAGE): Recipe(
         model={"couplings": 2, "levels": 2, "width": 256}, plan=_plan(64, _adamw(1e-3))
+    ),
+    ("ddpm", Kind.VECTOR): Recipe(
+        model={"width": 128, "blocks": 3, "features": 128},
+        plan=_plan(256, _adamw(2e-3)),
+        options=_FEW_STEPS,
+    ),
+    ("ddpm", Kind.SMALL_IMAGE): Recipe(
+        model={"width": 64, "levels": 1, "blocks": 1, "patch": 2, "features": 128},
+        plan=_plan(64, _adamw(2e-3)),
+        options={**_FEW_STEPS, "guidance": 2.0},
+    ),
+    ("ddpm", Kind.IMAGE): Recipe(
+        model={"width": 64, "levels": 2, "blocks": 1, "patch": 2, "features": 256},
+        plan=_plan(64, _adamw(2e-3)),
+        options={**_FEW_STEPS, "guidance": 2.0},
     ),
     ("latent-flow", Kind.VECTOR): Recipe(plan=_plan(256, _adamw(2e-3))),
     ("latent-flow", Kind.SMALL_IMAGE): Recipe(plan=_plan(128, _adamw(2e-3))),

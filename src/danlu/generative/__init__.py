@@ -9,7 +9,7 @@ from functools import partial
 from danlu.contracts import Method
 from danlu.generative.autoregressive import autoregressive
 from danlu.generative.compositions import latent_flow
-from danlu.generative.diffusion import rectified_flow
+from danlu.generative.diffusion import ddpm, rectified_flow
 from danlu.generative.flow import flow
 from danlu.generative.gan import gan
 from danlu.generative.vae import vae
@@ -26,6 +26,7 @@ FAMILIES = {
         rectified_flow.RectifiedFlow, ("arXiv:2209.03003", "arXiv:2210.02747"), rectified_flow.build
     ),
     "flow": Method(flow.Flow, ("arXiv:1605.08803", "arXiv:1807.03039"), flow.build),
+    "ddpm": Method(ddpm.DDPM, ("arXiv:2006.11239", "arXiv:2102.09672"), ddpm.build),
     "latent-flow": Method(latent_flow, ("arXiv:2112.10752", "arXiv:2106.05931"), latent_flow),
     "autoregressive": Method(
         autoregressive.Autoregressive,

@@ -30,7 +30,7 @@ from danlu.generative.tiny import TINY, TINY_VECTOR
 Build = Callable[..., GenerativeModel]
 
 N = 5
-CHEAP = {"draws": 2, "likelihood_steps": 2, "probes": 2, "evaluations": 2}
+CHEAP = {"draws": 2, "likelihood_steps": 2, "probes": 2, "evaluations": 2, "terms": 2}
 """Values of options that make a call cheap, where a family has them."""
 ENTROPY = 7
 

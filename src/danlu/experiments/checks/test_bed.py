@@ -30,3 +30,22 @@ class RecordedNoise:
     def uniform(self, *shape: int) -> Tensor:
         """The fixed draw."""
         return self.z
+
+
+class EachDraw:
+    """Noise in which row k + 1 gets a unit at draw k alone, and row 0 never."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.draw = 0
+
+    def normal(self, *shape: int) -> Tensor:
+        """The next draw."""
+        self.draw += 1
+        z = torch.zeros(self.rows, *shape, dtype=torch.float64)
+        z[self.draw] = 1.0
+        return z
+
+    def uniform(self, *shape: int) -> Tensor:
+        """No solver that is affine in its noise asks for it."""
+        raise AssertionError("uniform noise has no unit draw")

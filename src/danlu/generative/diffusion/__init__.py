@@ -1,25 +1,83 @@
-"""Diffusion, score and flow models: paths, denoisers, samplers on explicit grids, guidance."""
+"""Diffusion, score and flow models: paths, denoisers, solvers on explicit grids, guidance.
+
+Every part is a table of its own. A model is trained by one row of `PATHS`, `PREDICTIONS`,
+`PRECONDITIONERS`, `WEIGHTINGS` and `TIME_SAMPLERS` each, and sampled by one of `SOLVERS` and
+`GRIDS` each, in any combination.
+"""
 
 from danlu.contracts import Method
-from danlu.generative.diffusion import grids, time_samplers
-from danlu.generative.diffusion.paths import Linear, Trigonometric
-from danlu.generative.diffusion.samplers import DDIM, EulerSampler, HeunSampler
+from danlu.generative.diffusion import (
+    beta_paths,
+    grids,
+    paths,
+    preconditioners,
+    predictions,
+    time_samplers,
+    weightings,
+)
+from danlu.generative.diffusion.discrete import (
+    Discrete,
+    cosine_betas,
+    linear_betas,
+    scaled_linear_betas,
+)
+from danlu.generative.diffusion.solvers.ancestral import Ancestral
+from danlu.generative.diffusion.solvers.ddim import DDIM
+from danlu.generative.diffusion.solvers.dpm_multistep import DPMSolverMultistep
+from danlu.generative.diffusion.solvers.ode import EulerSolver, HeunSolver
+from danlu.generative.diffusion.solvers.stochastic_heun import StochasticHeun
+
+_EDM, _SDE, _DDPM = "arXiv:2206.00364", "arXiv:2011.13456", "arXiv:2006.11239"
 
 PATHS = {
-    "linear": Method(Linear, ("arXiv:2209.03003",), Linear),
-    "trigonometric": Method(Trigonometric, ("arXiv:2303.08797",), Trigonometric),
+    "linear": Method(paths.Linear, ("arXiv:2209.03003",), paths.Linear),
+    "trigonometric": Method(paths.Trigonometric, ("arXiv:2303.08797",), paths.Trigonometric),
+    "vp-linear": Method(beta_paths.LinearBeta, (f"{_SDE} eq. 11",), beta_paths.LinearBeta),
+    "vp-cosine": Method(beta_paths.CosineBeta, ("arXiv:2102.09672 eq. 17",), beta_paths.CosineBeta),
+    "sub-vp": Method(
+        beta_paths.SubVariancePreserving, (f"{_SDE} eq. 29",), beta_paths.SubVariancePreserving
+    ),
+    "variance-exploding": Method(
+        paths.VarianceExploding, (f"{_SDE} eq. 9",), paths.VarianceExploding
+    ),
+    "edm": Method(paths.EDM, (f"{_EDM} tab. 1",), paths.EDM),
+    "discrete-linear": Method(Discrete, (f"{_DDPM} §4",), lambda: Discrete(linear_betas())),
+    "discrete-cosine": Method(
+        Discrete, ("arXiv:2102.09672 eq. 17",), lambda: Discrete(cosine_betas())
+    ),
+    "discrete-scaled-linear": Method(
+        Discrete, ("arXiv:2112.10752",), lambda: Discrete(scaled_linear_betas())
+    ),
 }
 
-SOLVERS = {
-    "euler": Method(EulerSampler, ("arXiv:2209.03003",), EulerSampler),
-    "heun": Method(HeunSampler, ("arXiv:2206.00364 alg. 1",), HeunSampler),
-    "ddim": Method(DDIM, ("arXiv:2010.02502 eq. 12",), DDIM),
+PREDICTIONS = {
+    "data": Method(predictions.data, ("arXiv:2202.00512 §4",), lambda: predictions.data),
+    "noise": Method(predictions.noise, (_DDPM,), lambda: predictions.noise),
+    "score": Method(predictions.score, (_SDE,), lambda: predictions.score),
+    "velocity": Method(predictions.velocity, ("arXiv:2209.03003",), lambda: predictions.velocity),
+    "v": Method(predictions.v, ("arXiv:2202.00512 app. D",), lambda: predictions.v),
+    "edm": Method(predictions.edm, (f"{_EDM} eq. 7",), lambda: predictions.edm),
 }
 
-GRIDS = {
-    "uniform": Method(grids.uniform, ("arXiv:2209.03003",), lambda: grids.uniform),
-    "karras": Method(grids.karras, ("arXiv:2206.00364 eq. 5",), lambda: grids.karras),
-    "logarithmic": Method(grids.logarithmic, ("arXiv:2206.00927",), lambda: grids.logarithmic),
+PRECONDITIONERS = {
+    "plain": Method(preconditioners.plain, (_DDPM,), lambda: preconditioners.plain),
+    "edm": Method(preconditioners.edm, (f"{_EDM} tab. 1",), lambda: preconditioners.edm),
+    "logarithmic": Method(
+        preconditioners.logarithmic, (f"{_EDM} tab. 1",), lambda: preconditioners.logarithmic
+    ),
+}
+
+WEIGHTINGS = {
+    "unit": Method(weightings.unit, ("arXiv:2209.03003",), lambda: weightings.unit),
+    "simple": Method(weightings.simple, (f"{_DDPM} eq. 14",), lambda: weightings.simple),
+    "likelihood": Method(
+        weightings.likelihood,
+        ("arXiv:2101.09258", "arXiv:2107.00630 eq. 17"),
+        lambda: weightings.likelihood,
+    ),
+    "edm": Method(weightings.edm, (f"{_EDM} tab. 1",), lambda: weightings.edm),
+    "min-snr": Method(weightings.min_snr, ("arXiv:2303.09556",), lambda: weightings.min_snr),
+    "p2": Method(weightings.p2, ("arXiv:2204.00227 eq. 8",), lambda: weightings.p2),
 }
 
 TIME_SAMPLERS = {
@@ -29,4 +87,27 @@ TIME_SAMPLERS = {
         ("arXiv:2403.03206 §3.1",),
         lambda: time_samplers.logit_normal,
     ),
+    "log-normal": Method(
+        time_samplers.log_normal, (f"{_EDM} tab. 1",), lambda: time_samplers.log_normal
+    ),
+    "steps": Method(time_samplers.steps, (f"{_DDPM} alg. 1",), lambda: time_samplers.steps),
+}
+
+SOLVERS = {
+    "euler": Method(EulerSolver, ("arXiv:2209.03003",), EulerSolver),
+    "heun": Method(HeunSolver, (f"{_EDM} alg. 1",), HeunSolver),
+    "stochastic-heun": Method(StochasticHeun, (f"{_EDM} alg. 2",), StochasticHeun),
+    "ddim": Method(DDIM, ("arXiv:2010.02502 eq. 12",), DDIM),
+    "ancestral": Method(Ancestral, (f"{_DDPM} alg. 2",), Ancestral),
+    "dpm-multistep": Method(DPMSolverMultistep, ("arXiv:2211.01095 alg. 2",), DPMSolverMultistep),
+}
+
+GRIDS = {
+    "uniform": Method(grids.uniform, ("arXiv:2209.03003",), lambda: grids.uniform),
+    "linspace": Method(grids.linspace, ("arXiv:2305.08891",), lambda: grids.linspace),
+    "leading": Method(grids.leading, ("arXiv:2305.08891",), lambda: grids.leading),
+    "quadratic": Method(grids.quadratic, ("arXiv:2010.02502",), lambda: grids.quadratic),
+    "shifted": Method(grids.shifted, ("arXiv:2403.03206 eq. 23",), lambda: grids.shifted),
+    "karras": Method(grids.karras, (f"{_EDM} eq. 5",), lambda: grids.karras),
+    "logarithmic": Method(grids.logarithmic, ("arXiv:2206.00927",), lambda: grids.logarithmic),
 }

@@ -1,26 +1,18 @@
 r"""The currency of diffusion: the denoiser, to which every other prediction converts.
 
-$D(y, \hat\sigma) = E[x_0 \mid x_0 + \hat\sigma\varepsilon = y]$. Everything else that a network may
-predict is a pair (a, b), $\text{value} = a x_0 + b\varepsilon$.
-With $x = \alpha x_0 + \sigma\varepsilon$ known, each conversion is one 2x2 solve with determinant
-$\alpha b - \sigma a$; where it is zero, the conversion does not exist.
+$D(y, \hat\sigma) = E[x_0 \mid x_0 + \hat\sigma\varepsilon = y]$. It knows nothing of the path that
+a network was trained on, so solvers, guidance and likelihoods speak of denoisers alone.
 
-| prediction | a | b |
-|---|---|---|
-| data | 1 | 0 |
-| noise | 0 | 1 |
-| velocity $dx/dt$ | $\dot\alpha$ | $\dot\sigma$ |
-
-Sources: arXiv:2206.00364 (denoiser and coordinates), arXiv:2202.00512 §4 (predictions).
+Sources: arXiv:2206.00364 §2 and app. B.3.
 """
 
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
-from danlu.contracts import DanluError
+from danlu.generative.diffusion.paths import Path
+from danlu.solvers.steppers import Drift
 
 
 @runtime_checkable
@@ -32,31 +24,13 @@ class Denoiser(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What a value says of data and noise: `value = a * data + b * noise`."""
+def probability_flow(denoise: Denoiser, path: Path) -> Drift:
+    """The drift dx/dt of a path's deterministic flow, for steppers."""
 
-    a: float
-    b: float
+    def drift(x: Tensor, t: float) -> Tensor:
+        point = path.at(t)
+        y = x / point.alpha
+        data = denoise(y, point.level)
+        return point.alpha_rate * data + point.sigma_rate * (y - data) / point.level
 
-    def solve(
-        self, x: Float[Tensor, "*shape"], value: Float[Tensor, "*shape"], alpha: float, sigma: float
-    ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
-        """(data, noise) from the noisy state and the predicted value.
-
-        Raises:
-            DanluError: the prediction says nothing new at this noise level.
-        """
-        determinant = alpha * self.b - sigma * self.a
-        if abs(determinant) < 1e-12:
-            raise DanluError(
-                f"A prediction (a={self.a}, b={self.b}) cannot be converted at "
-                f"alpha={alpha}, sigma={sigma}: the system is singular there."
-            )
-        data = (self.b * x - sigma * value) / determinant
-        noise = (alpha * value - self.a * x) / determinant
-        return data, noise
-
-
-DATA = Prediction(1.0, 0.0)
-NOISE = Prediction(0.0, 1.0)
+    return drift

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import silu
@@ -36,7 +35,7 @@ class NetworkOptions:
 
 
 class ConditionedNetwork(nn.Module):
-    """`(x, t, class)` to a value of the shape of x, for t in [0, 1]."""
+    """`(x, label, class)` to a value of the shape of x; the label tells the noise level."""
 
     def __init__(self, description: DataDescription, options: NetworkOptions) -> None:
         super().__init__()
@@ -70,9 +69,3 @@ class ConditionedNetwork(nn.Module):
         """The value for each row."""
         features = self.time_out(silu(self.time_in(self.time(t))))
         return self.body(x, features + self.classes(condition, len(x)))
-
-    def at(
-        self, x: Float[Tensor, "batch ..."], t: float, condition: Int[Tensor, " batch"] | None
-    ) -> Float[Tensor, "batch ..."]:
-        """The value at one time for the whole batch."""
-        return self(x, torch.full((len(x),), t, device=x.device, dtype=x.dtype), condition)

@@ -1,0 +1,66 @@
+r"""Ancestral sampling: the reverse chain of a discrete diffusion, one Gaussian step at a time.
+
+Given clean data, $y_s$ between $y_t$ and the data is Gaussian; the chain puts D for the data:
+
+$y_s = D + \frac{\hat\sigma_s^2}{\hat\sigma_t^2}(y_t - D) + \sqrt{v}\,z$.
+
+- small: $v = \frac{\hat\sigma_s^2}{\hat\sigma_t^2}(\hat\sigma_t^2 - \hat\sigma_s^2)$, the variance
+  given the data; right when the data is one point, and equal to DDIM with $\eta = 1$.
+- large: $v = \frac{\alpha_t^2}{\alpha_s^2}(\hat\sigma_t^2 - \hat\sigma_s^2)$, the variance of the
+  forward step; right when the data is white noise. In the state of the variance-preserving path
+  these are DDPM's $\tilde\beta_t$ and $\beta_t$.
+
+Sources: arXiv:2006.11239 eq. 6, 7 and §3.2; kexue.fm/archives/9119.
+"""
+
+import math
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+from typing_extensions import override
+
+from danlu.contracts import unknown
+from danlu.generative.diffusion.denoiser import Denoiser
+from danlu.generative.diffusion.solvers.solver import Memory, Solver
+from danlu.solvers.noise import Noise
+
+VARIANCES = ("small", "large")
+
+
+def given_data(level: float, level_next: float) -> tuple[float, float]:
+    """Of the state at the next level given data and state: weight of the state, and variance."""
+    weight = (level_next / level) ** 2
+    return weight, weight * (level**2 - level_next**2)
+
+
+def forward_variance(level: float, level_next: float) -> float:
+    """The variance of the forward step on the variance-preserving path, over alpha squared."""
+    return (1 + level_next**2) / (1 + level**2) * (level**2 - level_next**2)
+
+
+class Ancestral(Solver):
+    """The reverse chain with one of its two fixed variances."""
+
+    order: ClassVar[int | None] = None
+
+    def __init__(self, variance: str = "small") -> None:
+        if variance not in VARIANCES:
+            raise unknown("variance", variance, VARIANCES)
+        self.variance = variance
+
+    @override
+    def step(
+        self,
+        denoise: Denoiser,
+        y: Float[Tensor, "batch ..."],
+        level: float,
+        level_next: float,
+        noise: Noise,
+        memory: Memory,
+    ) -> tuple[Float[Tensor, "batch ..."], Memory]:
+        data = denoise(y, level)
+        weight, variance = given_data(level, level_next)
+        if self.variance == "large":
+            variance = forward_variance(level, level_next)
+        return data + weight * (y - data) + math.sqrt(variance) * noise.normal(*y.shape[1:]), None
