@@ -2,7 +2,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
-RACE ?= digits --minutes 3.5
+RACE ?= digits --minutes 4.5
 # The first free of runs/race, runs/race-2, ...: no race is ever overwritten.
 OUT ?= $(shell i=1; n=; while [ -e runs/race$$n ]; do i=$$((i+1)); n=-$$i; done; echo runs/race$$n)
 
@@ -14,7 +14,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 .PHONY: race test check-all docs methods format clean
 
-race: $(VENV)/.installed-base  ## Train three families on digits and write runs/race/report.html.
+race: $(VENV)/.installed-base  ## Train six families on digits and write runs/race/report.html.
 	$(BIN)/danlu race $(RACE) --out $(OUT)
 
 test: $(DEVELOPER)  ## Everything a change must pass.

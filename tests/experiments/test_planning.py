@@ -1,5 +1,6 @@
 """How a race spends its minutes, and how repeats become one row."""
 
+import math
 import statistics
 
 import pytest
@@ -81,3 +82,24 @@ def test_a_seed_that_failed_is_left_out_and_counted_out():
 
 def test_one_seed_keeps_the_error_within_the_run():
     assert merged([row(1.0)]).metrics["kid"] == Measured(1.0, 0.01)
+
+
+def test_decisions_take_the_larger_of_both_errors():
+    near = merged([row(value) for value in (1.0, 1.0, 1.0)]).metrics["kid"]
+    assert (near.over_seeds, near.sampling, near.stderr) == pytest.approx((0.0, 0.01, 0.01))
+    far = merged([row(value) for value in (1.0, 2.0, 3.0)]).metrics["kid"]
+    assert far.stderr == far.over_seeds > far.sampling
+
+
+def test_without_a_limit_every_part_takes_what_it_needs():
+    clock = Clock(math.inf)
+    plan = allot(clock, COSTS, samples=sample_count(COSTS, math.inf), scoring=1.0)
+    assert (plan.samples, plan.points, plan.efforts) == (1000, 200, 200)
+    assert math.isinf(plan.training)
+    assert all(math.isfinite(seconds) for seconds in plan.parts.values())
+
+
+def test_a_clock_goes_back_to_what_was_kept(clock):
+    clock.used = {"training": 30.0, "yardsticks": 10.0}
+    clock.rewind(30.0, {"training": 30.0})
+    assert (clock.elapsed, clock.left, clock.used) == (30.0, 170.0, {"training": 30.0})

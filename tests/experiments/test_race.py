@@ -18,6 +18,7 @@ def race(tmp_path_factory):
     folder = tmp_path_factory.mktemp("race") / "race"
     began = time.monotonic()
     arguments = ["race", "two-moons", "--minutes", str(MINUTES), "--out", str(folder)]
+    arguments += ["--families", ",".join(FAMILIES)]
     assert main([*arguments, "--set", "gan.model.width=16"]) == 0
     return folder, time.monotonic() - began
 

@@ -84,15 +84,14 @@ def _verb(commands: Any, name: str, module: ModuleType) -> Parser:
     return parser
 
 
-def add_budget(
-    parser: Parser, *, minutes: str, steps: str = "", default: float | None = None
-) -> None:
-    """`--minutes`, and `--steps` beside it where a text explains it."""
-    group = parser.add_mutually_exclusive_group() if steps else parser
-    length = _length(float)
-    group.add_argument("--minutes", type=length, default=default, metavar="M", help=minutes)
+def add_budget(parser: Parser, *, minutes: str, steps: str = "", examples: str = "") -> None:
+    """`--minutes`, and `--steps` or `--examples` beside it where a text explains it."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--minutes", type=_length(float), metavar="M", help=minutes)
     if steps:
         group.add_argument("--steps", type=_length(int), metavar="N", help=steps)
+    if examples:
+        group.add_argument("--examples", type=_length(int), metavar="N", help=examples)
 
 
 def _length(kind: type[float] | type[int]) -> Callable[[str], Any]:

@@ -1,4 +1,4 @@
-"""Write the report of a race or an evaluation again, from its results."""
+"""Write the report of a race or a run again, or a page that compares two of them."""
 
 import argparse
 from pathlib import Path
@@ -6,13 +6,21 @@ from pathlib import Path
 from danlu.cli.console import console_for, say, write_json
 from danlu.cli.parser import Parser, add_json
 
-HELP = "write the report of a race or a run again"
-EXAMPLES = ("danlu report runs/race", "danlu report runs/photos --no-neighbours")
+HELP = "write the report of a race or a run again, or compare two"
+EXAMPLES = (
+    "danlu report runs/race",
+    "danlu report runs/photos --no-neighbours",
+    "danlu report runs/race runs/race-2 --out runs/comparison.html",
+)
 
 
 def arguments(parser: Parser) -> None:
     """The verb's arguments."""
     parser.add_argument("folder", metavar="RUN_OR_RACE", help="a folder with results.json")
+    parser.add_argument("other", nargs="?", metavar="OTHER", help="one to compare it with")
+    parser.add_argument(
+        "--out", metavar="PAGE.HTML", help="the comparison (default OTHER/comparison.html)"
+    )
     parser.add_argument(
         "--no-neighbours", action="store_true", help="leave training images out of the page"
     )
@@ -23,24 +31,22 @@ def run(options: argparse.Namespace) -> int:
     """Read the results and write the page."""
     from danlu.contracts import DanluError
     from danlu.evaluation.report import write_report
-    from danlu.evaluation.results import Results
+    from danlu.evaluation.report.versus import NAME, write_comparison
+    from danlu.experiments.comparing import changes, open_side
 
-    folder = Path(options.folder)
-    path = folder / "results.json"
-    if not path.exists():
-        raise DanluError(f"{folder} has no results.json; {_who_writes_one(folder)}")
-    page = write_report(Results.load(path), folder, neighbours=not options.no_neighbours)
+    neighbours = not options.no_neighbours
+    side = open_side(Path(options.folder))
+    if options.other is None:
+        if options.out:
+            raise DanluError("--out is for the comparison of two; a report goes to its own folder.")
+        page = write_report(side.results, side.folder, neighbours=neighbours)
+    else:
+        other = open_side(Path(options.other))
+        path = Path(options.out) if options.out else other.folder / NAME
+        path.parent.mkdir(parents=True, exist_ok=True)
+        page = write_comparison(side, other, changes(side, other), path, neighbours=neighbours)
     if options.json:
         write_json({"report": str(page)})
     else:
         say(console_for(False), str(page))
     return 0
-
-
-def _who_writes_one(folder: Path) -> str:
-    if (folder / "config.yaml").exists():
-        return f"`danlu eval {folder}` writes one."
-    runs = sorted(path.parent for path in folder.glob("*/config.yaml"))
-    if runs:
-        return f"the race did not finish. Measure its runs one by one: `danlu eval {runs[0]}`."
-    return "`danlu race` and `danlu eval RUN` write one."

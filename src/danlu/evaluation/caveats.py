@@ -1,12 +1,13 @@
 """What stands behind a verdict and what limits it, in sentences."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from danlu.evaluation.facts import amount, distance_name, facts_of
 from danlu.evaluation.reference import RELIABLE
 from danlu.evaluation.results import Measured, Results, Row, RowKind
 
 LEAST_COVERAGE = 0.7  # of the floor row's
+LEAST_AGREEMENT = 0.85  # of the floor row's
 COPIES = 0.5  # of held-out data's distance to the training data
 NOISE_AWAY = 2.0  # standard errors beyond a limit before it is said
 
@@ -14,7 +15,8 @@ NOISE_AWAY = 2.0  # standard errors beyond a limit before it is said
 def caveats(ranked: list[Row], metric: str, results: Results) -> tuple[str, ...]:
     """Sentences in order of weight; `ranked` are the finished models."""
     return (
-        *_coverage(ranked, results),
+        *_sanity(ranked, metric, results),
+        *_shares(ranked, results),
         *_copies(ranked),
         *_modes(ranked),
         *_scale(metric, results),
@@ -39,29 +41,56 @@ def _scale(metric: str, results: Results) -> Iterator[str]:
         yield f"The scale of this {distance_name(facts)}: {'; '.join(marks)}."
 
 
-def _coverage(ranked: list[Row], results: Results) -> Iterator[str]:
-    """Models that leave out much of the data, whatever their distance."""
-    floor = next((row for row in results.rows if row.kind is RowKind.FLOOR), None)
-    key = next((key for key in floor.metrics if key.startswith("coverage")), "") if floor else ""
-    if not floor or not key:
-        return
-    facts, reached = facts_of(key), floor.metrics[key]
-    low = [
-        f"{row.name} {amount(row.metrics[key], facts)}"
-        for row in ranked
-        if key in row.metrics and row.metrics[key].value < LEAST_COVERAGE * reached.value
-    ]
-    if low:
+def insane(rows: Iterable[Row], metric: str, results: Results) -> list[Row]:
+    """Rows whose primary distance is not below that of the sanity row."""
+    lines = [row.metrics[metric] for row in results.rows
+             if row.kind is RowKind.SANITY and metric in row.metrics]  # fmt: skip
+    return [
+        row
+        for row in rows
+        if any(metric in row.metrics and not row.metrics[metric].value < line.value
+               for line in lines)
+    ]  # fmt: skip
+
+
+def _sanity(ranked: list[Row], metric: str, results: Results) -> Iterator[str]:
+    """Models that learned no relation between the values at all."""
+    facts = facts_of(metric)
+    for row in insane(ranked, metric, results):
+        line = next(each for each in results.rows if each.kind is RowKind.SANITY)
         yield (
-            f"Part of the data is left out; coverage of {', '.join(low)}, "
-            f"where held-out data reach {amount(reached, facts)}."
+            f"{row.name} is below the sanity line: its {distance_name(facts)}, "
+            f"{amount(row.metrics[metric], facts)}, is no better than that of {line.name}, "
+            f"{amount(line.metrics[metric], facts)}; do not use it as it is."
         )
+
+
+def _shares(ranked: list[Row], results: Results) -> Iterator[str]:
+    """Models that leave out much of the data or confuse its classes, whatever their distance."""
+    limits = (
+        ("coverage", LEAST_COVERAGE, "Part of the data is left out; coverage of"),
+        ("class-agreement", LEAST_AGREEMENT, "Classes are confused; class agreement of"),
+    )
+    floor = next((row for row in results.rows if row.kind is RowKind.FLOOR), None)
+    for share, least, words in limits:
+        keys = floor.metrics if floor else {}
+        key = next((key for key in keys if key.partition("@")[0] == share), "")
+        if not floor or not key:
+            continue
+        facts, reached = facts_of(key), floor.metrics[key]
+        low = [
+            f"{row.name} {amount(row.metrics[key], facts)}"
+            for row in ranked
+            if key in row.metrics and row.metrics[key].value < least * reached.value
+        ]
+        if low:
+            yield f"{words} {', '.join(low)}, where held-out data reach {amount(reached, facts)}."
 
 
 def _copies(ranked: list[Row]) -> Iterator[str]:
     for row in ranked:
         distance = row.metrics.get("neighbour-distance")
-        if distance and _surely_below(distance, COPIES):
+        if distance and surely_below(distance, COPIES):
             yield (
                 f"{row.name} may repeat training examples: its samples are nearer to them than "
                 f"held-out data, by a factor of {distance.value:.2f}."
@@ -76,6 +105,11 @@ def _modes(ranked: list[Row]) -> Iterator[str]:
 
 
 def _limits(ranked: list[Row], metric: str, results: Results) -> Iterator[str]:
+    if results.seeds > 1 and metric:
+        yield (
+            f"{results.seeds} seeds: figures are means over seeds; decisions take the larger of "
+            "their standard error over seeds and the sampling error within one run."
+        )
     if results.seeds == 1 and metric:
         known = any(row.metrics[metric].stderr for row in ranked if metric in row.metrics)
         yield (
@@ -90,5 +124,6 @@ def _limits(ranked: list[Row], metric: str, results: Results) -> Iterator[str]:
         )
 
 
-def _surely_below(measured: Measured, limit: float) -> bool:
+def surely_below(measured: Measured, limit: float) -> bool:
+    """Whether a figure lies below a limit beyond its noise."""
     return measured.value + NOISE_AWAY * (measured.stderr or 0.0) < limit

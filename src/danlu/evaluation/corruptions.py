@@ -1,7 +1,9 @@
 """Yardsticks: real data and damaged real data, scored like samples but never competing.
 
 The floor row shows what a perfect model would get, the train-copy row what a memoriser would
-get, noise and blur give a distance its scale.
+get, noise and blur give a distance its scale. Shuffled values are the sanity line: each number of
+an example is taken from another training example, which keeps how often every number has every
+value and destroys all relations. A model that is no better than that has learned nothing.
 """
 
 from dataclasses import dataclass
@@ -34,13 +36,16 @@ def yardsticks(source: Source, n: int, *, split: str = "test") -> list[Yardstick
     """The yardsticks of a race whose models are scored on `n` samples against a split.
 
     The floor takes `n` examples of the other held-out split, the train copy `n` training
-    examples (all, where there are fewer); noise and blur damage the whole reference itself.
+    examples (all, where there are fewer), and so do shuffled values; noise and blur damage the
+    whole reference itself.
     """
     held_out = getattr(source, split)
     other = source.validation if split == "test" else source.test
+    x, ids = some(source.training, n)
     rows = [
         Yardstick("held-out data", RowKind.FLOOR, *some(other, n)),
-        Yardstick("training data", RowKind.TRAIN_COPY, *some(source.training, n)),
+        Yardstick("training data", RowKind.TRAIN_COPY, x, ids),
+        Yardstick("values shuffled", RowKind.SANITY, shuffled(x), ids),
     ]
     if source.description.is_image:
         classes = held_out.condition
@@ -57,6 +62,13 @@ def some(
     """At most `n` examples with their classes; always the same ones."""
     chosen = subset(len(examples), n)
     return examples.x(chosen), examples.classes(chosen)
+
+
+def shuffled(x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+    """Every number of an example taken from an example of its own."""
+    flat = x.flatten(1)
+    order = torch.rand(flat.shape, generator=torch.Generator().manual_seed(SEED)).argsort(0)
+    return flat.gather(0, order).view_as(x)
 
 
 def noisy(examples: Examples) -> Float[Tensor, "batch channels height width"]:

@@ -5,7 +5,7 @@ where each one starts and ends.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -24,9 +24,35 @@ PERCENT = "%"
 STYLES = 6  # line styles of the page's style sheet
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Along:
+    """What lines run along.
+
+    Attributes:
+        label: under the axis, and in the alternative text.
+        end: how the end of a line is told.
+        logarithmic: whether the scale is by ratio, from the first point on.
+        dots: whether a single point is shown, as a dot.
+    """
+
+    label: str
+    end: Callable[[float], str]
+    logarithmic: bool = False
+    dots: bool = False
+
+
+SECONDS = Along(label="seconds of training", end=lambda value: f"in {duration(value)}")
+EVALUATIONS = Along(
+    label="network evaluations for one sample",
+    end=lambda value: f"at {value:g}",
+    logarithmic=True,
+    dots=True,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A named line of (seconds, value)."""
+    """A named line of (place along the axis, value)."""
 
     name: str
     points: Sequence[Point]
@@ -64,26 +90,31 @@ class Scale:
         return math.log10(max(value, 1e-300)) if self.logarithmic else value
 
 
-def chart(title: str, series: Sequence[Series], unit: str = "") -> Safe | None:
-    """Lines against training seconds; None when there is no line of two points.
+def chart(
+    title: str, series: Sequence[Series], unit: str = "", along: Along = SECONDS
+) -> Safe | None:
+    """Lines against training seconds, or along something else; None without a line of two points.
 
     Values whose unit is % are shares of 1; their scale is even and goes from 0 to 100.
     """
     factor = 100.0 if unit == PERCENT else 1.0
     lines = [Series(each.name, _thinned(_finite(each.points, factor))) for each in series]
-    lines = [each for each in lines if len(each.points) > 1]
-    if not lines:
+    if not any(len(each.points) > 1 for each in lines):
         return None
-    x = Scale(0.0, max(each.points[-1][0] for each in lines) or 1.0, LEFT, RIGHT)
+    least = 1 if along.dots else 2
+    lines = [each for each in lines if len(each.points) >= least]
+    first = min(each.points[0][0] for each in lines) if along.logarithmic else 0.0
+    last = max(each.points[-1][0] for each in lines) or 1.0
+    x = Scale(first, last, LEFT, RIGHT, logarithmic=along.logarithmic)
     y = _value_scale([value for each in lines for _, value in each.points], unit)
     return tag(
         "svg",
-        *_frame(x, y, unit),
+        *_frame(x, y, unit, along),
         *(_line(each, index, x, y) for index, each in enumerate(lines)),
         *_names(lines, y),
         viewBox=f"0 0 {WIDTH} {HEIGHT}",
         role="img",
-        aria_label=_told(title, lines, unit),
+        aria_label=_told(title, lines, unit, along),
         class_="chart",
     )
 
@@ -103,7 +134,7 @@ def _value_scale(values: list[float], unit: str) -> Scale:
     return Scale(low - margin, high + margin, BOTTOM, TOP)
 
 
-def _frame(x: Scale, y: Scale, unit: str) -> Iterator[Safe]:
+def _frame(x: Scale, y: Scale, unit: str, along: Along) -> Iterator[Safe]:
     for value in y.ticks(5):
         height = f"{y(value):.1f}"
         yield tag("line", x1=LEFT, x2=RIGHT, y1=height, y2=height, class_="rule")
@@ -115,11 +146,14 @@ def _frame(x: Scale, y: Scale, unit: str) -> Iterator[Safe]:
         yield tag("text", f"{value:g}", x=place, y=BOTTOM + 20, class_="tick middle")
     yield tag("line", x1=LEFT, x2=RIGHT, y1=BOTTOM, y2=BOTTOM, class_="axis")
     middle = (LEFT + RIGHT) / 2
-    yield tag("text", "seconds of training", x=middle, y=HEIGHT - 6, class_="tick middle")
+    yield tag("text", along.label, x=middle, y=HEIGHT - 6, class_="tick middle")
 
 
 def _line(each: Series, index: int, x: Scale, y: Scale) -> Safe:
-    places = " ".join(f"{x(seconds):.1f},{y(value):.1f}" for seconds, value in each.points)
+    if len(each.points) == 1:
+        (place, value), style = each.points[0], f"dot dot-{index % STYLES}"
+        return tag("circle", cx=f"{x(place):.1f}", cy=f"{y(value):.1f}", r=4.5, class_=style)
+    places = " ".join(f"{x(place):.1f},{y(value):.1f}" for place, value in each.points)
     return tag("polyline", points=places, class_=f"line line-{index % STYLES}")
 
 
@@ -132,20 +166,27 @@ def _names(lines: list[Series], y: Scale) -> Iterator[Safe]:
     excess = max(0.0, places[-1] - BOTTOM)
     for place, (_, index) in zip(places, ends, strict=True):
         height = f"{place - excess:.1f}"
-        style = f"line line-{index % STYLES}"
-        yield tag("line", x1=RIGHT + 5, x2=RIGHT + 17, y1=height, y2=height, class_=style)
+        yield _mark(lines[index], index, height)
         name = lines[index].name
         short = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
         yield tag("text", short, x=RIGHT + 21, y=height, dy="0.35em", class_="name")
 
 
-def _told(title: str, lines: list[Series], unit: str) -> str:
-    parts = (
-        f"{each.name} goes from {number(each.points[0][1])} to {number(each.points[-1][1])}"
-        f"{unit and ' ' + unit} in {duration(each.points[-1][0])}"
-        for each in lines
-    )
-    return f"Line chart of {title} against seconds of training: {'; '.join(parts)}."
+def _mark(each: Series, index: int, height: str) -> Safe:
+    """The line or the dot before a name."""
+    if len(each.points) == 1:
+        return tag("circle", cx=RIGHT + 11, cy=height, r=4.5, class_=f"dot dot-{index % STYLES}")
+    style = f"line line-{index % STYLES}"
+    return tag("line", x1=RIGHT + 5, x2=RIGHT + 17, y1=height, y2=height, class_=style)
+
+
+def _told(title: str, lines: list[Series], unit: str, along: Along) -> str:
+    parts = []
+    for each in lines:
+        (_, first), (end, last) = each.points[0], each.points[-1]
+        verb = "is" if len(each.points) == 1 else f"goes from {number(first)} to"
+        parts.append(f"{each.name} {verb} {number(last)}{unit and ' ' + unit} {along.end(end)}")
+    return f"Line chart of {title} against {along.label}: {'; '.join(parts)}."
 
 
 def _finite(points: Sequence[Point], factor: float) -> list[Point]:

@@ -13,17 +13,28 @@ class RowKind(StrEnum):
     """What a row stands for; only models compete in the verdict."""
 
     MODEL = "model"
+    NON_PARAMETRIC = "non-parametric"  # keeps its data in place of training, never competes
     FLOOR = "floor"  # held-out real data against other held-out real data
     TRAIN_COPY = "train-copy"  # what a memoriser would get
+    SANITY = "sanity"  # values without any relation: a model that is no better learned nothing
     CORRUPTION = "corruption"  # blurred or noisy real data: the scale of a distance
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A figure with its standard error; None where none is known."""
+    """A figure with its standard error; None where none is known.
+
+    Attributes:
+        value: a figure, or its mean over seeds.
+        stderr: what decisions are made with; of several seeds the larger of the two below.
+        over_seeds: standard error of the mean over seeds; None for a single run.
+        sampling: of several seeds the typical standard error within one run.
+    """
 
     value: float
     stderr: float | None = None
+    over_seeds: float | None = None
+    sampling: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,16 @@ class Picture:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class StageRow:
+    """A stage of training: its planned share of the budget and what it took."""
+
+    name: str
+    share: float
+    steps: int
+    seconds: float
+
+
 @dataclass(slots=True)
 class Row:
     """One line of the tables: a trained model or a yardstick."""
@@ -67,6 +88,8 @@ class Row:
     samples: int | None = None
     seeds: int = 1
     curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)  # (seconds, value)
+    by_evaluations: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    stages: list[StageRow] = field(default_factory=list)
     grids: list[Picture] = field(default_factory=list)
     neighbours: Picture | None = None
     settings: str = ""  # sampler settings in words
@@ -92,7 +115,8 @@ class Results:
     command: str
     version: str
     notices: list[str] = field(default_factory=list)
-    budget: float = 0.0  # seconds that were given; 0 when none were
+    budget: float = 0.0  # seconds that were given, for one seed; 0 when none were
+    examples: int = 0  # examples that each model was given in place of seconds; 0 when none were
 
     def save(self, path: Path) -> None:
         """Write JSON, through a temporary name."""
@@ -133,5 +157,7 @@ def _row(raw: dict[str, Any]) -> Row:
         raw["evidence"] = EvidenceRow(**evidence)
     raw["grids"] = [Picture(**picture) for picture in raw["grids"]]
     raw["neighbours"] = Picture(**raw["neighbours"]) if raw["neighbours"] else None
-    raw["curves"] = {k: [tuple(point) for point in v] for k, v in raw["curves"].items()}
+    for curves in ("curves", "by_evaluations"):
+        raw[curves] = {k: [tuple(p) for p in v] for k, v in raw.get(curves, {}).items()}
+    raw["stages"] = [StageRow(**stage) for stage in raw.get("stages", [])]
     return Row(**raw)

@@ -3,8 +3,9 @@
 The rule. A model with a lower primary distance is better. The primary
 distance is the first that every finished model has of: Wasserstein (points of few dimensions),
 Fréchet on the classifier's features, KID, sliced Wasserstein. Models within two standard errors
-of the best stand level and are told apart by class agreement and by coverage, under the same
-rule, and then by sampling cost. Yardsticks (floor, train-copy, corruption) never compete.
+of the best stand level, and among them the one whose samples take the least time is named. No
+other figure enters, and nothing in the rule was fitted to any result. Yardsticks and
+non-parametric rows never compete.
 """
 
 import math
@@ -12,13 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from danlu.evaluation.caveats import caveats
-from danlu.evaluation.facts import amount, distance_name, facts_of
+from danlu.evaluation.facts import amount, distance_name, duration, facts_of
 from danlu.evaluation.results import Measured, Results, Row, RowKind
 
 PRIMARY = ("wasserstein", "frechet@classifier", "kid", "sliced-wasserstein")
 LAST_SPACES = ("random", "pixels")  # after the classifier and networks of one's own
 SURE = "kid"  # always has a standard error; tells how large a difference is where others do not
-SHARES = ("class-agreement", "coverage")  # tell level models apart, in this order
 LEVEL = 2.0  # standard errors of a difference below which two figures stand level
 
 Criterion = Callable[[Row], Measured | None]
@@ -89,35 +89,26 @@ def space_order(key: str) -> tuple[int, str]:
 
 
 def ranking(rows: Sequence[Row], metric: str) -> list[Row]:
-    """Rows from best to worst by the primary distance, the shares and sampling cost."""
-
-    def lack(key: str) -> Criterion:
-        def criterion(row: Row) -> Measured | None:
-            share = row.metrics.get(key)
-            return None if share is None else Measured(-share.value, share.stderr)
-
-        return criterion
+    """Rows from best to worst by the primary distance, level ones by the cost of sampling."""
 
     def cost(row: Row) -> Measured | None:
         seconds = seconds_per_thousand(row)
         return None if seconds is None else Measured(seconds)
 
-    shares = [lack(key) for key in _share_keys(metric)]
-    return _ordered(rows, [lambda row: row.metrics.get(metric), *shares, cost])
-
-
-def _share_keys(metric: str) -> list[str]:
-    """Keys of the shares, in the feature space of the primary distance where they have one."""
-    _, at, space = metric.partition("@")
-    return [key for share in SHARES for key in (share, f"{share}{at}{space}")]
+    return _ordered(rows, [lambda row: row.metrics.get(metric), cost])
 
 
 def ordered(results: Results, verdict: Verdict) -> list[Row]:
-    """All rows as a page shows them: models by rank, those without figures, then yardsticks."""
+    """All rows as a page shows them: models by rank, those without figures, the other kinds."""
     place = {name: index for index, name in enumerate(verdict.ranking)}
-    models = [row for row in results.rows if row.kind is RowKind.MODEL]
-    models.sort(key=lambda row: place.get(row.name, len(place)))
-    return models + [row for row in results.rows if row.kind is not RowKind.MODEL]
+    kinds = list(RowKind)
+    return sorted(
+        results.rows,
+        key=lambda row: (
+            kinds.index(row.kind),
+            place.get(row.name, len(place)) if row.kind is RowKind.MODEL else 0,
+        ),
+    )
 
 
 def standard_errors(first: Measured, second: Measured) -> float:
@@ -195,7 +186,7 @@ def _difference(best: Row, second: Row, metric: str) -> str:
         return _difference_elsewhere(best, second, metric)
     if apart > LEVEL:
         return f", a difference of {apart:.1f} standard errors"
-    why = _tie_break(best, second, metric)
+    why = _tie_break(best, second)
     return f", level within the noise ({apart:.1f} standard errors); {why}"
 
 
@@ -214,20 +205,17 @@ def _difference_elsewhere(best: Row, second: Row, metric: str) -> str:
     return f"; on {title}, whose noise is known, they are {apart:.1f} standard errors apart"
 
 
-def _tie_break(best: Row, second: Row, metric: str) -> str:
-    for key in _share_keys(metric):
-        first, other = best.metrics.get(key), second.metrics.get(key)
-        if first and other and standard_errors(first, other) > LEVEL and first.value > other.value:
-            facts = facts_of(key)
-            figures = f"{amount(first, facts)} against {amount(other, facts)}"
-            return f"{facts.title.lower()} decides, {figures}"
+def _tie_break(best: Row, second: Row) -> str:
     cost, other_cost = seconds_per_thousand(best), seconds_per_thousand(second)
-    if cost is not None and (other_cost is None or cost < other_cost):
-        return "the lower cost of sampling decides"
-    return "nothing measured tells them apart"
+    if cost is None or (other_cost is not None and cost >= other_cost):
+        return "nothing measured tells them apart"
+    against = "" if other_cost is None else f" against {duration(other_cost)}"
+    return f"the cost of sampling decides, {duration(cost)}{against} for 1,000 samples"
 
 
 def _budget(results: Results) -> str:
+    if results.examples:
+        return f" on a budget of {results.examples:,} examples for each model"
     minutes = results.budget / 60
     if not minutes:
         return ""

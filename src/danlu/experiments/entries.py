@@ -1,16 +1,19 @@
 """Who enters a race and with what: the request, and a member for each run."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from danlu.contracts import DanluError
 from danlu.experiments.config import DataChoice, RunConfig
 from danlu.experiments.families import Classes
 from danlu.experiments.runs import Run
+from danlu.generative import FAMILIES as KNOWN
 
-FAMILIES = ("vae", "gan", "rectified-flow")
-"""Who races unless others are named."""
+RACERS = ("vae", "gan", "flow", "vq", "ddpm", "rectified-flow")
+FAMILIES = tuple(name for name in RACERS if name in KNOWN)
+"""Who races unless others are named: those of `RACERS` that the table has."""
 LEAST_SECONDS = 20.0
 
 
@@ -20,11 +23,12 @@ class RaceRequest:
 
     Attributes:
         data: which data.
-        minutes: for everything.
         folder: where it goes.
+        minutes: for everything, for each seed; None where `examples` is the budget.
+        examples: that each model sees, in place of minutes.
+        parameters: that each model has, as nearly as its width allows; None takes the recipes'.
         families: who races.
-        seeds: runs of each family.
-        seed: the first of them.
+        seeds: each is a race of its own; with several their rows become means.
         settings: for every family, or for one by `family.room.field=value`.
         device: cpu, cuda or auto.
         features: a network of one's own.
@@ -35,11 +39,12 @@ class RaceRequest:
     """
 
     data: DataChoice
-    minutes: float
     folder: Path
+    minutes: float | None = None
+    examples: int | None = None
+    parameters: int | None = None
     families: Sequence[str] = FAMILIES
-    seeds: int = 1
-    seed: int = 0
+    seeds: Sequence[int] = (0,)
     settings: Sequence[str] = ()
     device: str = "auto"
     features: Path | None = None
@@ -49,12 +54,27 @@ class RaceRequest:
     spent: float = 0.0
 
     def __post_init__(self) -> None:
-        if 60 * self.minutes < LEAST_SECONDS:
+        if (self.minutes is None) == (self.examples is None):
+            raise DanluError("The budget of a race is either minutes or examples: give one.")
+        if self.minutes is not None and 60 * self.minutes < LEAST_SECONDS:
             raise DanluError(f"A race needs at least {LEAST_SECONDS:.0f} seconds.")
-        if self.seeds < 1 or not self.families:
+        if (self.examples or 1) < 1 or (self.parameters or 1) < 1:
+            raise DanluError("A race needs at least one example and one parameter.")
+        if not self.seeds or not self.families:
             raise DanluError("A race needs at least one family and one seed.")
-        if len(set(self.families)) < len(self.families):
-            raise DanluError("A family is named twice in --families; use --seeds for repeats.")
+        for what, named in (("family", self.families), ("seed", self.seeds)):
+            if len(set(named)) < len(named):
+                raise DanluError(f"A {what} is named twice: {', '.join(map(str, named))}.")
+
+    @property
+    def seed(self) -> int:
+        """The first one."""
+        return self.seeds[0]
+
+    @property
+    def seconds(self) -> float | None:
+        """For one seed; None without a budget in time."""
+        return None if self.minutes is None else 60 * self.minutes
 
     def settings_of(self, family: str) -> list[str]:
         """The settings that concern a family; `family.room.field=value` is for one alone."""
@@ -65,10 +85,29 @@ class RaceRequest:
                 chosen.append(item if owner is None else item.removeprefix(f"{owner}."))
         return chosen
 
-    def folder_of(self, family: str, seed: int) -> Path:
-        """The folder of a run: FAMILY, and FAMILY-seed1 and so on for further seeds."""
-        name, repeat = family.rpartition(":")[2], seed - self.seed
-        return self.folder / (f"{name}-seed{repeat}" if repeat else name)
+    def folder_of(self, family: str) -> Path:
+        """The folder of a run."""
+        return self.folder / family.rpartition(":")[2]
+
+    def of_seed(self, seed: int) -> "RaceRequest":
+        """The race of one of several seeds, in a folder of its own."""
+        spent = self.spent if seed == self.seed else 0.0
+        return replace(self, seeds=(seed,), folder=self.folder / f"seed-{seed}", spent=spent)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for a file, without what only this process knows."""
+        raw = asdict(replace(self, classes=None))
+        del raw["classes"], raw["spent"], raw["folder"]
+        raw["features"] = None if self.features is None else str(self.features.resolve())
+        lists = {name: list(raw[name]) for name in ("families", "seeds", "settings")}
+        return {**raw, **lists}
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any], folder: Path, classes: Classes) -> "RaceRequest":
+        """What `to_dict` gave, for the folder in which it was found."""
+        features = None if raw["features"] is None else Path(raw["features"])
+        parts = {"data": DataChoice(**raw["data"]), "features": features}
+        return cls(**{**raw, **parts, "folder": folder, "classes": classes})
 
 
 @dataclass(slots=True)

@@ -24,8 +24,7 @@ from danlu.experiments.measuring import (
 )
 from danlu.experiments.observer import Observer
 from danlu.experiments.planning import Clock
-from danlu.experiments.race import RESULTS
-from danlu.experiments.runs import Run
+from danlu.experiments.runs import RESULTS, Run
 from danlu.experiments.settings import Settings
 from danlu.experiments.train import open_data
 from danlu.experiments.yard import Yard, open_yard, words_for_spaces
@@ -91,7 +90,7 @@ def evaluate(run: Run, request: EvaluationRequest, observer: Observer | None = N
         observer.started("features")
         yard = open_yard(source, split=request.split, extra=request.features, seed=request.seed)
     observer.say(words_for_spaces(yard.spaces))
-    row = model_row(subject, run.config.family)
+    row = model_row(subject)
     with clock.part("samples"):
         observer.started(f"{request.n} samples")
         drawn = subject.draw(yard, request.n)

@@ -24,6 +24,7 @@ from danlu.experiments.drawing import (
 )
 from danlu.generative.base import GenerativeModel
 from danlu.training import Hook, Outcome, Policy, Training
+from danlu.training.files import write_text
 
 MOMENTS = tuple(2.0**-k for k in range(5, 0, -1))
 CELLS, LAST_CELLS = 40, 100
@@ -66,8 +67,9 @@ class SamplePictures(Hook):
     @override
     def on_stage(self, trainer: Training, stage: Stage) -> None:
         if self._due is None:
-            now = trainer.status().fraction
-            self._due = [moment for moment in MOMENTS if moment > now]
+            status = trainer.status()
+            self._due = [moment for moment in MOMENTS if moment > status.fraction]
+            self._forget(status.step)
 
     @override
     def on_round(self, trainer: Training, progress: Progress) -> None:
@@ -84,7 +86,23 @@ class SamplePictures(Hook):
     @override
     def on_end(self, trainer: Training, outcome: Outcome) -> None:
         if not outcome.interrupted:
+            self._forget(outcome.steps - 1)  # of this step there is one picture, the large one
             self._take(trainer, LAST_CELLS)
+
+    def _forget(self, step: int) -> None:
+        """Drop the pictures of steps that a kill took back, and a line that it cut off."""
+        path = self.folder / SAMPLES / INDEX
+        if not path.exists():
+            return
+        kept = []
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                break
+            if row["step"] <= step:
+                kept.append(line)
+        write_text(path, "".join(f"{line}\n" for line in kept))
 
     def _take(self, trainer: Training, cells: int) -> None:
         began, status = perf_counter(), trainer.status()

@@ -6,14 +6,17 @@ All rows are scored on equally many samples, since distances depend on their num
 from collections.abc import Sequence
 from time import perf_counter
 
-from danlu.contracts import CapabilityError, NonFiniteError
+from danlu.contracts import CapabilityError, DanluError, NonFiniteError
 from danlu.evaluation.corruptions import yardsticks
 from danlu.evaluation.results import Row, RowKind
-from danlu.experiments.curves import pictures
+from danlu.experiments.curves import curve_measure, pictures
 from danlu.experiments.drawing import Drawn
+from danlu.experiments.effort import by_evaluations
 from danlu.experiments.entries import Member, RaceRequest
+from danlu.experiments.kernels import kernel_row, kernel_subject
 from danlu.experiments.measuring import (
     Subject,
+    Trained,
     add_scores,
     evidence_row,
     model_row,
@@ -21,7 +24,7 @@ from danlu.experiments.measuring import (
     open_subject,
 )
 from danlu.experiments.observer import Observer
-from danlu.experiments.planning import Allotment, Clock
+from danlu.experiments.planning import EVIDENCE_SECONDS, Allotment, Clock
 from danlu.experiments.yard import Yard
 from danlu.experiments.yardsticks import scored, scored_in_time
 from danlu.training import Policy
@@ -31,15 +34,15 @@ OVERRUN = 0.08
 EVIDENCE_EXAMPLES = 500
 DAMAGED_SHARE = 0.5
 """Most of the time after all figures that noise and blur rows may take."""
-REAL = 2
-"""Yardsticks of undamaged data, which are scored before training: floor and train copy."""
+REAL = 3
+"""Yardsticks that are scored before training: floor, train copy and shuffled values."""
 
 
 class Jury:
     """Scores what a race brings forth.
 
     Attributes:
-        real: rows of the floor and the train copy.
+        real: rows of the floor, the train copy and shuffled values.
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class Jury:
         self.real: list[Row] = []
 
     def score_real(self, samples: int) -> float:
-        """Score the floor and the train copy; gives the seconds that one row takes."""
+        """Score `real`; gives the seconds that one row takes."""
         rows, seconds = yardsticks(self.yard.source, samples)[:REAL], 0.0
         self.real = []
         with self.clock.part("yardsticks"):
@@ -72,7 +75,7 @@ class Jury:
         return seconds
 
     def rows(self, members: Sequence[Member], plan: Allotment) -> tuple[list[Row], list[Row]]:
-        """A row for every run, in their order, and the rows of damaged data.
+        """A row for every run, in their order, and the rows that do not compete.
 
         Likelihoods come last and take what is left.
         """
@@ -83,24 +86,28 @@ class Jury:
             if member.run is not None and not member.failure
         }
         drawn = self._draw(subjects, plan)
+        samples = min((len(each.x) for each in drawn.values()), default=plan.samples)
         for name, subject in subjects.items():
             self.observer.started(f"figures of {name}")
-            rows[name] = model_row(subject, subject.run.config.family)
-            rows[name].grids = pictures(subject.run.folder, self.request.folder)
+            rows[name] = model_row(subject)
+            rows[name].grids = pictures(subject.folder, self.request.folder)
             self._figures(rows[name], subject, drawn[name])
             self.observer.finished(rows[name])
-        rest = self._damaged(plan)
+        kernels = self._kernels(samples)
+        self._efforts(rows, subjects, plan)
+        rest = self._damaged(samples, plan)
         for index, (name, subject) in enumerate(subjects.items()):
             self._likelihood(rows[name], subject, plan, len(subjects) - index)
-        return list(rows.values()), rest
+        return list(rows.values()), [*kernels, *self.real, *rest]
 
-    def _draw(self, subjects: dict[str, Subject], plan: Allotment) -> dict[str, Drawn]:
+    def _draw(self, subjects: dict[str, Trained], plan: Allotment) -> dict[str, Drawn]:
         """Equally many samples of every model: as planned, or what the slowest one can give."""
         drawn: dict[str, Drawn] = {}
         with self.clock.part("samples"):
             for index, (name, subject) in enumerate(subjects.items()):
                 self.observer.started(f"samples of {name}")
-                scoring = plan.parts["metrics"] + plan.parts["report"]
+                later = ("metrics", "kernel density", "report")
+                scoring = sum(plan.parts[part] for part in later)
                 seconds = (self._left(plan) - scoring) / (len(subjects) - index)
                 most = min((len(each.x) for each in drawn.values()), default=plan.samples)
                 drawn[name] = subject.draw(self.yard, most, seconds)
@@ -121,10 +128,44 @@ class Jury:
                 home = self.request.folder
                 row.neighbours = neighbour_picture(subject, drawn, self.yard, home)
 
-    def _damaged(self, plan: Allotment) -> list[Row]:
+    def _kernels(self, samples: int) -> list[Row]:
+        """The kernel density, where the data allows one."""
+        home = self.request.folder
+        with self.clock.part("kernel density"):
+            self.observer.started("kernel density")
+            try:
+                subject = kernel_subject(self.yard, self.policy, home)
+            except DanluError as error:
+                self._notice(f"There is no kernel density: {error}")
+                return []
+            neighbours, seconds = self.request.neighbours, EVIDENCE_SECONDS / 10
+            row = kernel_row(
+                subject, self.yard, samples, home=home, neighbours=neighbours, seconds=seconds
+            )
+        self.observer.finished(row)
+        return [row]
+
+    def _efforts(self, rows: dict[str, Row], subjects: dict[str, Trained], plan: Allotment) -> None:
+        """Curves against evaluations, each within its part of the plan."""
+        if not plan.efforts:
+            self._notice("Curves against evaluations were left out for lack of time.")
+            return
+        measure, began = curve_measure(self.yard), perf_counter()
+        with self.clock.part("evaluations"):
+            for name, subject in subjects.items():
+                if rows[name].failure:
+                    continue
+                self.observer.started(f"evaluations of {name}")
+                planned = plan.parts["evaluations"] - (perf_counter() - began)
+                left = min(planned, self._left(plan))
+                rows[name].by_evaluations = by_evaluations(
+                    subject, measure, plan.efforts, seed=self.yard.seed, seconds=left
+                )
+
+    def _damaged(self, samples: int, plan: Allotment) -> list[Row]:
         """The noise and blur rows, where the time is left for them."""
-        rows = yardsticks(self.yard.source, plan.samples)[REAL:]
-        each = plan.scoring * len(self.yard.reference) / max(1, plan.samples)
+        rows = yardsticks(self.yard.source, samples)[REAL:]
+        each = plan.scoring * len(self.yard.reference) / max(1, samples)
         seconds = DAMAGED_SHARE * self._left(plan)
         with self.clock.part("yardsticks"):
             self.observer.started("yardsticks")
@@ -141,11 +182,11 @@ class Jury:
         except CapabilityError as error:
             self._notice(f"{row.name} has no likelihood row: {error}")
             return
-        seconds = self._left(plan) / waiting
+        seconds = min(self._left(plan) / waiting, EVIDENCE_SECONDS)
         if row.failure or seconds <= 0:
             self._notice(f"The likelihood of {row.name} was left out for lack of time.")
             return
-        self.observer.started(f"likelihood of {subject.run.folder.name}")
+        self.observer.started(f"likelihood of {subject.folder.name}")
         with self.clock.part("likelihood"):
             row.evidence = evidence_row(subject, self.yard, EVIDENCE_EXAMPLES, seconds)
 

@@ -15,7 +15,7 @@ from danlu.contracts import Evidence, Measure, derive_seed
 from danlu.evaluation.metrics.cloud import subset
 from danlu.evaluation.metrics.neighbour_distance import nearest_training
 from danlu.evaluation.pictures import neighbours
-from danlu.evaluation.results import EvidenceRow, Measured, Picture, Row, RowKind
+from danlu.evaluation.results import EvidenceRow, Measured, Picture, Row, RowKind, StageRow
 from danlu.evaluation.scoring import score
 from danlu.experiments.curves import figures, losses, relative
 from danlu.experiments.drawing import Drawn, classes_like, draw, drawable, words_for_options
@@ -36,21 +36,23 @@ PAIRS = 16
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subject:
-    """A trained model that is to be measured.
+    """A fitted model that is to be measured.
 
     Attributes:
-        run: its folder and config.
+        name: of its family.
+        folder: where its pictures go.
         model: averaged weights, evaluation mode.
-        meta: where its training stood.
         options: of sampling and likelihood.
         policy: at which it samples.
+        seconds: that training or fitting took.
     """
 
-    run: Run
+    name: str
+    folder: Path
     model: GenerativeModel
-    meta: Meta
     options: Any
     policy: Policy
+    seconds: float
 
     def draw(self, yard: Yard, n: int, seconds: float = math.inf) -> Drawn:
         """`n` samples, or fewer when the seconds are over; never fewer than `LEAST_SAMPLES`.
@@ -84,37 +86,54 @@ class Subject:
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained(Subject):
+    """A run that is to be measured.
+
+    Attributes:
+        meta: where its training stood.
+    """
+
+    meta: Meta
+
+
 def open_subject(
     run: Run, policy: Policy, classes: Classes = None, settings: Settings | None = None
-) -> Subject:
+) -> Trained:
     """A run with its averaged weights, ready to be measured."""
     model, meta = run.model(classes, policy.device)
-    return Subject(
-        run=run,
+    return Trained(
+        name=run.config.family,
+        folder=run.folder,
         model=model.requires_grad_(False),
-        meta=meta,
         options=run.config.options(model, settings),
         policy=policy,
+        seconds=meta.total.seconds,
+        meta=meta,
     )
 
 
-def model_row(subject: Subject, name: str) -> Row:
+def model_row(subject: Trained) -> Row:
     """The row of a model before anything is measured: cost, curves and pictures of training."""
     model, meta = subject.model, subject.meta
     words = [words_for_options(subject.options)]
     if model.picture_note:
         words.append(f"scored on plain samples, pictures show {model.picture_note}")
     return Row(
-        name=name,
+        name=subject.name,
         kind=RowKind.MODEL,
         parameters=sum(p.numel() for p in model.parameters()),
         examples=meta.position,
         steps=meta.total.steps,
         train_seconds=meta.total.seconds,
         sample_evaluations=model.sampling_evaluations(subject.options),
-        curves={**losses(subject.run.folder), **figures(subject.run.folder)},
+        curves={**losses(subject.folder), **figures(subject.folder)},
+        stages=[
+            StageRow(stage.name, stage.share, spent.steps, spent.seconds)
+            for stage, spent in zip(model.stages(), meta.spent, strict=False)
+        ],
         settings=", ".join(word for word in words if word),
-        run=str(subject.run.folder),
+        run=str(subject.folder),
     )
 
 
@@ -199,12 +218,15 @@ def _evidence(parts: list[Evidence], note: str) -> EvidenceRow:
 
 def neighbour_picture(subject: Subject, drawn: Drawn, yard: Yard, home: Path) -> Picture | None:
     """Samples beside the training examples nearest to them."""
-    description, folder = yard.reference.description, subject.run.folder
+    description = yard.reference.description
     if not drawable(description):
         return None
     chosen = drawn.x[subset(len(drawn.x), PAIRS)].clamp(description.low, description.high)
     near = nearest_training(chosen, yard.reference)
-    path = neighbours(chosen, near.x, description, path=folder / SAMPLES / "neighbours.png")
-    family = subject.run.config.family
-    alt = f"{len(chosen)} samples of {family}, each beside the training example nearest to it."
-    return Picture(subject.meta.total.seconds, relative(path, home), alt)
+    place = subject.folder / SAMPLES
+    place.mkdir(parents=True, exist_ok=True)
+    path = neighbours(chosen, near.x, description, path=place / "neighbours.png")
+    alt = (
+        f"{len(chosen)} samples of {subject.name}, each beside the training example nearest to it."
+    )
+    return Picture(subject.seconds, relative(path, home), alt)

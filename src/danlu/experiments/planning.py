@@ -7,6 +7,7 @@ that are measured on this machine with untrained models, since these cost the sa
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf, isinf
 from time import monotonic, perf_counter
 
 from danlu.experiments.hooks import CELLS, LAST_CELLS, MOMENTS, SHARE
@@ -15,8 +16,14 @@ MOST_SAMPLES, LEAST_SAMPLES = 1000, 100
 MOST_POINTS = 200
 BLOCK = 50
 """Samples that are drawn before looking at the clock again."""
-SAMPLING_SHARE, EVIDENCE_SHARE = 0.15, 0.08
-"""Most of the whole time for samples and for likelihoods."""
+SAMPLING_SHARE, EVIDENCE_SHARE, EFFORT_SHARE = 0.15, 0.08, 0.05
+"""Most of the whole time for samples, for likelihoods, and for samples of other efforts."""
+EVIDENCE_SECONDS = 60.0
+"""For the likelihood of one run, where the whole time is not limited."""
+EFFORT_COST = 4.0
+"""What a curve against evaluations costs, in samples of the usual effort for each of its points."""
+KERNEL_SECONDS = 1.0
+"""For fitting the kernel density, besides the scoring of its samples."""
 LEAST_TRAINING = 0.3
 """Share of what is left that training gets in any case."""
 NEIGHBOURS, SAVING, WRITING = 0.5, 0.5, 3.0
@@ -35,9 +42,18 @@ class Clock:
         self._began = monotonic() - spent
 
     @property
+    def elapsed(self) -> float:
+        """Seconds that are over."""
+        return monotonic() - self._began
+
+    @property
     def left(self) -> float:
         """Seconds to the end; negative when it is over."""
-        return self.seconds - (monotonic() - self._began)
+        return self.seconds - self.elapsed
+
+    def rewind(self, elapsed: float, used: Mapping[str, float]) -> None:
+        """Go back to where `elapsed` seconds were over and parts had taken `used`."""
+        self._began, self.used = monotonic() - elapsed, dict(used)
 
     def plan(self, parts: Mapping[str, float]) -> None:
         """Set what parts may take; a part that is over keeps its plan."""
@@ -66,7 +82,8 @@ class Allotment:
 
     Attributes:
         samples: samples behind the figures of every model.
-        points: samples behind a point of a curve.
+        points: samples behind a point of a curve over training.
+        efforts: samples behind a point of a curve against evaluations; 0 leaves these out.
         training: training seconds of every model.
         scoring: seconds to score one model.
         parts: part -> planned seconds.
@@ -74,6 +91,7 @@ class Allotment:
 
     samples: int
     points: int
+    efforts: int
     training: float
     scoring: float
     parts: Mapping[str, float]
@@ -85,11 +103,13 @@ def first_split(seconds: float, features: float) -> dict[str, float]:
     return {
         "features": features,
         "probe": 0.04 * rest,
-        "training": 0.7 * rest,
+        "training": 0.63 * rest,
         "samples": 0.08 * rest,
         "likelihood": 0.06 * rest,
         "yardsticks": 0.04 * rest,
         "metrics": 0.04 * rest,
+        "kernel density": 0.02 * rest,
+        "evaluations": EFFORT_SHARE * rest,
         "report": min(WRITING, 0.04 * rest),
     }
 
@@ -108,6 +128,8 @@ def sample_count(costs: Iterable[float], seconds: float) -> int:
 def allot(clock: Clock, costs: Sequence[float], *, samples: int, scoring: float) -> Allotment:
     """Reserve what comes after training; training gets the rest in equal parts.
 
+    Where the whole time is not limited, every part takes what it needs.
+
     Args:
         clock: of the race.
         costs: seconds for one sample of every run.
@@ -115,12 +137,26 @@ def allot(clock: Clock, costs: Sequence[float], *, samples: int, scoring: float)
         scoring: seconds to score one run.
     """
     runs = len(costs)
+    each = EFFORT_COST * sum(costs)
+    efforts = int(min(MOST_POINTS, EFFORT_SHARE * clock.seconds / max(each, 1e-9)))
+    efforts = efforts if efforts >= CELLS else 0
     after = {
         "samples": samples * sum(costs),
-        "likelihood": EVIDENCE_SHARE * clock.seconds,
+        "likelihood": min(EVIDENCE_SHARE * clock.seconds, runs * EVIDENCE_SECONDS),
         "metrics": runs * (scoring + NEIGHBOURS),
+        "kernel density": scoring + NEIGHBOURS + KERNEL_SECONDS,
+        "evaluations": efforts * each,
         "report": WRITING,
     }
+    if isinf(clock.seconds):
+        return Allotment(
+            samples=samples,
+            points=MOST_POINTS,
+            efforts=efforts,
+            training=inf,
+            scoring=scoring,
+            parts=after,
+        )
     free = clock.left - sum(after.values()) - SLACK * clock.seconds
     free = max(free, LEAST_TRAINING * clock.left)
     last = LAST_CELLS * sum(costs) + runs * SAVING
@@ -128,6 +164,7 @@ def allot(clock: Clock, costs: Sequence[float], *, samples: int, scoring: float)
     return Allotment(
         samples=samples,
         points=int(min(MOST_POINTS, max(CELLS, affordable))),
+        efforts=efforts,
         training=max(1.0, (free - last) / runs / (1 + SHARE)),
         scoring=scoring,
         parts={"training": free, **after},

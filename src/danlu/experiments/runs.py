@@ -22,6 +22,7 @@ from danlu.training.files import write_text
 from danlu.training.weights import restore
 
 CONFIG, SAMPLES = "config.yaml", "samples"
+RACE, RESULTS = "race.json", "results.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,11 @@ class Run:
 def require_new(folder: Path) -> None:
     """Raise `DanluError` when a folder already holds something."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        is_run = (folder / CONFIG).exists()
-        goes_on = f", or go on with `danlu train --resume {folder}`" if is_run else ""
+        goes_on = ""
+        if (folder / CONFIG).exists():
+            goes_on = f", or go on with `danlu train --resume {folder}`"
+        elif (folder / RACE).exists() and not (folder / RESULTS).exists():
+            goes_on = f", or go on with the race that began there: `danlu race --resume {folder}`"
         raise DanluError(f"{folder} exists already; choose another --out{goes_on}.")
 
 

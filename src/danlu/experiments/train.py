@@ -4,6 +4,7 @@ The same call starts a run and goes on with one: where the folder has a checkpoi
 continues from it, with the recorded config.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from danlu.experiments.families import Classes
 from danlu.experiments.hooks import CELLS, Measure, SamplePictures
 from danlu.experiments.observer import Observer
 from danlu.experiments.runs import Run
-from danlu.training import Budget, Outcome, Policy, Trainer, TrainingRun
+from danlu.training import Budget, Hook, Outcome, Policy, Trainer, TrainingRun
 from danlu.training.checkpoint import FOLDER, LATEST, load_average
 from danlu.training.policy import settle
 from danlu.training.processes import Processes, SingleProcess
 from danlu.training.recomputing import WithinMemory
+
+CHECKPOINT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +37,8 @@ class Surroundings:
         classes: builders of foreign families.
         processes: those that train together.
         memory: bytes that a step may use; None recomputes nothing.
+        hooks: further ones.
+        checkpoint_seconds: training seconds between checkpoints.
     """
 
     policy: Policy | None = None
@@ -44,6 +49,8 @@ class Surroundings:
     classes: Classes = None
     processes: Processes = field(default_factory=SingleProcess)
     memory: float | None = None
+    hooks: Sequence[Hook] = ()
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
 
 
 def train(run: Run, source: Source, surroundings: Surroundings | None = None) -> Outcome:
@@ -72,7 +79,7 @@ def train(run: Run, source: Source, surroundings: Surroundings | None = None) ->
         policy, notices = settle(run.folder, around.policy, source.description)
     for line in notices:
         around.observer.say(line)
-    hooks = [*around.observer.hooks(run.folder.name)]
+    hooks = [*around.observer.hooks(run.folder.name), *around.hooks]
     if "sample" in model.can:
         measure, points = around.measure, around.points
         pictures = SamplePictures(run.folder, config, policy, measure=measure, points=points)
@@ -84,8 +91,9 @@ def train(run: Run, source: Source, surroundings: Surroundings | None = None) ->
         seed=config.seed,
         hooks=hooks,
         policy=policy,
-        replay=around.replay,
         processes=around.processes,
+        checkpoint_seconds=around.checkpoint_seconds,
+        replay=around.replay,
     )
     return Trainer(model, stream, config.plan, config.budget, run=setting).run()
 

@@ -53,11 +53,12 @@ def test_keys_are_metrics_in_spaces(digits, reference, spaces):
 
 def test_yardsticks_are_ordered_as_they_must_be(digits, reference, spaces):
     rows = {y.name: score(y.x, y.classes, reference, spaces) for y in yardsticks(digits, 300)}
-    floor, copy, noise, blur = rows.values()
+    floor, copy, mixed, noise, blur = rows.values()
     assert floor["frechet@pixels"].value < 0.1 * blur["frechet@pixels"].value
     assert floor["kid@random"].value < 0.1 * blur["kid@random"].value
     assert floor["coverage@pixels"].value > 0.9 > blur["coverage@pixels"].value
     assert floor["precision@pixels"].value > 0.85
+    assert mixed["frechet@pixels"].value > 5 * floor["frechet@pixels"].value
     assert copy["neighbour-distance"].value == 0
     assert floor["neighbour-distance"].value == pytest.approx(1, abs=0.1)
     assert noise["neighbour-distance"].value > 1.05
@@ -69,10 +70,15 @@ def test_yardsticks_take_their_kind_and_never_the_reference(digits):
     assert [row.kind for row in rows] == [
         RowKind.FLOOR,
         RowKind.TRAIN_COPY,
+        RowKind.SANITY,
         RowKind.CORRUPTION,
         RowKind.CORRUPTION,
     ]
-    assert [len(row.x) for row in rows] == [200, 200, 300, 300]
+    assert [len(row.x) for row in rows] == [200, 200, 200, 300, 300]
+    # Each number keeps how often it has each value; the examples are no longer examples.
+    copy, mixed = (row.x.flatten(1) for row in rows[1:3])
+    assert torch.equal(copy.sort(0).values, mixed.sort(0).values)
+    assert not torch.equal(copy, mixed)
     test = {tuple(x) for x in digits.test.x().flatten(1).tolist()}
     assert not test & {tuple(x) for x in rows[0].x.flatten(1).tolist()}
     choosing = yardsticks(digits, 300, split="validation")

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 
 from danlu.contracts import DataDescription
 from danlu.evaluation.pictures import grid, neighbours
-from danlu.evaluation.results import EvidenceRow, Measured, Picture, Results, Row, RowKind
+from danlu.evaluation.results import EvidenceRow, Measured, Picture, Results, Row, RowKind, StageRow
 
 DIGITS = DataDescription(shape=(1, 8, 8), levels=17, low=-1.0, high=1.0, classes=10)
 NOISE = {"rectified-flow": 0.12, "gan": 0.35, "vae": 0.6}
@@ -35,6 +35,7 @@ def figures(distance, coverage, agreement):
         "coverage@classifier": Measured(coverage, 0.011),
         "class-agreement": Measured(agreement, 0.004),
         "sharpness": Measured(1 + distance / 30, 0.01),
+        "neighbour-distance": Measured(1 - distance / 100, 0.02),
     }
 
 
@@ -67,6 +68,12 @@ def model_row(name, folder, x, ids):
     row.parameters, row.examples, row.steps = 812_345, 1_204_224, 9408
     row.train_seconds, row.sample_seconds, row.samples = 55.2, 1.93, 1000
     row.sample_evaluations = 1 if name != "rectified-flow" else 32
+    efforts = (4, 8, 16, 32, 64) if name == "rectified-flow" else (1,)
+    row.by_evaluations = {
+        "class-agreement": [(float(n), 0.98 - 0.5 / n**1.5) for n in efforts],
+        "sliced-wasserstein@pixels": [(float(n), 0.05 + 0.2 / n) for n in efforts],
+    }
+    row.stages = [StageRow("train", 1.0, 9408, 55.2)]
     return row
 
 
@@ -74,6 +81,18 @@ def yardstick(name, kind, folder, x, metrics):
     path = grid(x[:40], DIGITS, path=folder / "yardsticks" / f"{name}.png")
     picture = Picture(0.0, str(path.relative_to(folder)), f"40 examples of {name}")
     return Row(name=name, kind=kind, metrics=metrics, grids=[picture])
+
+
+def kernels(folder, x, ids):
+    near = x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(2))
+    metrics = figures(1.5, 0.9, 0.98) | {"neighbour-distance": Measured(0.2, 0.01)}
+    row = yardstick("kernel density", RowKind.NON_PARAMETRIC, folder, near, metrics)
+    row.train_seconds, row.sample_seconds, row.samples, row.examples = 0.4, 0.02, 1000, 1197
+    row.sample_evaluations = 0
+    row.evidence = EvidenceRow(
+        Measured(-101.2, 0.9), Measured(2.28, 0.02), "lower", "counting", "class", 0, 360
+    )
+    return row
 
 
 def race(folder):
@@ -99,6 +118,7 @@ def race(folder):
         360,
         "prior mismatch 0.02 nats",
     )
+    mixed = x.flatten(1).gather(0, torch.rand(x.flatten(1).shape).argsort(0)).view_as(x)
     noisy = x + 0.2 * torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
     return Results(
         title="Race on digits, 4 minutes",
@@ -106,8 +126,10 @@ def race(folder):
         description=asdict(DIGITS),
         rows=[
             *rows,
+            kernels(folder, x, ids),
             yardstick("held-out", RowKind.FLOOR, folder, x[200:], figures(0.87, 0.96, 0.975)),
             yardstick("training copy", RowKind.TRAIN_COPY, folder, x, figures(0.9, 0.95, 0.99)),
+            yardstick("values shuffled", RowKind.SANITY, folder, mixed, figures(60.0, 0.0, 0.1)),
             yardstick("noise 0.1", RowKind.CORRUPTION, folder, noisy, figures(12.4, 0.4, 0.9)),
         ],
         seed=0,

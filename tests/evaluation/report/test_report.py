@@ -10,7 +10,7 @@ from PIL import Image
 
 from danlu.evaluation.report import write_report
 from danlu.evaluation.report.page import LIMIT
-from danlu.evaluation.results import Measured, Picture, Results, Row, RowKind
+from danlu.evaluation.results import Measured, Picture, Results, Row, RowKind, StageRow
 from danlu.evaluation.verdict import judge
 
 VOID = {"img", "meta", "br"}
@@ -84,8 +84,7 @@ def test_pictures_tables_and_headings_are_accessible(results, tmp_path):
     assert len(page.all("img")) > 20
     assert all(len(image["alt"]) > 10 for image in page.all("img"))
     assert all(
-        chart["role"] == "img" and "against seconds" in chart["aria-label"]
-        for chart in page.all("svg")
+        chart["role"] == "img" and " against " in chart["aria-label"] for chart in page.all("svg")
     )
     assert len(page.all("table")) == len(page.all("caption")) >= 5
     assert all(cell["scope"] in {"col", "row", "rowgroup"} for cell in page.all("th"))
@@ -123,6 +122,7 @@ def test_text_is_escaped_everywhere(results, tmp_path):
 def test_without_neighbours_no_training_image_is_on_the_page(results, tmp_path):
     with_all, page = page_of(results, tmp_path)
     without, shared = page_of(results, tmp_path, neighbours=False)
+    assert "Memorisation" in shared.text
     alts = {image["alt"] for image in page.all("img")}
     shared_alts = {image["alt"] for image in shared.all("img")}
     assert alts - shared_alts == {
@@ -130,6 +130,7 @@ def test_without_neighbours_no_training_image_is_on_the_page(results, tmp_path):
         "20 pairs of gan",
         "20 pairs of rectified-flow",
         "40 examples of training copy",
+        "40 examples of kernel density",
     }
     assert "Nearest training examples" in page.text
     assert "Nearest training examples" not in shared.text
@@ -158,9 +159,44 @@ def test_only_the_best_model_of_a_column_is_marked(results, tmp_path):
     marked = re.findall(r'<tr[^>]*><th scope="row"><span class="title">([^<]+).*?</tr>', source)
     assert "held-out" in marked
     winners = re.findall(r'<tr class="yardstick">.*?</tr>', source)
-    assert len(winners) == 3
+    assert len(winners) == 8  # four yardsticks, the kernel density, and those of memorisation
     assert not any("(best)" in row for row in winners)
     assert page.text.count("(best)") == len(results.rows[0].metrics)
+
+
+def test_the_kernel_density_is_a_group_of_its_own_and_flagged_as_a_copy(results, tmp_path):
+    source, page = page_of(results, tmp_path)
+    assert "Non-parametric: it does not compete" in page.text
+    (line,) = re.findall(
+        r'<tr class="yardstick"><th scope="row">kernel density</th>.*?</tr>', source
+    )
+    assert "repeats training examples, or nearly" in line
+    assert "as far as fresh data" in page.text
+
+
+def test_quality_against_evaluations_has_lines_and_dots(results, tmp_path):
+    source, page = page_of(results, tmp_path)
+    told = [svg["aria-label"] for svg in page.all("svg") if "network evaluations" in str(svg)]
+    assert len(told) == 2
+    assert "rectified-flow goes from" in told[0]
+    assert "at 64" in told[0]
+    assert "gan is" in told[0]
+    assert source.count("<circle") == 8  # each dot and its name
+
+
+def test_several_stages_have_a_table(results, tmp_path):
+    assert "Training by stage" not in page_of(results, tmp_path)[1].text
+    results.rows[0].stages = [StageRow("first", 0.6, 60, 30.0), StageRow("prior", 0.4, 40, 20.0)]
+    text = page_of(results, tmp_path)[1].text
+    assert "Training by stage" in text
+    assert "vae: prior40 %4020 s" in text
+
+
+def test_several_seeds_show_both_errors(results, tmp_path):
+    results.seeds = 3
+    results.rows[0].metrics["frechet@classifier"] = Measured(9.87, 0.31, 0.31, 0.11)
+    text = page_of(results, tmp_path)[1].text
+    assert "9.87 ± 0.31 over seeds ± 0.11 within a run" in text
 
 
 def test_a_page_of_large_pictures_is_made_small_enough(results, tmp_path):

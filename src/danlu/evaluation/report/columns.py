@@ -10,13 +10,23 @@ from danlu.evaluation.results import Measured, Results, Row, RowKind
 from danlu.evaluation.verdict import LEVEL, Verdict, ordered, space_order, standard_errors
 
 ABOUT = {
+    RowKind.NON_PARAMETRIC: "keeps the training data in place of learning",
     RowKind.FLOOR: "other real data: the best to expect",
     RowKind.TRAIN_COPY: "what a memoriser would get",
+    RowKind.SANITY: "no relation between values: the sanity line",
     RowKind.CORRUPTION: "damaged real data, for scale",
 }
 ARROWS = {"lower": "↓ ", "higher": "↑ "}
+GROUPS = (
+    ("Non-parametric: it does not compete", (RowKind.NON_PARAMETRIC,)),
+    (
+        "Yardsticks: they do not compete",
+        (RowKind.FLOOR, RowKind.TRAIN_COPY, RowKind.SANITY, RowKind.CORRUPTION),
+    ),
+)
 LEGEND = (
-    "± is one standard error. Bold and underlined: the best model of a column; "
+    "± is one standard error; of several seeds the one over seeds, and below it the sampling error "
+    "within one run. Bold and underlined: the best model of a column; "
     "≈ level with it within two standard errors."
 )
 
@@ -58,14 +68,13 @@ def _more(space: str, keys: list[str], rows: list[Row]) -> Safe:
 
 def _table(caption: str, keys: list[str], rows: list[Row]) -> Safe:
     models = [row for row in rows if row.kind is RowKind.MODEL]
-    yardsticks = [row for row in rows if row.kind is not RowKind.MODEL]
     marks = {key: _marks(key, models) for key in keys}
     head: list[Any] = ["Row", *(_head(key) for key in keys)]
     bodies = [[_line(row, keys, marks) for row in models]]
-    if yardsticks:
-        title = "Yardsticks: they do not compete"
+    for title, kinds in GROUPS:
+        group = [row for row in rows if row.kind in kinds]
         divider = tag("tr", tag("th", title, colspan=len(head), scope="rowgroup"), class_="divider")
-        bodies.append([divider, *(_line(row, keys, marks) for row in yardsticks)])
+        bodies.append([divider, *(_line(row, keys, marks) for row in group)] if group else [])
     return table(caption, head, bodies)
 
 
@@ -97,15 +106,28 @@ def _cell(measured: Measured | None, key: str, mark: str | None) -> Safe:
     if measured is None:
         return tag("td", tag("span", "–", aria_hidden="true"), hidden("not measured"))
     facts = facts_of(key)
-    value, error = digits(measured, facts)
+    value, errors = _digits(measured, facts)
     value = f"{value} {facts.unit}".strip()
-    noise = tag("span", f" ± {error}", class_="error") if error else None
+    noise = join(*(tag("span", f" ± {error}", class_="error") for error in errors))
     if mark == "best":
         return tag("td", tag("strong", value), noise, hidden(" (best)"), class_="best")
     if mark == "level":
         level = tag("span", "≈ ", aria_hidden="true")
         return tag("td", level, value, noise, hidden(" (level with the best)"))
     return tag("td", value, noise)
+
+
+def _digits(measured: Measured, facts: Facts) -> tuple[str, list[str]]:
+    """The value and its errors: of a single run one, of several seeds over seeds and within one."""
+    value, error = digits(measured, facts)
+    if measured.over_seeds is None:
+        return value, [error] if error else []
+    errors = [(measured.over_seeds, "over seeds"), (measured.sampling, "within a run")]
+    return value, [
+        f"{digits(Measured(measured.value, each), facts)[1]} {words}"
+        for each, words in errors
+        if each
+    ]
 
 
 def _marks(key: str, models: list[Row]) -> dict[str, str]:

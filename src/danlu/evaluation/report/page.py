@@ -7,8 +7,9 @@ from danlu.evaluation.facts import duration
 from danlu.evaluation.markup import Safe, join, section, tag
 from danlu.evaluation.report.album import FITS, Album
 from danlu.evaluation.report.columns import comparison
-from danlu.evaluation.report.samples import curves, nearest, samples
-from danlu.evaluation.report.tables import budget, cost, evidence, measurement
+from danlu.evaluation.report.memory import memorisation
+from danlu.evaluation.report.samples import CLOSE, curves, effort, nearest, samples
+from danlu.evaluation.report.tables import budget, cost, evidence, measurement, stages
 from danlu.evaluation.results import Results, Row, RowKind
 from danlu.evaluation.verdict import Verdict, judge
 
@@ -32,15 +33,19 @@ def write_report(results: Results, folder: Path, *, neighbours: bool = True) -> 
         text = _page(results, Album(folder, fit), neighbours=neighbours)
         if len(text.encode()) <= LIMIT:
             break
-    path = folder / NAME
+    return save(text, folder / NAME)
+
+
+def save(text: str, path: Path) -> Path:
+    """Write a page through a temporary name."""
     temporary = path.with_suffix(".tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
     return path
 
 
-def _page(results: Results, album: Album, *, neighbours: bool) -> str:
-    verdict = judge(results)
+def document(title: str, *parts: Safe) -> str:
+    """A whole page around its parts, with the style inside."""
     style = files("danlu.evaluation.report").joinpath("style.css").read_text(encoding="utf-8")
     head = tag(
         "head",
@@ -48,18 +53,21 @@ def _page(results: Results, album: Album, *, neighbours: bool) -> str:
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("meta", name="referrer", content="no-referrer"),
-        tag("title", results.title),
+        tag("title", title),
         tag("style", Safe(style)),
     )
-    body = tag(
-        "body",
+    return f"<!doctype html>\n{tag('html', head, tag('body', *parts), lang='en')}\n"
+
+
+def _page(results: Results, album: Album, *, neighbours: bool) -> str:
+    verdict = judge(results)
+    made = f"Made by danlu {results.version}. {_privacy(results, neighbours)}"
+    return document(
+        results.title,
         _answer(results, verdict),
         tag("main", *_sections(results, verdict, album, neighbours=neighbours)),
-        tag(
-            "footer", tag("p", f"Made by danlu {results.version}. {_privacy(results, neighbours)}")
-        ),
+        tag("footer", tag("p", made)),
     )
-    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 
 def _answer(results: Results, verdict: Verdict) -> Safe:
@@ -98,13 +106,20 @@ def _sections(
             "lie on either side.",
             evidence(results),
         ),
-        ("Cost", None, cost(results, verdict)),
+        ("Cost", None, join(cost(results, verdict), stages(results, verdict))),
         (
             "Curves",
             "Seconds of training, without the time of evaluation and saving. Losses of different "
             "families have no common scale.",
             curves(results, verdict),
         ),
+        (
+            "Cost of a sample against its quality",
+            "The same trained models with more or fewer network evaluations for a sample, against "
+            "the validation split. A model that draws in one go is a dot.",
+            effort(results, verdict),
+        ),
+        ("Memorisation", None, memorisation(results, verdict)),
         (
             "Nearest training examples",
             "Each pair is a sample (left) and the training example nearest to it (right). A model "
@@ -170,9 +185,7 @@ def _seeds(results: Results) -> str:
 
 
 def _privacy(results: Results, neighbours: bool) -> str:
-    shown = any(
-        row.neighbours or (row.grids and row.kind is RowKind.TRAIN_COPY) for row in results.rows
-    )
+    shown = any(row.neighbours or (row.grids and row.kind in CLOSE) for row in results.rows)
     if neighbours and shown:
         return "This page contains training examples; share it only where they may be seen."
     return "This page contains no training examples."

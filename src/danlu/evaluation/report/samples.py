@@ -1,26 +1,30 @@
 """The pictures of a report: samples now and over time, neighbours, and the curves."""
 
+from collections.abc import Mapping
+
 from danlu.evaluation.facts import duration, facts_of, order_of
-from danlu.evaluation.figures import Series, chart
+from danlu.evaluation.figures import EVALUATIONS, SECONDS, Along, Series, chart
 from danlu.evaluation.markup import Safe, join, tag
 from danlu.evaluation.report.album import Album
 from danlu.evaluation.results import Picture, Results, Row, RowKind
 from danlu.evaluation.verdict import Verdict, ordered
 
 LOSS = "loss"
+CLOSE = (RowKind.NON_PARAMETRIC, RowKind.TRAIN_COPY)
+"""Rows whose pictures are training examples, or nearly."""
 
 
 def samples(results: Results, verdict: Verdict, album: Album, *, neighbours: bool) -> Safe:
     """A card for each row with pictures, the models in the order of the verdict."""
     rows = ordered(results, verdict)
     models = [row for row in rows if row.kind is RowKind.MODEL]
-    hidden = {RowKind.MODEL} if neighbours else {RowKind.MODEL, RowKind.TRAIN_COPY}
+    hidden = {RowKind.MODEL} if neighbours else {RowKind.MODEL, *CLOSE}
     others = [row for row in rows if row.grids and row.kind not in hidden]
     cards = [_model_card(row, verdict, album) for row in models]
     yardsticks = [_card(row, album) for row in others]
     return join(
         tag("div", *cards, class_="cards"),
-        tag("h3", "For comparison: real and damaged data") if yardsticks else None,
+        tag("h3", "For comparison") if yardsticks else None,
         tag("div", *yardsticks, class_="cards small") if yardsticks else None,
     )
 
@@ -38,19 +42,35 @@ def nearest(results: Results, verdict: Verdict, album: Album) -> Safe | None:
 def curves(results: Results, verdict: Verdict) -> Safe | None:
     """A chart for each metric with all rows, then the losses of each row by itself."""
     rows = [row for row in ordered(results, verdict) if row.curves]
-    keys = {key for row in rows for key in row.curves if not _is_loss(key)}
-    charts = []
-    for key in sorted(keys, key=order_of):
-        facts = facts_of(key)
-        title = f"{facts.title} ({facts.space})" if facts.space else facts.title
-        lines = [Series(row.name, row.curves[key]) for row in rows if key in row.curves]
-        charts.append(_chart(title, lines, facts.direction, facts.unit))
+    charts = _metric_charts({row.name: row.curves for row in rows}, SECONDS)
     for row in rows:
         losses = {key: points for key, points in row.curves.items() if _is_loss(key)}
         lines = [Series(name, losses[key]) for key, name in _parts(sorted(losses)).items()]
         charts.append(_chart(f"Loss of {row.name}", lines, "on its own scale"))
     drawn = [each for each in charts if each is not None]
     return tag("div", *drawn, class_="charts") if drawn else None
+
+
+def effort(results: Results, verdict: Verdict) -> Safe | None:
+    """A chart for each metric against the evaluations that a sample takes."""
+    rows = [row for row in ordered(results, verdict) if row.by_evaluations]
+    charts = _metric_charts({row.name: row.by_evaluations for row in rows}, EVALUATIONS)
+    drawn = [each for each in charts if each is not None]
+    return tag("div", *drawn, class_="charts") if drawn else None
+
+
+def _metric_charts(
+    curves: Mapping[str, Mapping[str, list[tuple[float, float]]]], along: Along
+) -> list[Safe | None]:
+    """Charts of all curves that are no losses; `curves` is row name -> key -> points."""
+    keys = {key for known in curves.values() for key in known if not _is_loss(key)}
+    charts = []
+    for key in sorted(keys, key=order_of):
+        facts = facts_of(key)
+        title = f"{facts.title} ({facts.space})" if facts.space else facts.title
+        lines = [Series(name, known[key]) for name, known in curves.items() if key in known]
+        charts.append(_chart(title, lines, facts.direction, facts.unit, along))
+    return charts
 
 
 def _model_card(row: Row, verdict: Verdict, album: Album) -> Safe:
@@ -94,8 +114,10 @@ def _caption(name: str, picture: Picture, settings: str = "") -> Safe | None:
     )
 
 
-def _chart(title: str, lines: list[Series], note: str, unit: str = "") -> Safe | None:
-    drawn = chart(title, lines, unit)
+def _chart(
+    title: str, lines: list[Series], note: str, unit: str = "", along: Along = SECONDS
+) -> Safe | None:
+    drawn = chart(title, lines, unit, along)
     if drawn is None:
         return None
     caption = tag(

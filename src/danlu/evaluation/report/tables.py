@@ -41,8 +41,29 @@ def cost(results: Results, verdict: Verdict) -> Safe:
         "Seconds per 1,000 samples",
         "Seeds",
     ]
-    models = [row for row in ordered(results, verdict) if row.kind is RowKind.MODEL]
+    kinds = (RowKind.MODEL, RowKind.NON_PARAMETRIC)
+    models = [row for row in ordered(results, verdict) if row.kind in kinds]
     return table("Cost of training and sampling", head, [[_cost_line(row) for row in models]])
+
+
+def stages(results: Results, verdict: Verdict) -> Safe | None:
+    """The stages of models that have several: planned share, steps and seconds."""
+    rows = [row for row in ordered(results, verdict) if len(row.stages) > 1]
+    lines = [
+        [
+            tag(
+                "tr",
+                tag("th", f"{row.name}: {stage.name}", scope="row"),
+                tag("td", f"{100 * stage.share:.0f} %"),
+                tag("td", f"{stage.steps:,}"),
+                tag("td", duration(stage.seconds)),
+            )
+            for stage in row.stages
+        ]
+        for row in rows
+    ]
+    head = ["Stage", "Share of training", "Steps", "Training"]
+    return table("Training by stage", head, lines, class_="narrow") if lines else None
 
 
 def budget(results: Results) -> Safe | None:
@@ -61,7 +82,7 @@ def measurement(results: Results) -> Safe:
     facts = {
         "Data": f"{results.data}, {shape} numbers an example" if shape else results.data,
         "Reference": f"{results.reference}, {results.held_out:,} held-out examples",
-        "Seeds": f"{results.seeds}, starting at {results.seed}",
+        "Seeds": f"{results.seeds}, the first one {results.seed}",
         **{f"Features “{key}”": _space(space) for key, space in results.features.items()},
         **{str(key).replace("_", " ").capitalize(): v for key, v in results.machine.items()},
         "Version": f"danlu {results.version}",
