@@ -8,6 +8,7 @@ from danlu.generative.diffusion.ddpm import DDPM, DDPMOptions, build
 from danlu.generative.tiny import TINY, TINY_VECTOR
 
 FEW = DDPMOptions(chain=12, terms=12, draws=2)
+BY_FLOW = DDPMOptions(likelihood="flow", likelihood_steps=2)
 
 
 def perturbed(description: DataDescription = TINY) -> DDPM:
@@ -31,7 +32,7 @@ def test_the_bound_is_evidence_of_its_own_kind():
     assert (found.bound, found.measure) == (Bound.LOWER, Measure.COUNTING)
     assert found.condition == "class"
     assert (found.stderr > 0).all()
-    flow = model.log_prob(torch.zeros(2, 1, 4, 4), options=DDPMOptions(likelihood="flow"))
+    flow = model.log_prob(torch.zeros(2, 1, 4, 4), options=BY_FLOW)
     assert flow.bound is Bound.NONE
     vector = perturbed(TINY_VECTOR).log_prob(torch.zeros(2, 2), options=FEW)
     assert vector.measure is Measure.LEBESGUE

@@ -45,7 +45,7 @@ from danlu.generative.diffusion.denoiser import Denoiser, probability_flow
 from danlu.generative.diffusion.grids import clipped
 from danlu.generative.diffusion.guidance import classifier_free, within
 from danlu.generative.diffusion.options import DiffusionOptions
-from danlu.generative.diffusion.parts import Parts
+from danlu.generative.diffusion.parts import STRAIGHT, Parts
 from danlu.generative.diffusion.paths import Linear
 from danlu.generative.diffusion.predictions import combine, gain, solve, velocity
 from danlu.generative.diffusion.solvers.solver import Solver, run
@@ -74,7 +74,9 @@ class DiffusionModel(GenerativeModel):
     Options: ClassVar[type] = DiffusionOptions
     continuous: ClassVar[bool] = True
 
-    def __init__(self, description: DataDescription, network: nn.Module, parts: Parts) -> None:
+    def __init__(
+        self, description: DataDescription, network: nn.Module, parts: Parts = STRAIGHT
+    ) -> None:
         super().__init__(description)
         self.network: Any = network  # beside forward it has `classes`
         self.parts = parts
@@ -93,8 +95,8 @@ class DiffusionModel(GenerativeModel):
 
     @override
     def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
+        draws = BatchNoise(len(batch), device=batch.x.device, dtype=batch.x.dtype)
         x = batch.x
-        draws = BatchNoise(len(batch), device=x.device, dtype=x.dtype)
         if self.continuous:
             x, _ = self._spread(x, draws)
         t = stratified(draws, self.times, self.path)
@@ -169,7 +171,7 @@ class DiffusionModel(GenerativeModel):
         solver, grid = self._plan(options)
         calls = []
 
-        def count(y: Float[Tensor, "batch ..."], level: float) -> Float[Tensor, "batch ..."]:
+        def count(y: Tensor, level: float) -> Tensor:
             calls.append(level)
             return y
 
@@ -206,14 +208,14 @@ class DiffusionModel(GenerativeModel):
         values = torch.stack([value for value, _ in passes])
         flowed = passes[0][1]
         error = values.std(0) / math.sqrt(draws) if draws > 1 else flowed.stderr()
-        evaluations = draws * flowed.evaluations
-        return self._evidence(values.mean(0), Bound.NONE, error, evaluations, condition)
+        cost = draws * flowed.evaluations
+        return self._evidence(values.mean(0), Bound.NONE, error, cost, condition)
 
     def _bound(
         self, x: Tensor, noise: Noise, condition: Ids, options: DiffusionOptions
     ) -> Evidence:
         levels = GRIDS["linspace"].target(self.path, options.chain, *self.path.levels())
-        chain = Chain(levels[-2::-1], options.variance)
+        chain = Chain(levels[-2::-1], options.variance)  # rising, without the 0
 
         def denoise(y: Tensor, level: Tensor) -> Tensor:
             return self.denoised(y, level, condition)
@@ -224,8 +226,8 @@ class DiffusionModel(GenerativeModel):
         ]
         values = torch.stack(draws).detach()
         error = values.std(0) / math.sqrt(options.draws)
-        evaluations = options.draws * (1 + min(options.terms, options.chain - 1))
-        return self._evidence(values.mean(0), Bound.LOWER, error, evaluations, condition)
+        cost = options.draws * (1 + min(options.terms, options.chain - 1))
+        return self._evidence(values.mean(0), Bound.LOWER, error, cost, condition)
 
     def _evidence(
         self, value: Tensor, bound: Bound, stderr: Tensor, evaluations: int, condition: Ids
@@ -290,9 +292,9 @@ class DiffusionModel(GenerativeModel):
 
     def _spread(self, x: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Continuous values of the data, and what the rounding contributes to a likelihood."""
-        if self.dequantise is None:
-            return x, x.new_zeros(len(x))
-        return self.dequantise.encode(x, None, noise)
+        return (
+            self.dequantise.encode(x, None, noise) if self.dequantise else (x, x.new_zeros(len(x)))
+        )
 
     def _discrete(self, x: Tensor) -> Tensor:
         return round_to_levels(x, self.description) if self.description.levels else x

@@ -64,3 +64,7 @@ class Parts:
                 raise unknown("part", field, known)
             changes[field] = name
         return replace(self, **changes)
+
+
+STRAIGHT = Parts()
+"""Those of a rectified flow."""
