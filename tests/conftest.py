@@ -1,5 +1,6 @@
 import os
 import random
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +14,12 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     import torch
+
+    if os.environ.get("JAXTYPING_DISABLE") == "1":
+        # Even disabled its wrappers stay around every function, and not every graph can hold them.
+        hooks = [finder for finder in sys.meta_path if "jaxtyping" in type(finder).__module__]
+        assert hooks, "there is no hook to take away any more"
+        sys.meta_path[:] = [finder for finder in sys.meta_path if finder not in hooks]
 
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)

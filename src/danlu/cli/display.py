@@ -90,7 +90,13 @@ class LiveTable(Lines):
 
     def refresh(self) -> None:
         """Show the newest state."""
-        table = Table(box=None, pad_edge=False, caption=self.part, caption_justify="left")
+        table = Table(
+            box=None,
+            pad_edge=False,
+            collapse_padding=True,
+            caption=self.part,
+            caption_justify="left",
+        )
         for heading in ("run", "", "step", "per second", "trained", "left", "loss"):
             is_text = heading in ("run", "", "loss")
             table.add_column(heading, justify="left" if is_text else "right", no_wrap=True)

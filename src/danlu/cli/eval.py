@@ -75,10 +75,12 @@ def _print(results: "Results", console) -> None:  # noqa: ANN001
 
     from danlu.evaluation.facts import amount, facts_of
 
-    table = Table(box=None, pad_edge=False, title=results.title, title_justify="left")
-    table.add_column("")
+    table = Table(
+        box=None, pad_edge=False, collapse_padding=True, title=results.title, title_justify="left"
+    )
+    table.add_column("", overflow="fold")
     for row in results.rows:
-        table.add_column(row.name, justify="right")
+        table.add_column(row.name, justify="right", overflow="fold")
     names = dict.fromkeys(name for row in results.rows for name in row.metrics)
     for name in names:
         cells = [row.metrics.get(name) for row in results.rows]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from danlu.cli import bench, check, eval, explain, list, race, report, sample, train  # noqa: A004
+from danlu.cli import bench, check, eval, explain, export, list, race, report, sample, train  # noqa: A004  # noqa: A004
 from danlu.cli.parser import UsageError, parse
 
 VERBS = {
@@ -21,6 +21,7 @@ VERBS = {
     "check": check,
     "list": list,
     "explain": explain,
+    "export": export,
     "bench": bench,
 }
 OK, FAILURE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130

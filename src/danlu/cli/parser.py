@@ -133,6 +133,13 @@ def add_common(parser: Parser, *, settings: bool = True, out: str = "") -> None:
     add_json(parser)
 
 
+def add_track(parser: Parser) -> None:
+    """`--track`."""
+    parser.add_argument(
+        "--track", choices=("tensorboard",), help="also log into RUN/tensorboard for this viewer"
+    )
+
+
 def add_json(parser: Parser) -> None:
     """`--json`."""
     parser.add_argument("--json", action="store_true", help="print one JSON document")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from danlu.cli.console import console_for, say, write_json
 from danlu.cli.foreign import classes_for
-from danlu.cli.parser import Parser, UsageError, add_budget, add_common, add_data
+from danlu.cli.parser import Parser, UsageError, add_budget, add_common, add_data, add_track
 
 if TYPE_CHECKING:
     from danlu.evaluation.results import Results
@@ -26,7 +26,7 @@ EXAMPLES = (
 )
 MINUTES = 4.0
 RACERS = "vae,gan,flow,vq,ddpm,rectified-flow"
-VALUES = ("families", "seeds", "parameters", "features", "size", "out")
+VALUES = ("families", "seeds", "parameters", "features", "size", "track", "out")
 """Arguments with a value that is absent unless it was given."""
 
 
@@ -53,6 +53,7 @@ def arguments(parser: Parser) -> None:
     )
     parser.add_argument("--resume", metavar="RACE", help="go on with an interrupted race")
     add_data(parser)
+    add_track(parser)
     add_common(parser, out="the race's folder (default runs/race-DATA)")
 
 
@@ -156,6 +157,7 @@ def _request(options: argparse.Namespace) -> "RaceRequest":
         neighbours=not options.no_neighbours,
         classes=_classes(families),
         command=_command(options),
+        track=options.track,
     )
 
 

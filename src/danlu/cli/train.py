@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from danlu.cli.console import console_for, say, silent, write_json
 from danlu.cli.foreign import classes_for
-from danlu.cli.parser import Parser, UsageError, add_budget, add_common, add_data, add_family
+from danlu.cli.parser import (
+    Parser,
+    UsageError,
+    add_budget,
+    add_common,
+    add_data,
+    add_family,
+    add_track,
+)
 
 if TYPE_CHECKING:
     from danlu.data import Source
@@ -50,6 +58,7 @@ def arguments(parser: Parser) -> None:
         help="what a training step may use, such as 2GB: blocks are recomputed in backward to fit",
     )
     add_common(parser, out="the run's folder (default runs/FAMILY-DATA)")
+    add_track(parser)
     add_family(parser)
     parser.set_defaults(**dict.fromkeys(OF_NEW_RUNS))  # None: not given
 
@@ -68,12 +77,15 @@ def run(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace, processes: "Processes") -> int:
     from danlu.cli.display import display_for
     from danlu.experiments.machine import device_line
+    from danlu.experiments.tracking import require_tracker
     from danlu.experiments.train import Surroundings, train
     from danlu.training.recomputing import memory_from
 
     leads = processes.rank == 0
     console = console_for(options.json) if leads else silent()
     memory = memory_from(options.memory) if options.memory else None
+    if options.track:
+        require_tracker(options.track)  # before a folder is made
     say(console, device_line(options.device))
     classes = classes_for(options.foreign or options.family)
     with processes.leader_first():
@@ -89,6 +101,7 @@ def _train(options: argparse.Namespace, processes: "Processes") -> int:
             classes=classes,
             processes=processes,
             memory=memory,
+            track=options.track,
         )
         outcome = train(made, source, around)
     if options.json and leads:

@@ -4,6 +4,7 @@ from danlu.contracts.batch import Batch, Rows, Stream
 from danlu.contracts.description import DataDescription
 from danlu.contracts.errors import CapabilityError, DanluError, NonFiniteError, unknown
 from danlu.contracts.evidence import Bound, Evidence, Measure
+from danlu.contracts.export import Export, Port
 from danlu.contracts.losses import Losses
 from danlu.contracts.method import Method
 from danlu.contracts.progress import Progress, derive_seed
@@ -25,12 +26,14 @@ __all__ = [
     "DanluError",
     "DataDescription",
     "Evidence",
+    "Export",
     "KeepsStatistics",
     "Losses",
     "Measure",
     "Method",
     "NonFiniteError",
     "Player",
+    "Port",
     "Progress",
     "Rows",
     "SequenceContext",

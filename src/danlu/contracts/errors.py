@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MOST_LISTED = 20
+"""Names that an error lists; of more it gives the nearest."""
+
 
 class DanluError(ValueError):
     """Bad input. The message is one line for the user; the command line exits with 2."""
@@ -21,4 +24,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> DanluError:
     known = sorted(known)
     near = get_close_matches(name, known, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}."
+    if not near and len(known) > MOST_LISTED:
+        nearest = get_close_matches(name, known, n=3, cutoff=0.0)
+        hint = f"nearest of {len(known)}: {', '.join(nearest)}; `danlu list` shows all."
     return DanluError(f"Unknown {kind} {name!r}; {hint}")

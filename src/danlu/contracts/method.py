@@ -14,8 +14,10 @@ class Method:
         sources: arXiv ids, book or article references.
         build: called without arguments it gives the tiny instance that laws, `check` and `bench`
             use. In `FAMILIES` it also takes `(description, **settings)` and builds for real data.
+        about: the row in one line, where the docstring of its target does not tell it from others.
     """
 
     target: Any
     sources: tuple[str, ...]
     build: Callable[..., Any]
+    about: str = ""

@@ -42,7 +42,7 @@ def find(name: str) -> list[tuple[Room, Method]]:
 def first_line(method: Method) -> str:
     """What a method is, in one line."""
     is_value = not hasattr(method.target, "__name__")  # its class says nothing about this row
-    text = inspect.getdoc(module_of(method) if is_value else method.target)
+    text = method.about or inspect.getdoc(module_of(method) if is_value else method.target)
     return (text or "").partition("\n")[0]
 
 

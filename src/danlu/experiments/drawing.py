@@ -69,25 +69,40 @@ def columns_of_classes(model: GenerativeModel, n: int) -> Int[Tensor, " n"] | No
     return torch.arange(n) % min(classes, COLUMNS)
 
 
-def picture(
-    model: GenerativeModel, drawn: Drawn, path: Path, *, cells: int, seed: int, policy: Policy
-) -> Path:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """How a picture is made.
+
+    Attributes:
+        cells: images in a grid.
+        seed: of samples that are drawn for the picture alone.
+        policy: at which they are drawn.
+        behind: real points to show below samples of 2-D data.
+    """
+
+    cells: int
+    seed: int
+    policy: Policy
+    behind: Float[Tensor, "m 2"] | None = None
+
+
+def picture(model: GenerativeModel, drawn: Drawn, path: Path, look: Look) -> Path:
     """Write what people look at: a grid with a class for each column, or a scatter.
 
     Shows the samples that were drawn, unless the family has a form of its own for people.
     """
-    shown = cells if model.description.is_image else POINTS
+    shown = look.cells if model.description.is_image else POINTS
     if model.picture_options is not None or len(drawn.x) < shown:
         drawn = draw(
             model,
             columns_of_classes(model, shown),
             shown,
             options=model.picture_options,
-            seed=seed,
-            policy=policy,
+            seed=look.seed,
+            policy=look.policy,
         )
     x = drawn.x[:shown].nan_to_num()
-    return grid(x, model.description, path=path, columns=COLUMNS)
+    return grid(x, model.description, path=path, columns=COLUMNS, behind=look.behind)
 
 
 def told(
@@ -96,7 +111,10 @@ def told(
     """What a person who cannot see the picture should know."""
     description = model.description
     if not description.is_image:
-        return f"{POINTS} points drawn from {name} after {seconds:.0f} seconds of training."
+        return (
+            f"{POINTS} points drawn from {name} after {seconds:.0f} seconds of training, over "
+            "held-out examples in grey."
+        )
     text = f"{n} samples of {name} after {seconds:.0f} seconds of training"
     if columns_of_classes(model, 1) is None:
         return f"{text}."

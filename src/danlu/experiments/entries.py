@@ -35,6 +35,7 @@ class RaceRequest:
         neighbours: whether training images may be shown.
         classes: builders of foreign families.
         command: as it was typed.
+        track: a name of TRACKERS, or none.
         spent: seconds of the budget that are over already, such as those of the first imports.
     """
 
@@ -51,6 +52,7 @@ class RaceRequest:
     neighbours: bool = True
     classes: Classes = None
     command: str = ""
+    track: str | None = None
     spent: float = 0.0
 
     def __post_init__(self) -> None:

@@ -10,12 +10,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
 
+from jaxtyping import Float
+from torch import Tensor
 from typing_extensions import override
 
 from danlu.contracts import Progress, Stage
 from danlu.experiments.config import RunConfig
 from danlu.experiments.drawing import (
     Drawn,
+    Look,
     columns_of_classes,
     draw,
     drawable,
@@ -45,6 +48,7 @@ class SamplePictures(Hook):
         policy: at which samples are drawn.
         measure: cheap figures for the curves; None measures nothing.
         points: samples behind a figure, at least those of a picture.
+        behind: held-out points that pictures of 2-D data show below the samples, or None.
     """
 
     def __init__(
@@ -55,12 +59,14 @@ class SamplePictures(Hook):
         *,
         measure: Measure | None = None,
         points: int = CELLS,
+        behind: Float[Tensor, "m 2"] | None = None,
     ) -> None:
         self.folder = folder
         self.config = config
         self.policy = policy
         self.measure = measure
         self.points = points
+        self.behind = behind
         self._due: list[float] | None = None
         self._spent = self._last = 0.0
 
@@ -129,7 +135,8 @@ class SamplePictures(Hook):
         )
         if drawable(config.description):
             path = folder / f"{step:06d}.png"
-            picture(model, drawn, path, cells=cells, seed=config.seed, policy=self.policy)
+            look = Look(cells=cells, seed=config.seed, policy=self.policy, behind=self.behind)
+            picture(model, drawn, path, look)
             alt = told(model, config.family, cells, seconds, config.class_names)
             row |= {"path": f"{SAMPLES}/{path.name}", "alt": alt, "note": model.picture_note}
         if self.measure is not None:

@@ -80,6 +80,7 @@ def _room_page(room: Room, rows: Sequence[Law]) -> str:
 def _row(name: str, method: Method) -> str:
     is_value = not hasattr(method.target, "__name__")  # its class says nothing about this row
     first = "see below" if is_value else (inspect.getdoc(method.target) or "").partition("\n")[0]
+    first = method.about or first
     return f"| `{name}` | {_cell(first)} | {_cell('; '.join(method.sources))} |"
 
 

@@ -25,6 +25,7 @@ from danlu.experiments.planning import Allotment, Clock, allot, first_split, sam
 from danlu.experiments.probing import features_seconds, sample_seconds
 from danlu.experiments.resuming import LOST, Heartbeat, RaceState
 from danlu.experiments.runs import CONFIG, RACE, RESULTS, create, open_run, require_new
+from danlu.experiments.tracking import require_tracker
 from danlu.experiments.train import CHECKPOINT_SECONDS, Surroundings, open_data, train
 from danlu.experiments.yard import Yard, open_yard, words_for_spaces
 from danlu.training import Budget, Policy
@@ -52,6 +53,8 @@ class Race:
         goes_on = (request.folder / RACE).exists() and not (request.folder / RESULTS).exists()
         if not goes_on:
             require_new(request.folder)
+        if request.track is not None:
+            require_tracker(request.track)
         if request.features is not None and not request.features.is_file():
             raise DanluError(f"There is no file {request.features}.")
         self.source = open_data(request.data)
@@ -191,6 +194,7 @@ class Race:
             classes=self.request.classes,
             hooks=[self.heart],
             checkpoint_seconds=between,
+            track=self.request.track,
         )
         after = sum(plan.parts.values()) - plan.parts.get("training", 0.0)
         after -= OVERRUN * self.clock.seconds

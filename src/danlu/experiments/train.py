@@ -15,6 +15,7 @@ from danlu.experiments.families import Classes
 from danlu.experiments.hooks import CELLS, Measure, SamplePictures
 from danlu.experiments.observer import Observer
 from danlu.experiments.runs import Run
+from danlu.experiments.tracking import TRACKERS, require_tracker
 from danlu.training import Budget, Hook, Outcome, Policy, Trainer, TrainingRun
 from danlu.training.checkpoint import FOLDER, LATEST, load_average
 from danlu.training.policy import settle
@@ -39,6 +40,7 @@ class Surroundings:
         memory: bytes that a step may use; None recomputes nothing.
         hooks: further ones.
         checkpoint_seconds: training seconds between checkpoints.
+        track: a name of TRACKERS, or none.
     """
 
     policy: Policy | None = None
@@ -51,6 +53,7 @@ class Surroundings:
     memory: float | None = None
     hooks: Sequence[Hook] = ()
     checkpoint_seconds: float = CHECKPOINT_SECONDS
+    track: str | None = None
 
 
 def train(run: Run, source: Source, surroundings: Surroundings | None = None) -> Outcome:
@@ -62,6 +65,8 @@ def train(run: Run, source: Source, surroundings: Surroundings | None = None) ->
     """
     around = surroundings or Surroundings()
     config = run.config
+    if around.track is not None:
+        require_tracker(around.track)
     if source.description != config.description:
         raise DanluError(
             f"{config.data.source} is not the data of {run.folder} any more: its shape, levels or "
@@ -79,23 +84,37 @@ def train(run: Run, source: Source, surroundings: Surroundings | None = None) ->
         policy, notices = settle(run.folder, around.policy, source.description)
     for line in notices:
         around.observer.say(line)
-    hooks = [*around.observer.hooks(run.folder.name), *around.hooks]
-    if "sample" in model.can:
-        measure, points = around.measure, around.points
-        pictures = SamplePictures(run.folder, config, policy, measure=measure, points=points)
-        hooks.append(pictures)
-    if around.memory is not None:
-        hooks.append(WithinMemory(around.memory))
     setting = TrainingRun(
         folder=run.folder,
         seed=config.seed,
-        hooks=hooks,
+        hooks=_hooks(run, source, around, policy, samples="sample" in model.can),
         policy=policy,
         processes=around.processes,
         checkpoint_seconds=around.checkpoint_seconds,
         replay=around.replay,
     )
     return Trainer(model, stream, config.plan, config.budget, run=setting).run()
+
+
+def _hooks(
+    run: Run, source: Source, around: Surroundings, policy: Policy, *, samples: bool
+) -> list[Hook]:
+    hooks = [*around.observer.hooks(run.folder.name), *around.hooks]
+    if samples:
+        pictures = SamplePictures(
+            run.folder,
+            run.config,
+            policy,
+            measure=around.measure,
+            points=around.points,
+            behind=source.validation.x() if source.description.shape == (2,) else None,
+        )
+        hooks.append(pictures)
+    if around.memory is not None:
+        hooks.append(WithinMemory(around.memory))
+    if around.track is not None:
+        hooks.append(TRACKERS[around.track](run.folder))  # after the pictures, which it shows
+    return hooks
 
 
 def open_data(choice: DataChoice) -> Source:

@@ -16,11 +16,17 @@ from danlu.generative.vae import vae
 
 FAMILIES = {
     "vae": Method(vae.VAE, ("arXiv:1312.6114", "arXiv:1509.00519"), vae.build),
-    "gan": Method(gan.GAN, ("arXiv:1406.2661", "arXiv:1801.04406"), gan.build),
+    "gan": Method(
+        gan.GAN,
+        ("arXiv:1406.2661", "arXiv:1801.04406"),
+        gan.build,
+        "A generator against a critic that estimates the Jensen-Shannon divergence.",
+    ),
     "wgan": Method(
         gan.GAN,
         ("arXiv:1701.07875", "arXiv:1704.00028"),
         partial(gan.build, divergence="wasserstein-gp"),
+        "A generator against a critic that estimates the Wasserstein distance, by its slope bound.",
     ),
     "rectified-flow": Method(
         rectified_flow.RectifiedFlow, ("arXiv:2209.03003", "arXiv:2210.02747"), rectified_flow.build

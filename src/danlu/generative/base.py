@@ -20,6 +20,7 @@ from danlu.contracts import (
     DanluError,
     DataDescription,
     Evidence,
+    Export,
     Losses,
     Player,
     Progress,
@@ -44,7 +45,7 @@ class GenerativeModel(nn.Module, ABC):
 
     Attributes:
         can: capabilities out of `CAPABILITIES`.
-        instead: capability -> why it is missing and what to use instead, for the error line.
+        instead: capability, or `export`, -> why it is missing and what to use instead.
         Options: frozen dataclass of this family's sampling and likelihood options.
         picture_options: options for pictures that people look at; None for the defaults.
         picture_note: what such a picture shows, where it is not a plain sample.
@@ -190,6 +191,14 @@ class GenerativeModel(nn.Module, ABC):
     def sampling_evaluations(self, options: Any) -> int:
         """Network evaluations for one sample under the given options."""
         return 1
+
+    def exports(self, options: Any) -> dict[str, Export]:
+        """What samples are made with, as functions that run without danlu, by name.
+
+        `options` are those of sampling. A family that has nothing to hand out says why in
+        `instead["export"]`.
+        """
+        return {}
 
     # --- checks -------------------------------------------------------------------------------
 

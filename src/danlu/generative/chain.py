@@ -16,9 +16,8 @@ Sources: arXiv:2007.02731 (the composition law), arXiv:1509.00519 eq. 8 (IWAE).
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import ClassVar, cast
+from dataclasses import replace
+from typing import Any, ClassVar, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -31,55 +30,20 @@ from danlu.contracts import (
     DanluError,
     DataDescription,
     Evidence,
+    Export,
     Losses,
     Measure,
     Progress,
-    unknown,
 )
 from danlu.generative.base import Code, Condition, GenerativeModel
+from danlu.generative.chain_options import ChainOptions, Estimator, Output
+from danlu.generative.decoding import decoder_export
 from danlu.solvers.noise import BatchNoise, ItemNoise, Noise
 
 Ids = Int[Tensor, " batch"] | None
 
 LABEL_DROP_EVERY = 10
 """One play in so many trains without classes, for the unconditional likelihood."""
-
-
-class Estimator(StrEnum):
-    """How the draws of stochastic layers are averaged: outside or inside the logarithm."""
-
-    ELBO = "elbo"
-    IWAE = "iwae"
-
-
-class Output(StrEnum):
-    """What a layer with a distribution over its output hands on when decoding."""
-
-    DRAW = "draw"
-    MEAN = "mean"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ChainOptions:
-    """Options of chains.
-
-    Attributes:
-        draws: Monte-Carlo draws of the stochastic layers for each example.
-        estimator: `elbo` averages log-weights, `iwae` averages weights.
-        output: `draw` samples p(x|z), `mean` takes its mean, which is no sample of the model.
-    """
-
-    draws: int = 16
-    estimator: str = Estimator.IWAE
-    output: str = Output.DRAW
-
-    def __post_init__(self) -> None:
-        if self.draws < 2:
-            raise DanluError(f"draws must be at least 2 to have an error, got {self.draws}.")
-        if self.estimator not in tuple(Estimator):
-            raise unknown("estimator", self.estimator, [e.value for e in Estimator])
-        if self.output not in tuple(Output):
-            raise unknown("output", self.output, [o.value for o in Output])
 
 
 class Layer(nn.Module, ABC):
@@ -109,6 +73,10 @@ class Layer(nn.Module, ABC):
 
     def mean(self, code: Code, condition: Ids, noise: Noise) -> Float[Tensor, "batch ..."]:
         """`decode` with the mean in place of the draw, where the output is a distribution."""
+        return self.decode(code, condition, noise)
+
+    def unrounded(self, code: Code, condition: Ids, noise: Noise) -> Float[Tensor, "batch ..."]:
+        """`decode` without its last rounding to levels, if it has one."""
         return self.decode(code, condition, noise)
 
 
@@ -179,7 +147,8 @@ class Chain(GenerativeModel):
         """The code back to data; what layers would have kept is drawn if it is not given."""
         x, *kept = code if isinstance(code, tuple) else (code,)
         for layer in reversed(self.links):
-            turn = layer.mean if output == Output.MEAN else layer.decode
+            turns = {Output.MEAN: layer.mean, Output.UNROUNDED: layer.unrounded}
+            turn = turns.get(Output(output), layer.decode)
             if layer.keeps and kept:
                 x = turn((x, *kept[-layer.keeps :]), condition, noise)
                 del kept[-layer.keeps :]
@@ -204,6 +173,10 @@ class Chain(GenerativeModel):
     def draw(self, noise: Noise, n: int, condition: Ids, options: ChainOptions) -> Tensor:
         code = self.prior.draw(noise, n, known(self.prior, condition), self.prior.Options())
         return self.expand(code, condition, noise, options.output)
+
+    @override
+    def exports(self, options: Any) -> dict[str, Export]:
+        return {"decoder": decoder_export(self, self.prior)}
 
     @override
     def evidence(self, x: Tensor, noise: Noise, condition: Ids, options: ChainOptions) -> Evidence:

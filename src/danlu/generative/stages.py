@@ -23,8 +23,10 @@ from danlu.contracts import (
     DanluError,
     DataDescription,
     Evidence,
+    Export,
     Losses,
     Player,
+    Port,
     Progress,
     Stage,
     Stream,
@@ -163,6 +165,18 @@ class Staged(GenerativeModel):
     @override
     def sampling_evaluations(self, options: StagedOptions) -> int:
         return self.prior.sampling_evaluations(options.of(self.prior)) + 1
+
+    @override
+    def exports(self, options: StagedOptions) -> dict[str, Export]:
+        first = self.first.exports(options)
+        prior = self.prior.exports(options.of(self.prior))
+        named = {
+            f"prior-{name}" if name in first else name: replace(
+                part, about=f"for codes: {part.about}", output=Port(about="a code, for the decoder")
+            )
+            for name, part in prior.items()
+        }
+        return {**named, **first}
 
     @override
     def evidence(self, x: Tensor, noise: Noise, condition: Ids, options: StagedOptions) -> Evidence:

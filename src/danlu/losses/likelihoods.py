@@ -60,8 +60,14 @@ class Likelihood(nn.Module, ABC):
         """Log-likelihood of each example, summed over its numbers."""
 
     @abstractmethod
+    def unrounded(
+        self, output: Float[Tensor, "batch ..."], noise: Noise
+    ) -> Float[Tensor, "batch ..."]:
+        """A draw for each row of the output, before it is rounded to levels, if it is at all."""
+
     def draw(self, output: Float[Tensor, "batch ..."], noise: Noise) -> Float[Tensor, "batch ..."]:
         """One draw for each row of the output."""
+        return self.unrounded(output, noise)
 
     @abstractmethod
     def mean(self, output: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
@@ -102,10 +108,16 @@ class DiscretisedLogistic(Likelihood):
         return torch.where(is_highest, logsigmoid(-lower), log_mass)
 
     @override
-    def draw(self, output: Float[Tensor, "batch ..."], noise: Noise) -> Float[Tensor, "batch ..."]:
+    def unrounded(
+        self, output: Float[Tensor, "batch ..."], noise: Noise
+    ) -> Float[Tensor, "batch ..."]:
         location, scale = self._location_and_scale(output)
         u = noise.uniform(*location.shape[1:]).clamp(1e-7, 1 - 1e-7)
-        return round_to_levels(location + scale * (u.log() - (-u).log1p()), self.description)
+        return location + scale * (u.log() - (-u).log1p())
+
+    @override
+    def draw(self, output: Float[Tensor, "batch ..."], noise: Noise) -> Float[Tensor, "batch ..."]:
+        return round_to_levels(self.unrounded(output, noise), self.description)
 
     @override
     def mean(self, output: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
@@ -154,7 +166,9 @@ class Gaussian(Likelihood):
         return density.flatten(1).sum(1)
 
     @override
-    def draw(self, output: Float[Tensor, "batch ..."], noise: Noise) -> Float[Tensor, "batch ..."]:
+    def unrounded(
+        self, output: Float[Tensor, "batch ..."], noise: Noise
+    ) -> Float[Tensor, "batch ..."]:
         return output + self.log_scale.exp() * noise.normal(*output.shape[1:])
 
     @override

@@ -26,6 +26,7 @@ from danlu.contracts import (
     Bound,
     DataDescription,
     Evidence,
+    Export,
     Losses,
     Measure,
     Progress,
@@ -42,6 +43,7 @@ from danlu.generative.diffusion import (
 )
 from danlu.generative.diffusion.bound import Chain
 from danlu.generative.diffusion.denoiser import Denoiser, probability_flow
+from danlu.generative.diffusion.exporting import denoiser_export, guided_levels
 from danlu.generative.diffusion.grids import clipped
 from danlu.generative.diffusion.guidance import classifier_free, within
 from danlu.generative.diffusion.options import DiffusionOptions
@@ -179,14 +181,16 @@ class DiffusionModel(GenerativeModel):
         run(solver, denoise, torch.empty(0, 1), grid, BatchNoise(0))
         return len(calls)
 
+    @override
+    def exports(self, options: DiffusionOptions) -> dict[str, Export]:
+        grid = self._plan(options)[1]
+        return {"denoiser": denoiser_export(self, self.denoised, self.path, grid, options)}
+
     def _guided(
         self, conditional: Denoiser, unconditional: Denoiser, options: DiffusionOptions
     ) -> Denoiser:
         guided = classifier_free(conditional, unconditional, options.guidance)
-        first, last = options.guided_from, options.guided_until
-        lowest = self.path.at(first).level if first > 0 else 0.0
-        highest = self.path.at(last).level if last < 1 else math.inf
-        return within(guided, conditional, lowest, highest)
+        return within(guided, conditional, *guided_levels(self.path, options))
 
     def _plan(self, options: DiffusionOptions) -> tuple[Solver, list[float]]:
         solver = options.made_solver()

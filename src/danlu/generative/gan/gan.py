@@ -22,14 +22,17 @@ from danlu.backbones.convnets import PlainBlock
 from danlu.contracts import (
     Batch,
     DataDescription,
+    Export,
     Losses,
     Player,
+    Port,
     Progress,
     Stage,
     unknown,
 )
 from danlu.generative.base import GenerativeModel
 from danlu.generative.chain import Ids
+from danlu.generative.decoding import class_example, class_port, data_port
 from danlu.generative.parts.networks import decoder, encoder
 from danlu.generative.tiny import TINY
 from danlu.layers.condition import ClassEmbedding
@@ -56,7 +59,7 @@ class Generator(nn.Module):
         self.network = decoder(description, features, width=width, features=features)
 
     def forward(
-        self, z: Float[Tensor, "batch latent"], condition: Ids
+        self, z: Float[Tensor, "batch latent"], condition: Ids = None
     ) -> Float[Tensor, "batch ..."]:
         """One example for each row of noise."""
         h = torch.cat([z, self.embedding(condition, len(z))], dim=1)
@@ -149,6 +152,22 @@ class GAN(GenerativeModel):
 
         penalty = every * self.divergence.constraint(critic, x, fake)
         return Losses.of(critic=value.mean(), penalty=penalty)
+
+    @override
+    def exports(self, options: object) -> dict[str, Export]:
+        return {
+            "generator": Export(
+                about="noise to an example",
+                module=self.generator.eval(),
+                inputs={"z": Port(about="standard normal values"), **class_port(self)},
+                output=data_port(self),
+                example=self._example,
+            )
+        }
+
+    def _example(self, n: int) -> list[Tensor]:
+        noise = BatchNoise(n, device=self.device, dtype=self.dtype)
+        return [noise.normal(self.generator.latent), *class_example(self, n)]
 
     @override
     def draw(self, noise: Noise, n: int, condition: Ids, options: object) -> Tensor:

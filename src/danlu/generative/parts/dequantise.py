@@ -44,3 +44,9 @@ class Dequantise(Layer):
         self, code: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
     ) -> Float[Tensor, "batch ..."]:
         return round_to_levels(code, self.description)
+
+    @override
+    def unrounded(
+        self, code: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+    ) -> Float[Tensor, "batch ..."]:
+        return code

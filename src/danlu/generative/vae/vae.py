@@ -15,15 +15,16 @@ arXiv:1701.05517 eq. 2 (discretised logistic). Also kexue.fm/archives/5253 and 5
 """
 
 import math
-from typing import cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from danlu.contracts import Batch, Bound, DataDescription, Losses, Progress, unknown
+from danlu.contracts import Batch, Bound, DataDescription, Export, Losses, Progress, unknown
 from danlu.generative.chain import Chain, ChainOptions, Ids, Layer, Output
+from danlu.generative.decoding import decoder_export
 from danlu.generative.parts.networks import decoder, encoder
 from danlu.generative.parts.priors import GaussianPrior
 from danlu.generative.tiny import TINY
@@ -93,6 +94,10 @@ class VAEBlock(Layer):
         return self.likelihood.draw(self.output(code, condition), noise)
 
     @override
+    def unrounded(self, code: Tensor, condition: Ids, noise: Noise) -> Float[Tensor, "batch ..."]:
+        return self.likelihood.unrounded(self.output(code, condition), noise)
+
+    @override
     def mean(self, code: Tensor, condition: Ids, noise: Noise) -> Float[Tensor, "batch ..."]:
         return self.likelihood.mean(self.output(code, condition))
 
@@ -117,6 +122,11 @@ class VAE(Chain):
     @override
     def players(self) -> dict[str, list[nn.Module]]:
         return {"model": [self.layers]}
+
+    @override
+    def exports(self, options: Any) -> dict[str, Export]:
+        mean = decoder_export(self, self.prior, Output.MEAN)
+        return {**super().exports(options), "decoder-mean": mean}
 
     @override
     def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
