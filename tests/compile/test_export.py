@@ -38,6 +38,8 @@ PARTS = {
     ("gan", "two-moons"): {"generator"},
     ("wgan", "digits"): {"generator"},
     ("rectified-flow", "two-moons"): {"denoiser"},
+    ("ddpm", "digits"): {"denoiser"},
+    ("flow", "digits"): {"decoder"},
     ("latent-flow", "digits"): {"denoiser", "decoder", "decoder-mean"},
 }
 

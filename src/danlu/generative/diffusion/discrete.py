@@ -66,7 +66,8 @@ class Discrete(Path):
         self, t: Float[Tensor, "*batch"]
     ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
         log_level, _ = self._log_level(t)
-        return (-2 * log_level).sigmoid().sqrt(), (2 * log_level).sigmoid().sqrt()
+        alpha, sigma = (-2 * log_level).sigmoid().sqrt(), (2 * log_level).sigmoid().sqrt()
+        return alpha.to(t.dtype), sigma.to(t.dtype)
 
     @override
     def rates(
@@ -74,20 +75,21 @@ class Discrete(Path):
     ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
         alpha, sigma = self.coefficients(t)
         _, rate = self._log_level(t)
+        rate = rate.to(t.dtype)
         return -alpha * sigma.square() * rate, sigma * alpha.square() * rate
 
     @override
     def times(self, level: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-        table = self.log_levels.to(level)
-        log_level = level.log()
-        i = torch.searchsorted(table, log_level).clamp(1, self.steps - 1)
+        table, log_level = self.log_levels.to(level.device), level.double().log()
+        # A count, since ONNX has no binary search.
+        i = (table < log_level.unsqueeze(-1)).sum(-1).clamp(1, self.steps - 1)
         share = (log_level - table[i - 1]) / (table[i] - table[i - 1])
-        return (i + share) / self.steps
+        return ((i + share) / self.steps).to(level.dtype)
 
     def _log_level(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Logarithm of the noise level and its rate; the first and last slopes go on outside."""
-        table = self.log_levels.to(t)
-        place = t * self.steps - 1
+        # In float64: neighbouring steps of the table differ in the third digit alone.
+        table, place = self.log_levels.to(t.device), t.double() * self.steps - 1
         i = place.detach().floor().long().clamp(0, self.steps - 2)
         slope = table[i + 1] - table[i]
         return table[i] + slope * (place - i), slope * self.steps

@@ -183,7 +183,7 @@ class DiffusionModel(GenerativeModel):
 
     @override
     def exports(self, options: DiffusionOptions) -> dict[str, Export]:
-        grid = self._plan(options)[1]
+        _, grid = self._plan(options)
         return {"denoiser": denoiser_export(self, self.denoised, self.path, grid, options)}
 
     def _guided(
@@ -209,8 +209,7 @@ class DiffusionModel(GenerativeModel):
         # Every draw has its own dequantisation noise and probes: their spread holds both errors.
         draws = options.draws if self.dequantise else 1
         passes = [self._one_pass(x, noise, condition, options) for _ in range(draws)]
-        values = torch.stack([value for value, _ in passes])
-        flowed = passes[0][1]
+        values, flowed = torch.stack([value for value, _ in passes]), passes[0][1]
         error = values.std(0) / math.sqrt(draws) if draws > 1 else flowed.stderr()
         cost = draws * flowed.evaluations
         return self._evidence(values.mean(0), Bound.NONE, error, cost, condition)
@@ -224,10 +223,8 @@ class DiffusionModel(GenerativeModel):
         def denoise(y: Tensor, level: Tensor) -> Tensor:
             return self.denoised(y, level, condition)
 
-        draws = [
-            chain.bound(denoise, x, noise, self.description, options.terms)
-            for _ in range(options.draws)
-        ]
+        facts = (self.description, options.terms)
+        draws = [chain.bound(denoise, x, noise, *facts) for _ in range(options.draws)]
         values = torch.stack(draws).detach()
         error = values.std(0) / math.sqrt(options.draws)
         cost = options.draws * (1 + min(options.terms, options.chain - 1))

@@ -101,7 +101,9 @@ def solve(
     """
     a, b = prediction(point)
     determinant = point.alpha * b - point.sigma * a
-    if float(torch.as_tensor(determinant).abs().min()) < SINGULAR:
+    # A traced graph holds no check: its noise levels are those that it is given.
+    tracing = torch.compiler.is_compiling()
+    if not tracing and float(torch.as_tensor(determinant).abs().min()) < SINGULAR:
         name = getattr(prediction, "__name__", "prediction")
         raise DanluError(
             f"The {name} prediction cannot be converted at alpha={point.alpha}, "
