@@ -186,11 +186,9 @@ class DiffusionModel(GenerativeModel):
         _, grid = self._plan(options)
         return {"denoiser": denoiser_export(self, self.denoised, self.path, grid, options)}
 
-    def _guided(
-        self, conditional: Denoiser, unconditional: Denoiser, options: DiffusionOptions
-    ) -> Denoiser:
-        guided = classifier_free(conditional, unconditional, options.guidance)
-        return within(guided, conditional, *guided_levels(self.path, options))
+    def _guided(self, plain: Denoiser, free: Denoiser, options: DiffusionOptions) -> Denoiser:
+        guided = classifier_free(plain, free, options.guidance)
+        return within(guided, plain, *guided_levels(self.path, options))
 
     def _plan(self, options: DiffusionOptions) -> tuple[Solver, list[float]]:
         solver = options.made_solver()
