@@ -23,7 +23,7 @@ from danlu.experiments.runs import CONFIG, RESULTS, create, open_run
 from danlu.experiments.train import choose_data, open_data, train
 from danlu.training import Budget
 
-SEEDS = (0, 1, 2)
+SEEDS = (3, 4, 5)
 MINUTES = 5.0
 SAMPLES = 1000
 FOLDER = Path("runs/fashion-mnist")
