@@ -105,7 +105,6 @@ RECIPES = {
     ("rectified-flow", Kind.SMALL_IMAGE): Recipe(
         model={"width": 32, "levels": 1, "blocks": 2, "features": 128},
         plan=_plan(64, _adamw(2e-3)),
-        options={"guidance": 1.5},
     ),
     ("rectified-flow", Kind.IMAGE): Recipe(
         model={"width": 64, "levels": 2, "blocks": 1, "patch": 2, "features": 256},
