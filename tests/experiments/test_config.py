@@ -57,12 +57,15 @@ def test_every_recipe_fits_its_family(family, kind):
 
 
 def test_every_family_has_recipes():
-    assert {(family, kind) for family in FAMILIES for kind in Kind} == set(RECIPES)
+    # Levels alone can be predicted one after another.
+    refused = {("autoregressive", Kind.VECTOR)}
+    assert {(family, kind) for family in FAMILIES for kind in Kind} - refused == set(RECIPES)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_config_survives_yaml(moons, family):
-    config = resolved(moons, family)
+    has_recipe = (family, Kind.VECTOR) in RECIPES
+    config = resolved(moons if has_recipe else open_source("digits"), family)
     text = yaml.safe_dump(config.to_dict())
     assert RunConfig.from_dict(yaml.safe_load(text)) == config
     assert config.model.keys() == settings_of(FAMILIES[family].build).keys()
