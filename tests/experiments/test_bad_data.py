@@ -54,7 +54,7 @@ def test_a_mixed_folder_trains_and_lists_what_was_skipped(photos, tmp_path, caps
         (["race", "digits", "--families", "vae,gam"], "did you mean 'gan'?"),
         (["race", "digits", "--families", "vae,vae"], "named twice"),
         (["race", "digits", "--minutes", "0.1"], "at least 20 seconds"),
-        (["race", "digits", "--seeds", "0"], "at least one family and one seed"),
+        (["race", "digits", "--seeds", "0,0"], "named twice"),
         (["race", "digits", "--set", "gan.model.widht=3"], "did you mean 'width'?"),
         (["race", "digits", "--features", "missing.pt2"], "missing.pt2"),
         (["eval", "missing"], "missing is no run"),
