@@ -40,6 +40,7 @@ from danlu.experiments.checks import (
     samplers,
     training,
     vae,
+    vq,
 )
 from danlu.experiments.checks.law import Law
 
@@ -49,6 +50,7 @@ LAWS: list[Law] = [
     *chain.LAWS,
     *codebook.LAWS,
     *vae.LAWS,
+    *vq.LAWS,
     *principal_components.LAWS,
     *gan.LAWS,
     *family.LAWS,

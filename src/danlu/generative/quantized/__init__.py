@@ -1,0 +1,1 @@
+"""danlu.generative.quantized."""

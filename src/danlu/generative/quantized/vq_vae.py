@@ -1,0 +1,184 @@
+r"""Vector-quantised autoencoder: an image as a short sequence of ids out of a learned codebook.
+
+An encoder turns $x$ into tokens $z_1 \dots z_L$, each is replaced by its nearest code
+$e_{k_l}$, $k_l = \arg\min_j \|z_l - e_j\|$, and a decoder predicts $p(x \mid e_{k_1 \dots k_L})$.
+Training minimises
+
+$-\log p(x \mid e_k) / D + \beta\,\operatorname{mean}(z - \operatorname{sg} e_k)^2$
+
+for $D$ numbers in an example; the decoder's gradient at $e_k$ is passed to $z$ as it is, and the
+codes follow the mean of their cells by moving averages, with dead codes revived. Under a prior
+over ids,
+
+$\log p(x) = \log \sum_k p(k)\, p(x \mid e_k) \ge \log p(k(x)) + \log p(x \mid e_{k(x)})$:
+
+a lower bound, since it keeps one term of the sum; the encoder is a point mass, which costs nothing.
+In the first stage the prior is uniform. A causal transformer over the ids, which alone sees the
+class, then takes its place.
+
+Use it for short discrete codes, and for samples at the cost of one small sequence. The decoder is
+drawn from number by number: look at its means.
+
+Sources: arXiv:1711.00937 eqs. 1-3 and app. A.1; arXiv:1906.00446 (a prior with attention);
+arXiv:2007.02731 (bounds by layers). Also kexue.fm/archives/6760.
+"""
+
+from collections.abc import Iterable
+from typing import cast
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from typing_extensions import override
+
+from danlu.contracts import Batch, Bound, DataDescription, Losses, Progress, unknown
+from danlu.generative.chain import Chain, ChainOptions, Ids, Layer, Output
+from danlu.generative.parts.priors import UniformIds
+from danlu.generative.quantized.networks import FromTokens, ToTokens, token_count
+from danlu.generative.tiny import TINY
+from danlu.layers.codebook import Codebook
+from danlu.losses import LIKELIHOODS
+from danlu.losses.likelihoods import Likelihood
+from danlu.solvers.noise import Noise
+
+COMMITMENT = 0.25
+"""Weight of the pull of tokens towards their codes."""
+REVIVE_UNTIL = 0.5
+"""Fraction of the stage up to which dead codes are revived."""
+
+
+class QuantisedBlock(Layer):
+    """An encoder to tokens, a codebook, a decoder and a likelihood as one link of a chain.
+
+    Args:
+        encoder: x to tokens, `[batch, length, dim]`.
+        codebook: of vectors of `dim` numbers.
+        decoder: tokens to the likelihood's output.
+        likelihood: what that output means.
+    """
+
+    bound = Bound.LOWER
+
+    def __init__(
+        self, encoder: nn.Module, codebook: Codebook, decoder: nn.Module, likelihood: Likelihood
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.codebook = codebook
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.measure = likelihood.measure
+
+    def tokens(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch length dim"]:
+        """The tokens of each example, at least in float32."""
+        z = self.encoder(x)
+        return z.to(torch.promote_types(z.dtype, torch.float32))
+
+    def output(self, ids: Int[Tensor, "batch length"]) -> Float[Tensor, "batch ..."]:
+        """The likelihood's parameters given ids."""
+        return self.decoder(self.codebook.lookup(ids))
+
+    @override
+    def encode(
+        self, x: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+    ) -> tuple[Int[Tensor, "batch length"], Float[Tensor, " batch"]]:
+        ids = self.codebook.nearest(self.tokens(x))
+        return ids, self.likelihood.log_prob(x, self.output(ids))
+
+    @override
+    def decode(
+        self, code: Int[Tensor, "batch length"], condition: Ids, noise: Noise
+    ) -> Float[Tensor, "batch ..."]:
+        return self.likelihood.draw(self.output(code), noise)
+
+    @override
+    def mean(
+        self, code: Int[Tensor, "batch length"], condition: Ids, noise: Noise
+    ) -> Float[Tensor, "batch ..."]:
+        return self.likelihood.mean(self.output(code))
+
+
+class VQVAE(Chain):
+    """One `QuantisedBlock` under a uniform prior over ids, blind to classes."""
+
+    picture_options = ChainOptions(output=Output.MEAN)
+    picture_note = "means of p(x|ids)"
+
+    def __init__(
+        self, description: DataDescription, block: QuantisedBlock, prior: UniformIds
+    ) -> None:
+        super().__init__(description, [block], prior)
+
+    @property
+    def block(self) -> QuantisedBlock:
+        """The single layer."""
+        return cast(QuantisedBlock, self.layers[0])
+
+    @override
+    def players(self) -> dict[str, list[nn.Module]]:
+        return {"model": [self.layers]}
+
+    @override
+    def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
+        block = self.block
+        z = block.tokens(batch.x)
+        quantised, ids = block.codebook(z)
+        distortion = -block.likelihood.log_prob(batch.x, block.decoder(quantised)).mean()
+        commitment = (z - quantised.detach()).square().mean()
+        total = distortion / self.description.dims + COMMITMENT * commitment
+        return Losses(
+            total,
+            {
+                "distortion": distortion,
+                "commitment": commitment,
+                "perplexity": block.codebook.perplexity(ids),
+                "used_codes": block.codebook.used(),
+            },
+        )
+
+    @override
+    def start(self, batch: Batch) -> None:
+        self.block.codebook.start(self.block.tokens(batch.x))
+
+    @override
+    def after_step(self, player: str, progress: Progress) -> None:
+        self.block.codebook.update()
+        if progress.fraction < REVIVE_UNTIL:
+            self.block.codebook.revive(progress.seed)
+
+    @override
+    @torch.no_grad()
+    def finish(self, batches: Iterable[Batch]) -> None:
+        # The averaged encoder is not the one that the codes have followed.
+        codebook = self.block.codebook
+        for batch in batches:
+            z = self.block.tokens(batch.x)
+            codebook.stash(z, codebook.nearest(z))
+        codebook.update(decay=0.0)
+
+
+def build(
+    description: DataDescription = TINY,
+    *,
+    codes: int = 64,
+    dim: int = 16,
+    width: int = 32,
+    likelihood: str = "auto",
+) -> VQVAE:
+    """A VQ-VAE for images or vectors; `likelihood` is a row of LIKELIHOODS, or auto by levels."""
+    if likelihood == "auto":
+        likelihood = "gaussian" if description.levels is None else "discretised-logistic"
+    if likelihood not in LIKELIHOODS:
+        raise unknown("likelihood", likelihood, LIKELIHOODS)
+    output = LIKELIHOODS[likelihood].target(description)
+    values = output.parameters_per_number
+    block = QuantisedBlock(
+        ToTokens(description, dim, width=width),
+        Codebook(codes, dim),
+        FromTokens(description, dim, values=values, width=width),
+        output,
+    )
+    ids = DataDescription(
+        shape=(token_count(description),), levels=codes, low=0.0, high=codes - 1.0, classes=0
+    )
+    return VQVAE(description, block, UniformIds(ids))
