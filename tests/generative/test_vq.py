@@ -2,8 +2,12 @@ import pytest
 import torch
 
 from danlu.contracts import Batch, DanluError, Progress
-from danlu.generative.quantized.vq_vae import COMMITMENT, REVIVE_UNTIL, build
+from danlu.data import Examples, ExampleStream
+from danlu.generative.quantized.id_transformer import IdOptions, choose
+from danlu.generative.quantized.vq_vae import COMMITMENT, REVIVE_UNTIL, build, vq
+from danlu.generative.stages import Staged, encode_data
 from danlu.generative.tiny import TINY, TINY_VECTOR
+from danlu.training import Budget, Plan, Trainer
 
 
 def batch(description, n=12):
@@ -79,3 +83,88 @@ def test_last_touches_move_each_code_to_the_mean_of_its_cell():
 def test_an_unknown_likelihood_gets_the_nearest_name():
     with pytest.raises(DanluError, match="did you mean 'gaussian'"):
         build(likelihood="gausian")
+
+
+# --- the second stage -------------------------------------------------------------------------
+
+
+def disturbed():
+    """A small model away from its start."""
+    model = vq(codes=6, width=8, prior_width=16).double().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return model
+
+
+def stream(n=24):
+    values = torch.randint(4, (n, 1, 4, 4), dtype=torch.uint8)
+    return ExampleStream(Examples(values, torch.arange(n) % 3, TINY), TINY, batch=8, seed=0)
+
+
+def test_the_prior_learns_ids_while_the_codebook_rests():
+    model = vq(codes=6, width=8, prior_width=16)
+    trainer = Trainer(model, stream(), Plan(batch=8), Budget(steps=10))
+    trainer.begin()
+    while trainer.course.active.index == 0:
+        trainer.round() if not trainer.course.active.over else trainer.course.advance()
+    batch = trainer.course.take()
+    assert batch.x.dtype == torch.int64
+    assert torch.equal(batch.condition, batch.index % 3)
+    before = {name: value.clone() for name, value in model.first.state_dict().items()}
+    prior = {name: value.clone() for name, value in model.prior.state_dict().items()}
+    trainer.run()
+    assert all(torch.equal(value, before[name]) for name, value in model.first.state_dict().items())
+    assert any(
+        not torch.equal(value, prior[name]) for name, value in model.prior.state_dict().items()
+    )
+
+
+def test_the_bound_is_the_decoder_and_the_ids_by_class():
+    model, data = disturbed(), stream()
+    batch = next(data).to(model.device, torch.float64)
+    found = model.log_prob(batch.x, condition=batch.condition)
+    assert (found.bound, found.measure, found.condition) == ("lower", "counting", "class")
+    ids = model.encode(batch.x)
+    prior = model.prior.log_prob(ids.double(), condition=batch.condition)
+    likelihood = model.first.block.likelihood
+    decoder = likelihood.log_prob(batch.x, model.first.block.output(ids))
+    torch.testing.assert_close(found.value, prior.value + decoder)
+    assert not torch.equal(found.value, model.log_prob(batch.x).value)
+
+
+def test_step_by_step_the_logits_are_those_of_the_whole():
+    prior = disturbed().prior
+    ids, condition = torch.randint(6, (5, 16)), torch.arange(5) % 3
+    expected, state = prior.logits(ids, condition), None
+    last = torch.full((5,), 6)
+    for place in range(16):
+        h, state = prior.network.step(prior.tokens(last) + prior.classes(condition, 5), state)
+        torch.testing.assert_close(prior.leave(h), expected[:, place])
+        last = ids[:, place]
+
+
+def test_ids_are_replaced_in_training_alone():
+    model = disturbed()
+    prior, codes = model.prior, encode_data(model, stream())
+    batch = next(codes)
+    losses = {prior.loss(batch, "model", at(0.0)).total.item() for _ in range(3)}
+    prior.replaced = 0.0
+    assert len(losses) == 3
+    whole = prior.log_prob(batch.x.double()).value
+    assert torch.equal(whole, prior.log_prob(batch.x.double()).value)
+
+
+def test_a_low_temperature_takes_the_likeliest_id():
+    logits = torch.randn(50, 7)
+    u = torch.rand(50)
+    assert torch.equal(choose(logits / 1e-4, u), logits.argmax(1))
+    assert torch.equal(choose(logits, torch.ones(50)).clamp(max=6), choose(logits, torch.ones(50)))
+    with pytest.raises(DanluError, match="temperature"):
+        IdOptions(temperature=0.0)
+    model = disturbed()
+    assert model.sampling_evaluations(Staged.Options()) == 17
+    cold = model.sample(2, options=Staged.Options(temperature=1e-4))
+    assert not torch.equal(cold, model.sample(2))
+    with pytest.raises(DanluError, match="no option 'solver'"):
+        model.sample(2, options=Staged.Options(solver="euler"))

@@ -140,4 +140,12 @@ RECIPES = {
     ("autoregressive", Kind.IMAGE): Recipe(
         model={"dim": 128, "depth": 4, "heads": 4}, plan=_plan(16, _adamw(1e-3))
     ),
+    ("vq", Kind.VECTOR): Recipe(plan=_plan(256, _adamw(2e-3))),
+    ("vq", Kind.SMALL_IMAGE): Recipe(
+        model={"replaced": 0.3, "share": 0.35}, plan=_plan(128, _adamw(3e-3))
+    ),
+    ("vq", Kind.IMAGE): Recipe(
+        model={"codes": 128, "width": 32, "prior_width": 96, "prior_depth": 3},
+        plan=_plan(64, _adamw(2e-3)),
+    ),
 }

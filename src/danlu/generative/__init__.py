@@ -12,6 +12,7 @@ from danlu.generative.compositions import latent_flow
 from danlu.generative.diffusion import ddpm, rectified_flow
 from danlu.generative.flow import flow
 from danlu.generative.gan import gan
+from danlu.generative.quantized import vq_vae
 from danlu.generative.vae import vae
 
 FAMILIES = {
@@ -39,4 +40,5 @@ FAMILIES = {
         ("arXiv:1601.06759", "arXiv:1711.00937"),
         autoregressive.build,
     ),
+    "vq": Method(vq, ("arXiv:1711.00937", "arXiv:1906.00446", "arXiv:2012.09841"), vq),
 }

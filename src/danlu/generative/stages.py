@@ -48,12 +48,14 @@ class StagedOptions(ChainOptions):
         grid: of the prior's sampler.
         evaluations: of the prior for one sample.
         guidance: of the prior by class.
+        temperature: of a prior over ids.
     """
 
     solver: str | None = None
     grid: str | None = None
     evaluations: int | None = None
     guidance: float | None = None
+    temperature: float | None = None
 
     def of(self, prior: GenerativeModel) -> Any:
         """The options of a prior; raises `DanluError` if it lacks one of those that are set."""

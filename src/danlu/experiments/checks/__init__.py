@@ -32,6 +32,7 @@ from danlu.experiments.checks import (
     multilabel,
     multilabel_metrics,
     multilabel_others,
+    mixers,
     optim,
     positions,
     principal_components,

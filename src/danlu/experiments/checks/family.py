@@ -25,6 +25,8 @@ from danlu.experiments.checks.law import Law
 from danlu.experiments.checks.parts import parts_error
 from danlu.generative import FAMILIES
 from danlu.generative.base import CAPABILITIES, GenerativeModel
+from danlu.generative.chain import ChainOptions
+from danlu.generative.stages import Staged
 from danlu.generative.tiny import TINY, TINY_VECTOR
 
 Build = Callable[..., GenerativeModel]
@@ -80,6 +82,10 @@ def conditions(model: GenerativeModel) -> list[Any]:
 def cheap(model: GenerativeModel) -> Any:
     """Options under which a call is quick."""
     known = {field.name for field in fields(model.Options)}
+    if isinstance(model, Staged):  # it has options for any prior
+        known &= {
+            field.name for kind in (ChainOptions, model.prior.Options) for field in fields(kind)
+        }
     return model.Options(**{name: value for name, value in CHEAP.items() if name in known})
 
 

@@ -7,6 +7,7 @@ from danlu.contracts import Batch, DataDescription, Progress
 from danlu.experiments.checks.codebook import all_ids
 from danlu.experiments.checks.law import Law
 from danlu.experiments.checks.test_bed import item_noise
+from danlu.generative.quantized.id_transformer import IdTransformer
 from danlu.generative.quantized.vq_vae import COMMITMENT, VQVAE, build
 from danlu.generative.tiny import TINY, TINY_VECTOR
 
@@ -89,6 +90,43 @@ def bound() -> float:
     return max((found - terms.logsumexp(1)).max().item(), (found - term).abs().max().item())
 
 
+def id_prior(*, classes: int = 2) -> IdTransformer:
+    """A transformer over three ids out of three, away from its start."""
+    ids = DataDescription(shape=(3,), levels=3, low=0.0, high=2.0, classes=classes)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        prior = IdTransformer(ids, width=8, depth=2, replaced=0.2).double().eval()
+        with torch.no_grad():
+            for parameter in prior.parameters():
+                parameter.add_(0.5 * torch.randn_like(parameter))
+    return prior
+
+
+def probabilities(prior: IdTransformer, condition: Tensor | None) -> Tensor:
+    """Of every sequence of ids."""
+    ids = all_ids(3, 3)
+    given = None if condition is None else condition.expand(len(ids))
+    return prior.log_prob(ids.double(), condition=given).value.exp()
+
+
+def ids_sum() -> float:
+    """Distance of the whole probability of all ids from 1, by class and without."""
+    prior = id_prior()
+    return max(
+        abs(probabilities(prior, condition).sum().item() - 1)
+        for condition in (None, torch.tensor([0]), torch.tensor([1]))
+    )
+
+
+def ids_drawn() -> float:
+    """Frequencies of drawn ids against their probabilities, excess beyond 5 standard errors."""
+    prior, n = id_prior(), 4000
+    p = probabilities(prior, torch.tensor([1]))
+    drawn = prior.sample(n, condition=1, batch=n)
+    found = torch.bincount((drawn * torch.tensor([9, 3, 1])).sum(1), minlength=27) / n
+    return ((found - p).abs() - 5 * (p * (1 - p) / n).sqrt()).max().item()
+
+
 LAWS = [
     Law(
         "vq/gradient",
@@ -97,5 +135,7 @@ LAWS = [
         gradient,
     ),
     Law("vq/round-trip", "decoding ids is reconstruction, bit for bit", 0.0, round_trip),
+    Law("vq/ids", "the probabilities of all ids sum to 1, by class and without", 1e-12, ids_sum),
+    Law("vq/draws", "drawn ids have their probabilities, within 5 s.e.", 0.0, ids_drawn),
     Law("vq/bound", "log p(k) + log p(x|k) is one term of log p(x), hence below it", 1e-12, bound),
 ]

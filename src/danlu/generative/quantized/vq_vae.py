@@ -13,8 +13,8 @@ over ids,
 $\log p(x) = \log \sum_k p(k)\, p(x \mid e_k) \ge \log p(k(x)) + \log p(x \mid e_{k(x)})$:
 
 a lower bound, since it keeps one term of the sum; the encoder is a point mass, which costs nothing.
-In the first stage the prior is uniform. A causal transformer over the ids, which alone sees the
-class, then takes its place.
+In the first stage the prior is uniform. In the second a causal transformer over the ids, which
+alone sees the class, takes its place: $p(k \mid c) = \prod_l p(k_l \mid k_{<l}, c)$.
 
 Use it for short discrete codes, and for samples at the cost of one small sequence. The decoder is
 drawn from number by number: look at its means.
@@ -24,6 +24,7 @@ arXiv:2007.02731 (bounds by layers). Also kexue.fm/archives/6760.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -34,7 +35,9 @@ from typing_extensions import override
 from danlu.contracts import Batch, Bound, DataDescription, Losses, Progress, unknown
 from danlu.generative.chain import Chain, ChainOptions, Ids, Layer, Output
 from danlu.generative.parts.priors import UniformIds
+from danlu.generative.quantized.id_transformer import IdTransformer
 from danlu.generative.quantized.networks import FromTokens, ToTokens, token_count
+from danlu.generative.stages import Staged
 from danlu.generative.tiny import TINY
 from danlu.layers.codebook import Codebook
 from danlu.losses import LIKELIHOODS
@@ -161,7 +164,7 @@ def build(
     description: DataDescription = TINY,
     *,
     codes: int = 64,
-    dim: int = 16,
+    dim: int = 8,
     width: int = 32,
     likelihood: str = "auto",
 ) -> VQVAE:
@@ -182,3 +185,20 @@ def build(
         shape=(token_count(description),), levels=codes, low=0.0, high=codes - 1.0, classes=0
     )
     return VQVAE(description, block, UniformIds(ids))
+
+
+def vq(
+    description: DataDescription = TINY,
+    *,
+    codes: int = 32,
+    width: int = 16,
+    prior_width: int = 64,
+    prior_depth: int = 2,
+    replaced: float = 0.1,
+    share: float = 0.4,
+) -> Staged:
+    """A VQ-VAE, then a causal transformer over its ids; the VQ-VAE gets `share` of the budget."""
+    first = build(replace(description, classes=0), codes=codes, width=width)
+    ids = replace(first.prior.description, classes=description.classes)
+    prior = IdTransformer(ids, width=prior_width, depth=prior_depth, replaced=replaced)
+    return Staged(description, first, prior, share=share)
