@@ -168,3 +168,15 @@ def test_a_low_temperature_takes_the_likeliest_id():
     assert not torch.equal(cold, model.sample(2))
     with pytest.raises(DanluError, match="no option 'solver'"):
         model.sample(2, options=Staged.Options(solver="euler"))
+
+
+def test_a_batch_in_parts_trains_the_same_codebook_and_prior():
+    def trained(parts):
+        torch.manual_seed(0)
+        model = vq(codes=6, width=8, prior_width=16, replaced=0.3).double()
+        Trainer(model, stream(), Plan(batch=8, micro_batches=parts), Budget(steps=8)).run()
+        return model.state_dict()
+
+    whole, parts = trained(1), trained(3)
+    for name, value in whole.items():
+        torch.testing.assert_close(parts[name], value, rtol=0, atol=1e-6, msg=name)

@@ -35,7 +35,7 @@ from danlu.generative.base import GenerativeModel
 from danlu.generative.chain import Ids
 from danlu.layers.condition import ClassEmbedding
 from danlu.positions.learned import Learned
-from danlu.solvers.noise import Noise
+from danlu.solvers.noise import BatchNoise, Noise
 
 LABEL_DROP = 0.1
 """Probability of training on an example without its class."""
@@ -156,9 +156,9 @@ class IdTransformer(GenerativeModel):
         """The ids with some replaced by any at random."""
         if not self.replaced:
             return ids
-        others = torch.randint_like(ids, self.ids)
-        keep = torch.rand(ids.shape, device=ids.device) >= self.replaced
-        return torch.where(keep, ids, others)
+        noise = BatchNoise(len(ids), device=ids.device)
+        others = (noise.uniform(ids.shape[1]) * self.ids).long().clamp(max=self.ids - 1)
+        return torch.where(noise.uniform(ids.shape[1]) >= self.replaced, ids, others)
 
 
 def choose(logits: Float[Tensor, "batch ids"], u: Float[Tensor, " batch"]) -> Int[Tensor, " batch"]:
