@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import Batch, Bound, DataDescription, Losses, Progress, unknown
+from danlu.generative.base import Code, Condition
 from danlu.generative.chain import Chain, ChainOptions, Ids, Layer, Output
 from danlu.generative.parts.priors import UniformIds
 from danlu.generative.quantized.id_transformer import IdTransformer
@@ -77,6 +78,10 @@ class QuantisedBlock(Layer):
         z = self.encoder(x)
         return z.to(torch.promote_types(z.dtype, torch.float32))
 
+    def ids(self, x: Float[Tensor, "batch ..."]) -> Int[Tensor, "batch length"]:
+        """The ids of the nearest codes."""
+        return self.codebook.nearest(self.tokens(x))
+
     def output(self, ids: Int[Tensor, "batch length"]) -> Float[Tensor, "batch ..."]:
         """The likelihood's parameters given ids."""
         return self.decoder(self.codebook.lookup(ids))
@@ -85,7 +90,7 @@ class QuantisedBlock(Layer):
     def encode(
         self, x: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
     ) -> tuple[Int[Tensor, "batch length"], Float[Tensor, " batch"]]:
-        ids = self.codebook.nearest(self.tokens(x))
+        ids = self.ids(x)
         return ids, self.likelihood.log_prob(x, self.output(ids))
 
     @override
@@ -138,6 +143,12 @@ class VQVAE(Chain):
                 "used_codes": block.codebook.used(),
             },
         )
+
+    @override
+    @torch.no_grad()
+    def encode(self, x: Tensor, *, condition: Condition = None, seed: int = 0) -> Code:
+        self.check_condition(condition, len(x))
+        return self.block.ids(x)  # without the decoder, which ids do not need
 
     @override
     def start(self, batch: Batch) -> None:
