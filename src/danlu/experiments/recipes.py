@@ -145,7 +145,7 @@ RECIPES = {
         model={"replaced": 0.3, "share": 0.35}, plan=_plan(128, _adamw(3e-3))
     ),
     ("vq", Kind.IMAGE): Recipe(
-        model={"codes": 128, "width": 32, "prior_width": 96, "prior_depth": 3},
+        model={"codes": 128, "width": 32, "prior_width": 96},
         plan=_plan(64, _adamw(2e-3)),
     ),
 }
