@@ -12,8 +12,8 @@ from danlu.generative.compositions import latent_flow
 from danlu.generative.diffusion import ddpm, rectified_flow
 from danlu.generative.flow import flow
 from danlu.generative.gan import gan
-from danlu.generative.quantized import vq_vae
 from danlu.generative.vae import vae
+from danlu.generative.vq import vq
 
 FAMILIES = {
     "vae": Method(vae.VAE, ("arXiv:1312.6114", "arXiv:1509.00519"), vae.build),

@@ -48,7 +48,9 @@ class StagedOptions(ChainOptions):
         grid: of the prior's sampler.
         evaluations: of the prior for one sample.
         guidance: of the prior by class.
-        temperature: of a prior over ids.
+        temperature: of a prior over ids, as the following ones.
+        top_k: of a prior over ids.
+        top_p: of a prior over ids.
     """
 
     solver: str | None = None
@@ -56,6 +58,8 @@ class StagedOptions(ChainOptions):
     evaluations: int | None = None
     guidance: float | None = None
     temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
 
     def of(self, prior: GenerativeModel) -> Any:
         """The options of a prior; raises `DanluError` if it lacks one of those that are set."""

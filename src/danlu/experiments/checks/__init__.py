@@ -32,7 +32,6 @@ from danlu.experiments.checks import (
     multilabel,
     multilabel_metrics,
     multilabel_others,
-    mixers,
     optim,
     positions,
     principal_components,

@@ -2,15 +2,17 @@ r"""Autoregressive model: a causal transformer gives each level its chance given
 
 $\log p(x) = \sum_t \log p(x_t \mid x_{<t}, c)$, exact, with $x$ the levels of the data in one row
 as ids $0 \ldots K-1$, and $c$ a class or none. The row begins with a token for the class, which is
-dropped at times, so that one model is conditional and unconditional. Each number costs one pass;
-sampling keeps keys and values, so a step reads one token. Temperature, top-k and top-p change what
-is drawn and no likelihood.
+added to every other token as well; it is dropped at times, so that one model is conditional and
+unconditional. Each number costs one pass; sampling keeps keys and values, so a step reads one
+token. Temperature, top-k and top-p change what is drawn and no likelihood. Where examples are few,
+a share of the ids that are read in training, not of those that are predicted, may be replaced at
+random, or they are soon known by heart.
 
 Use it for the exact likelihood of discrete data, as the prior over the ids of a quantiser, or as a
 language model; avoid it where samples must be quick.
 
 Sources: arXiv:1601.06759 eq. 1 (pixels); arXiv:1711.00937 §3.3 (prior over ids);
-arXiv:1904.09751 §3.1 (top-p).
+arXiv:1904.09751 §3.1 (top-p); arXiv:1506.03099 (training on ids that are not the data's).
 """
 
 from dataclasses import dataclass
@@ -39,7 +41,7 @@ from danlu.generative.tiny import TINY
 from danlu.layers.condition import ClassEmbedding
 from danlu.positions.learned import SPREAD, Learned
 from danlu.positions.rotary import Rotary
-from danlu.solvers.noise import Noise
+from danlu.solvers.noise import BatchNoise, Noise
 
 Ids = Int[Tensor, " batch"] | None
 
@@ -76,6 +78,7 @@ class Autoregressive(GenerativeModel):
     Args:
         description: of data with levels; ids have the levels 0 to K - 1.
         stack: any causal stack on `[batch, dims, stack.dim]`.
+        replaced: share of the ids read in training that is replaced at random.
     """
 
     can = frozenset({"sample", "log_prob", "condition"})
@@ -84,14 +87,19 @@ class Autoregressive(GenerativeModel):
     }
     Options: ClassVar[type] = AutoregressiveOptions
 
-    def __init__(self, description: DataDescription, stack: Transformer) -> None:
+    def __init__(
+        self, description: DataDescription, stack: Transformer, *, replaced: float = 0.0
+    ) -> None:
         super().__init__(description)
+        if not 0 <= replaced < 1:
+            raise DanluError(f"replaced is a share in [0, 1), got {replaced}.")
         if description.levels is None:
             raise DanluError("An autoregressive model needs data with levels, or ids.")
         if not stack.causal:
             raise DanluError("An autoregressive model needs a stack that sees the past alone.")
         self.levels = description.levels
         self.stack = stack
+        self.replaced = replaced
         self.embedding = ClassEmbedding(description.classes, stack.dim)
         self.tokens = nn.Embedding(self.levels, stack.dim)
         self.logits = nn.Linear(stack.dim, self.levels)
@@ -105,7 +113,8 @@ class Autoregressive(GenerativeModel):
     @override
     def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
         condition = self.embedding.drop(batch.condition, LABEL_DROP)
-        log_prob = self.log_prob_of_ids(self.ids(batch.x), condition)
+        ids = self.ids(batch.x)
+        log_prob = self.log_prob_of_ids(ids, condition, read=self._disturbed(ids))
         return Losses.of(nats_per_number=-log_prob.mean() / self.description.dims)
 
     def ids(self, x: Tensor) -> Int[Tensor, "batch length"]:
@@ -120,11 +129,19 @@ class Autoregressive(GenerativeModel):
         return x.unflatten(1, self.description.shape)
 
     def log_prob_of_ids(
-        self, ids: Int[Tensor, "batch length"], condition: Ids
+        self,
+        ids: Int[Tensor, "batch length"],
+        condition: Ids,
+        *,
+        read: Int[Tensor, "batch length"] | None = None,
     ) -> Float[Tensor, " batch"]:
-        """Exact log-probability of each row, nats; None is no class."""
+        """Exact log-probability of each row, nats; None is no class.
+
+        `read` stands in place of the ids where they are read, and spoils the exactness.
+        """
         first = self._class_token(condition, len(ids))
-        given = torch.cat([first, self.tokens(ids[:, :-1])], dim=1)
+        read = ids if read is None else read
+        given = torch.cat([first, first + self.tokens(read[:, :-1])], dim=1)
         y, _ = self.stack(given)
         logits = self.logits(y).to(torch.promote_types(y.dtype, torch.float32))
         return -cross_entropy(logits.transpose(1, 2), ids, reduction="none").sum(1)
@@ -133,14 +150,14 @@ class Autoregressive(GenerativeModel):
         self, noise: Noise, n: int, condition: Ids, options: AutoregressiveOptions
     ) -> Int[Tensor, "n length"]:
         """Rows of ids, each number by one step from its own noise."""
-        token = self._class_token(condition, n)[:, 0]
+        first = token = self._class_token(condition, n)[:, 0]
         state: State | None = None
         drawn: list[Tensor] = []
         for _ in range(self.description.dims):
             y, state = self.stack.step(token, state)
             probabilities = allowed(self.logits(y), options)
             drawn.append(pick(probabilities, noise.uniform(1)[:, 0]))
-            token = self.tokens(drawn[-1])
+            token = first + self.tokens(drawn[-1])
         return torch.stack(drawn, dim=1)
 
     @override
@@ -167,6 +184,14 @@ class Autoregressive(GenerativeModel):
     @override
     def sampling_evaluations(self, options: AutoregressiveOptions) -> int:
         return self.description.dims
+
+    def _disturbed(self, ids: Int[Tensor, "batch length"]) -> Int[Tensor, "batch length"]:
+        """The ids with some replaced by any at random."""
+        if not self.replaced:
+            return ids
+        noise = BatchNoise(len(ids), device=ids.device)
+        others = (noise.uniform(ids.shape[1]) * self.levels).long().clamp(max=self.levels - 1)
+        return torch.where(noise.uniform(ids.shape[1]) >= self.replaced, ids, others)
 
     def _class_token(self, condition: Ids, n: int) -> Float[Tensor, "n 1 dim"]:
         known = condition if self.description.classes else None
@@ -210,8 +235,9 @@ def build(
     dim: int = 32,
     depth: int = 2,
     heads: int = 2,
+    replaced: float = 0.0,
 ) -> Autoregressive:
     """A transformer for data with levels: images in raster order, or rows of ids."""
     block = transformer_block(heads, position=Rotary(dim // heads))
     stack = Transformer(dim, depth, block, position=Learned(dim, description.dims))
-    return Autoregressive(description, stack)
+    return Autoregressive(description, stack, replaced=replaced)

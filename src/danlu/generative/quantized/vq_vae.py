@@ -1,34 +1,17 @@
-r"""Vector-quantised autoencoder: an image as a short sequence of ids out of a learned codebook.
+r"""Vector-quantised autoencoder: an encoder to tokens, a codebook, a decoder.
 
-An encoder turns $x$ into tokens $z_1 \dots z_L$, each is replaced by its nearest code
-$e_{k_l}$, $k_l = \arg\min_j \|z_l - e_j\|$, and a decoder predicts $p(x \mid e_{k_1 \dots k_L})$.
-Training minimises
+$\log p(x) \ge \log p(k(x)) + \log p(x \mid e_{k(x)})$ with $k$ the ids of the nearest codes;
+trained by $-\log p(x \mid e_k) / D + \beta\,\operatorname{mean}(z - \operatorname{sg} e_k)^2$, with
+gradients straight through and codes by moving averages. `danlu.generative.vq` says more.
 
-$-\log p(x \mid e_k) / D + \beta\,\operatorname{mean}(z - \operatorname{sg} e_k)^2$
-
-for $D$ numbers in an example; the decoder's gradient at $e_k$ is passed to $z$ as it is, and the
-codes follow the mean of their cells by moving averages, with dead codes revived. Under a prior
-over ids,
-
-$\log p(x) = \log \sum_k p(k)\, p(x \mid e_k) \ge \log p(k(x)) + \log p(x \mid e_{k(x)})$:
-
-a lower bound, since it keeps one term of the sum; the encoder is a point mass, which costs nothing.
-In the first stage the prior is uniform. In the second a causal transformer over the ids, which
-alone sees the class, takes its place: $p(k \mid c) = \prod_l p(k_l \mid k_{<l}, c)$.
-
-Use it for short discrete codes, and for samples at the cost of one small sequence. The decoder is
-drawn from number by number: look at its means.
-
-Sources: arXiv:1711.00937 eqs. 1-3 and app. A.1; arXiv:1906.00446 (a prior with attention);
-arXiv:2007.02731 (bounds by layers). Also kexue.fm/archives/6760.
+Sources: arXiv:1711.00937 eqs. 1-3 and app. A.1.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import cast
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -36,9 +19,7 @@ from danlu.contracts import Batch, Bound, DataDescription, Losses, Progress, unk
 from danlu.generative.base import Code, Condition
 from danlu.generative.chain import Chain, ChainOptions, Ids, Layer, Output
 from danlu.generative.parts.priors import UniformIds
-from danlu.generative.quantized.id_transformer import IdTransformer
 from danlu.generative.quantized.networks import FromTokens, ToTokens, token_count
-from danlu.generative.stages import Staged
 from danlu.generative.tiny import TINY
 from danlu.layers.codebook import Codebook
 from danlu.losses import LIKELIHOODS
@@ -95,15 +76,15 @@ class QuantisedBlock(Layer):
 
     @override
     def decode(
-        self, code: Int[Tensor, "batch length"], condition: Ids, noise: Noise
+        self, code: Num[Tensor, "batch length"], condition: Ids, noise: Noise
     ) -> Float[Tensor, "batch ..."]:
-        return self.likelihood.draw(self.output(code), noise)
+        return self.likelihood.draw(self.output(code.long()), noise)
 
     @override
     def mean(
-        self, code: Int[Tensor, "batch length"], condition: Ids, noise: Noise
+        self, code: Num[Tensor, "batch length"], condition: Ids, noise: Noise
     ) -> Float[Tensor, "batch ..."]:
-        return self.likelihood.mean(self.output(code))
+        return self.likelihood.mean(self.output(code.long()))
 
 
 class VQVAE(Chain):
@@ -196,20 +177,3 @@ def build(
         shape=(token_count(description),), levels=codes, low=0.0, high=codes - 1.0, classes=0
     )
     return VQVAE(description, block, UniformIds(ids))
-
-
-def vq(
-    description: DataDescription = TINY,
-    *,
-    codes: int = 32,
-    width: int = 16,
-    prior_width: int = 64,
-    prior_depth: int = 2,
-    replaced: float = 0.1,
-    share: float = 0.4,
-) -> Staged:
-    """A VQ-VAE, then a causal transformer over its ids; the VQ-VAE gets `share` of the budget."""
-    first = build(replace(description, classes=0), codes=codes, width=width)
-    ids = replace(first.prior.description, classes=description.classes)
-    prior = IdTransformer(ids, width=prior_width, depth=prior_depth, replaced=replaced)
-    return Staged(description, first, prior, share=share)
