@@ -50,11 +50,11 @@ def steps_agree() -> float:
     model, codes = tiny(), every_code()
     classes = torch.arange(len(codes)) % 2
     total, state = torch.zeros(len(codes)), None
-    first = token = model.embedding(classes, len(codes))
+    token = model.embedding(classes, len(codes))
     for ids in codes.unbind(1):
         y, state = model.stack.step(token, state)
         total = total + model.logits(y).log_softmax(1).gather(1, ids[:, None])[:, 0]
-        token = first + model.tokens(ids)
+        token = model.tokens(ids)
     return gap(total, model.log_prob_of_ids(codes, classes))
 
 

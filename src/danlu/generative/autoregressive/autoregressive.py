@@ -2,11 +2,10 @@ r"""Autoregressive model: a causal transformer gives each level its chance given
 
 $\log p(x) = \sum_t \log p(x_t \mid x_{<t}, c)$, exact, with $x$ the levels of the data in one row
 as ids $0 \ldots K-1$, and $c$ a class or none. The row begins with a token for the class, which is
-added to every other token as well; it is dropped at times, so that one model is conditional and
-unconditional. Each number costs one pass; sampling keeps keys and values, so a step reads one
-token. Temperature, top-k and top-p change what is drawn and no likelihood. Where examples are few,
-a share of the ids that are read in training, not of those that are predicted, may be replaced at
-random, or they are soon known by heart.
+dropped at times, so that one model is conditional and unconditional. Each number costs one pass;
+sampling keeps keys and values, so a step reads one token. Temperature, top-k and top-p change what
+is drawn and no likelihood. Where examples are few, they are soon known by heart: then a share of
+the ids that are read in training, not of those that are predicted, is replaced at random.
 
 Use it for the exact likelihood of discrete data, as the prior over the ids of a quantiser, or as a
 language model; avoid it where samples must be quick.
@@ -141,7 +140,7 @@ class Autoregressive(GenerativeModel):
         """
         first = self._class_token(condition, len(ids))
         read = ids if read is None else read
-        given = torch.cat([first, first + self.tokens(read[:, :-1])], dim=1)
+        given = torch.cat([first, self.tokens(read[:, :-1])], dim=1)
         y, _ = self.stack(given)
         logits = self.logits(y).to(torch.promote_types(y.dtype, torch.float32))
         return -cross_entropy(logits.transpose(1, 2), ids, reduction="none").sum(1)
@@ -150,14 +149,14 @@ class Autoregressive(GenerativeModel):
         self, noise: Noise, n: int, condition: Ids, options: AutoregressiveOptions
     ) -> Int[Tensor, "n length"]:
         """Rows of ids, each number by one step from its own noise."""
-        first = token = self._class_token(condition, n)[:, 0]
+        token = self._class_token(condition, n)[:, 0]
         state: State | None = None
         drawn: list[Tensor] = []
         for _ in range(self.description.dims):
             y, state = self.stack.step(token, state)
             probabilities = allowed(self.logits(y), options)
             drawn.append(pick(probabilities, noise.uniform(1)[:, 0]))
-            token = first + self.tokens(drawn[-1])
+            token = self.tokens(drawn[-1])
         return torch.stack(drawn, dim=1)
 
     @override
