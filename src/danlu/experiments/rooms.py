@@ -68,6 +68,7 @@ ROOMS = (
             "recompute",
             "training",
             "vae",
+            "vq",
         ),
     ),
     Room(
