@@ -8,8 +8,16 @@ from functools import partial
 from danlu.contracts import Method
 from danlu.mixers.base import FORMS, Factory, Mixer
 from danlu.mixers.cross import CrossAttention
+from danlu.mixers.flash import FLASH
+from danlu.mixers.fnet import FNet
+from danlu.mixers.gau import GAU
+from danlu.mixers.linformer import Linformer
+from danlu.mixers.performer import Performer
 from danlu.mixers.pointwise import Pointwise
+from danlu.mixers.reformer import Reformer
 from danlu.mixers.softmax import Softmax
+from danlu.mixers.sparse import Sparse
+from danlu.mixers.transformer_vq import TransformerVQ
 
 __all__ = ["FORMS", "MIXERS", "Factory", "Mixer"]
 
@@ -29,5 +37,55 @@ MIXERS = {
     ),
     "feed-forward": Method(
         Pointwise, ("arXiv:1706.03762", "arXiv:2002.05202"), partial(Pointwise, 8)
+    ),
+    "gau": Method(GAU, ("arXiv:2202.10447", "kexue.fm/archives/8934"), partial(GAU, 8, size=4)),
+    "gau-softmax": Method(
+        GAU,
+        ("kexue.fm/archives/9052", "kexue.fm/archives/9019"),
+        partial(GAU, 8, size=4, weights="softmax-plus"),
+    ),
+    "gau-bidirectional": Method(
+        GAU, ("arXiv:2202.10447",), partial(GAU, 8, size=4, weights="mean", causal=False)
+    ),
+    "flash": Method(
+        FLASH, ("arXiv:2202.10447", "kexue.fm/archives/8934"), partial(FLASH, 8, size=4, chunk=4)
+    ),
+    "flash-bidirectional": Method(
+        FLASH, ("arXiv:2202.10447",), partial(FLASH, 8, size=4, chunk=4, causal=False)
+    ),
+    "sparse-strided": Method(
+        Sparse, ("arXiv:1904.10509",), partial(Sparse, 8, heads=2, stride=4, summaries=1)
+    ),
+    "sparse-fixed": Method(
+        Sparse,
+        ("arXiv:1904.10509",),
+        partial(Sparse, 8, heads=2, pattern="fixed", stride=4, summaries=2),
+    ),
+    "reformer": Method(
+        Reformer,
+        ("arXiv:2001.04451",),
+        partial(Reformer, 8, heads=2, chunk=4, buckets=4, rounds=2),
+    ),
+    "reformer-bidirectional": Method(
+        Reformer,
+        ("arXiv:2001.04451",),
+        partial(Reformer, 8, heads=2, chunk=4, buckets=4, rounds=2, causal=False),
+    ),
+    "linformer": Method(
+        Linformer, ("arXiv:2006.04768",), partial(Linformer, 8, length=6, keys=3, heads=2)
+    ),
+    "fnet": Method(FNet, ("arXiv:2105.03824",), partial(FNet, 8)),
+    "performer": Method(
+        Performer,
+        ("arXiv:2009.14794", "kexue.fm/archives/7921"),
+        partial(Performer, 8, heads=2, features=6),
+    ),
+    "performer-bidirectional": Method(
+        Performer, ("arXiv:2009.14794",), partial(Performer, 8, heads=2, features=6, causal=False)
+    ),
+    "transformer-vq": Method(
+        TransformerVQ,
+        ("arXiv:2309.16354", "kexue.fm/archives/9844"),
+        partial(TransformerVQ, 8, size=4, codes=5, block=4),
     ),
 }

@@ -80,6 +80,9 @@ class Mixer(nn.Module, ABC):
         """The states of single documents as rows of one; for states of one size."""
         return pytree.tree_map(lambda *leaves: torch.cat(leaves), *states)
 
+    def after_step(self, step: int) -> None:
+        """What changes after step number `step` of an optimiser: codebooks, random features."""
+
     # --- use ------------------------------------------------------------------------------------
 
     def forward(
@@ -175,6 +178,13 @@ class Mixer(nn.Module, ABC):
     def _joined(self, states: Iterable[State | None]) -> State | None:
         found = [state for state in states if state is not None]
         return self.join(found) if found else None
+
+
+def after_step(model: nn.Module, step: int) -> None:
+    """Tell all mixers of a model that an optimiser has done step number `step`."""
+    for part in model.modules():
+        if isinstance(part, Mixer):
+            part.after_step(step)
 
 
 def by_steps(mixer: Mixer, x: Tensor, context: SequenceContext, state: State | None) -> Any:

@@ -16,7 +16,8 @@ from typing_extensions import override
 
 from danlu.contracts import SequenceContext, State
 from danlu.mixers.base import Mixer, by_steps
-from danlu.mixers.softmax import join_padded, read, size_of_head, split_heads
+from danlu.mixers.keys import join_padded
+from danlu.mixers.softmax import read, size_of_head, split_heads
 
 
 class CrossAttention(Mixer):

@@ -13,7 +13,6 @@ Sources: arXiv:1706.03762 eq. 1; arXiv:1911.02150 and arXiv:2305.13245 (shared k
 arXiv:2004.05150 §3.1 (window).
 """
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from typing_extensions import override
@@ -21,6 +20,7 @@ from typing_extensions import override
 from danlu.contracts import DanluError, SequenceContext, State
 from danlu.layers.attention import attend, attend_causally, weights
 from danlu.mixers.base import Mixer, by_steps
+from danlu.mixers.keys import join_padded, last, remembered, visible
 from danlu.positions.base import HOOKS, PositionEncoding, Positions
 
 
@@ -77,16 +77,20 @@ class Softmax(Mixer):
         assert context.order is not None
         if "rotate" in self.position.hooks:
             q, k = self.position.rotate(q, k, context.positions, context.positions)
-        seen = self._remembered(k, v, context, state)
+        new = {"keys": k.transpose(1, 2), "values": v.transpose(1, 2)}
+        seen = remembered(new, context, state)
         plain_past = self.causal and state is None and self.window is None
         if plain_past and context.valid is None and not self._needs_scores:
             scale = self.position.score_scale(self.head_dim)
             k, v = (share_heads(part, self.heads) for part in (k, v))
             y = attend_causally(q, k, v, scale=scale)
         else:
-            mask = self._allowed(context.order, seen["order"], seen["valid"])
+            mask = visible(context.order, seen, causal=self.causal, window=self.window)
             y = read(self.position, q, seen, context.positions, mask)
-        return self.output(y.transpose(1, 2).flatten(2)), self._kept(seen)
+        y = self.output(y.transpose(1, 2).flatten(2))
+        if not self.causal:
+            return y, {}
+        return y, seen if self.window is None else last(seen, self.window - 1)
 
     @override
     def join(self, states: list[State]) -> State:
@@ -95,50 +99,6 @@ class Softmax(Mixer):
     @property
     def _needs_scores(self) -> bool:
         return not self.position.hooks.isdisjoint({"bias", "values"})
-
-    def _remembered(
-        self, k: Tensor, v: Tensor, context: SequenceContext, state: State | None
-    ) -> State:
-        """Keys and values so far with what tells which of them a query may see."""
-        assert context.positions is not None
-        assert context.order is not None
-        valid = context.valid
-        new = {
-            "keys": k.transpose(1, 2),
-            "values": v.transpose(1, 2),
-            "positions": context.positions,
-            "order": context.order,
-            "valid": torch.ones_like(context.order, dtype=torch.bool) if valid is None else valid,
-        }
-        if state is None:
-            return new
-        return {name: torch.cat([state[name], part], dim=1) for name, part in new.items()}
-
-    def _allowed(
-        self, q_order: Tensor, k_order: Tensor, valid: Bool[Tensor, "batch keys"]
-    ) -> Bool[Tensor, "batch 1 length keys"]:
-        """Which keys each query sees."""
-        behind = q_order[:, :, None] - k_order[:, None, :]
-        allowed = valid[:, None, :].expand_as(behind)
-        if self.causal:
-            allowed = allowed & (behind >= 0)
-        if self.window is not None:
-            allowed = allowed & (behind.abs() < self.window)
-        return allowed[:, None]
-
-    def _kept(self, seen: State) -> State:
-        """The state: all, or the last tokens of the window."""
-        if not self.causal:
-            return {}
-        if self.window is None:
-            return seen
-        keep = self.window - 1
-        missing = keep - seen["keys"].shape[1]
-        if missing > 0:
-            seen = _lengthened(seen, keep)
-        age = torch.where(seen["valid"], seen["order"], -1)
-        last = age.argsort(dim=1, stable=True)[:, age.shape[1] - keep :]
-        return {name: _chosen(part, last) for name, part in seen.items()}
 
 
 def size_of_head(dim: int, heads: int) -> int:
@@ -183,28 +143,3 @@ def read(
         return attend(q, k, v, mask=mask, scale=scale)
     given = weights(q, k, mask=mask, scale=scale).to(v.dtype)
     return given @ v + position.values(given, q_positions, k_positions)
-
-
-def join_padded(states: list[State]) -> State:
-    """States with different numbers of keys as rows of one."""
-    longest = max(state["keys"].shape[1] for state in states)
-    longer = [_lengthened(state, longest) for state in states]
-    return {name: torch.cat([state[name] for state in longer]) for name in longer[0]}
-
-
-def _lengthened(state: State, length: int) -> State:
-    """The same keys after padding on the left, which nobody may see."""
-    longer: State = {}
-    for name, part in state.items():
-        if name == "position":
-            longer[name] = part
-            continue
-        padding = part.new_zeros(len(part), length - part.shape[1], *part.shape[2:])
-        longer[name] = torch.cat([padding, part], dim=1)
-    return longer
-
-
-def _chosen(part: Tensor, last: Tensor) -> Tensor:
-    """The given columns of each row."""
-    rows = torch.arange(len(last), device=last.device)[:, None]
-    return part[rows, last]

@@ -1,0 +1,173 @@
+r"""Performer: softmax attention in expectation, by random positive features, in linear time.
+
+$e^{q^\top k} = E\,[\phi(q)^\top \phi(k)]$ with $\phi(x)_r = e^{w_r^\top x - \|x\|^2 / 2} / \sqrt m$
+and $w_r \sim \mathcal N(0, I)$, $r \le m$; $q$ and $k$ carry $d^{-1/4}$ each. For independent $w_r$
+the variance is $e^{\|q+k\|^2 + 2 q^\top k} (1 - e^{-\|q+k\|^2}) / m$; orthogonal blocks of $d$ rows
+lower it and stay unbiased with norms of their own (`chi`), not with the norm $\sqrt d$ (`equal`).
+Then $o_i = \phi(q_i)^\top S / \phi(q_i)^\top z$ with $S = \sum_j \phi(k_j) v_j^\top$ and
+$z = \sum_j \phi(k_j)$ over all tokens or those up to $i$, which are the state.
+
+Scaling a row of $\phi(q)$ changes nothing, so its largest feature is set to 1; features of keys are
+kept relative to the largest one so far. The tail of the estimate is lognormal: it fails for large
+$\|q + k\|$. Drawing new features makes states and trained weights fit less; a short fine-tune
+repairs the weights.
+
+Use it where trained softmax attention must run on sequences too long for it.
+
+Sources: arXiv:2009.14794 lemma 1, §2.4, theorem 2; kexue.fm/archives/7921.
+"""
+
+import math
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from typing_extensions import override
+
+from danlu.contracts import SequenceContext, State, unknown
+from danlu.mixers.base import Mixer, by_steps
+from danlu.mixers.softmax import size_of_head, split_heads
+from danlu.positions.base import PositionEncoding
+
+Norms = Literal["chi", "equal"]
+
+CHUNK = 32
+"""Tokens that see one another by a matrix of weights, in the chunked form."""
+
+
+class Performer(Mixer):
+    """Multi-head attention by orthogonal random features.
+
+    Args:
+        dim: width of a token.
+        heads: number of heads.
+        features: number of random features m.
+        norms: how long the rows of the random matrix are.
+        redraw_every: optimiser steps between new features; 0 keeps the first ones.
+        causal: whether a token sees the past alone.
+        position: a position encoding, for heads of dim / heads.
+    """
+
+    honours = frozenset({"embed", "rotate"})
+    projection: Float[Tensor, "features dim"]
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        heads: int = 8,
+        features: int = 256,
+        norms: Norms = "chi",
+        redraw_every: int = 0,
+        causal: bool = True,
+        position: PositionEncoding | None = None,
+    ) -> None:
+        super().__init__(dim, position=position)
+        if norms not in get_args(Norms):
+            raise unknown("choice of norms", norms, get_args(Norms))
+        self.heads, self.causal, self.norms = heads, causal, norms
+        self.redraw_every = redraw_every
+        self.forms = ("chunked", "parallel", "recurrent") if causal else ("parallel",)
+        self.query = nn.Linear(dim, dim, bias=False)
+        self.key = nn.Linear(dim, dim, bias=False)
+        self.value = nn.Linear(dim, dim, bias=False)
+        self.output = nn.Linear(dim, dim, bias=False)
+        self.register_buffer("projection", torch.empty(features, size_of_head(dim, heads)))
+        self.redraw(0)
+
+    @torch.no_grad()
+    def redraw(self, seed: int) -> None:
+        """New features; a state from before does not fit them."""
+        features, dim = self.projection.shape
+        self.projection.copy_(orthogonal_rows(features, dim, norms=self.norms, seed=seed))
+
+    @override
+    def after_step(self, step: int) -> None:
+        if self.redraw_every and step % self.redraw_every == 0:
+            self.redraw(step)
+
+    @override
+    def mix(
+        self, x: Tensor, context: SequenceContext, state: State | None, form: str
+    ) -> tuple[Tensor, State]:
+        if form == "recurrent":
+            return by_steps(self, x, context, state)
+        assert context.positions is not None
+        q, k, v = (split_heads(to(x), self.heads) for to in (self.query, self.key, self.value))
+        if "rotate" in self.position.hooks:
+            q, k = self.position.rotate(q, k, context.positions, context.positions)
+        of_query = exponents(q, self.projection)
+        of_query = (of_query - of_query.detach().amax(-1, keepdim=True)).exp()
+        of_key, kept, largest = self._relative(exponents(k, self.projection), context, state)
+        v = torch.cat([v, torch.ones_like(v[..., :1])], dim=-1)
+        before = v.new_zeros(*of_key.shape[:2], of_key.shape[-1], v.shape[-1])
+        before = before if state is None else state["sum"] * kept
+        if self.causal:
+            read = _in_chunks if form == "chunked" else _at_once
+            y, total = read(of_query, of_key, v, before)
+        else:
+            total = before + of_key.transpose(-2, -1) @ v
+            y = of_query @ total
+        y, norm = y[..., :-1], y[..., -1:]
+        y = y / torch.where(norm > 0, norm, 1.0)  # nothing is seen before the first valid token
+        y = self.output(y.transpose(1, 2).flatten(2))
+        return y, {"sum": total, "largest": largest} if self.causal else {}
+
+    def _relative(
+        self, exponent: Tensor, context: SequenceContext, state: State | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Features of keys over the largest so far, the factor on the state's, and the largest."""
+        if context.valid is not None:
+            exponent = exponent.masked_fill(~context.valid[:, None, :, None], -torch.inf)
+        lowest = torch.finfo(exponent.dtype).min
+        before = exponent.new_full((*exponent.shape[:2], 1, 1), lowest)
+        before = before if state is None else state["largest"]
+        # The largest cancels in the quotient: no gradient passes through it.
+        seen = torch.cat([before, exponent.detach().amax(-1, keepdim=True)], dim=2)
+        largest = seen.amax(2, keepdim=True)
+        return (exponent - largest).exp(), (before - largest).exp(), largest
+
+
+def exponents(
+    x: Float[Tensor, "*batch dim"], projection: Float[Tensor, "features dim"]
+) -> Float[Tensor, "*batch features"]:
+    """Logarithms of the features of queries or keys, up to the factor 1 / sqrt(m)."""
+    x = x * x.shape[-1] ** -0.25
+    return x @ projection.to(x.dtype).T - x.square().sum(-1, keepdim=True) / 2
+
+
+def orthogonal_rows(rows: int, dim: int, *, norms: Norms, seed: int) -> Float[Tensor, "rows dim"]:
+    """Random rows, orthogonal within blocks of `dim`; each is N(0, I) with `chi` norms."""
+    generator = torch.Generator().manual_seed(seed)
+    blocks = -(-rows // dim)
+    matrix, upper = torch.linalg.qr(torch.randn(blocks, dim, dim, generator=generator))
+    # With the signs of the triangle's diagonal the rotation is uniform.
+    matrix = matrix * upper.diagonal(dim1=1, dim2=2).sign()[:, None]
+    directions = matrix.flatten(0, 1)[:rows]
+    if norms == "equal":
+        return math.sqrt(dim) * directions
+    return torch.randn(rows, dim, generator=generator).norm(dim=1, keepdim=True) * directions
+
+
+def _at_once(q: Tensor, k: Tensor, v: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+    """Reads of the past by one matrix of weights."""
+    return (q @ k.transpose(-2, -1)).tril() @ v + q @ before, before + k.transpose(-2, -1) @ v
+
+
+def _in_chunks(q: Tensor, k: Tensor, v: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+    """The same with matrices of `CHUNK` tokens, and sums before each chunk."""
+    length = q.shape[2]
+    number = max(1, -(-length // CHUNK))
+    missing = number * CHUNK - length
+
+    def cut(part: Tensor) -> Tensor:
+        longer = torch.cat([part, part.new_zeros(*part.shape[:2], missing, part.shape[3])], dim=2)
+        return longer.unflatten(2, (number, CHUNK))
+
+    q, k, v = cut(q), cut(k), cut(v)
+    by_chunk = (k.transpose(-2, -1) @ v).cumsum(2)
+    start = before[:, :, None]
+    total = torch.cat([start, start + by_chunk], dim=2)
+    y = (q @ k.transpose(-2, -1)).tril() @ v + q @ total[:, :, :-1]
+    return y.flatten(2, 3)[:, :, :length], total[:, :, -1]
