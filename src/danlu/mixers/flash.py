@@ -59,7 +59,8 @@ class FLASH(Mixer):
         if chunk < 1:
             raise DanluError(f"A chunk must hold a token, got {chunk}.")
         self.hidden = 2 * dim if hidden is None else hidden
-        self.size, self.chunk, self.causal, self.weights = size, chunk, causal, weights
+        self.size, self.chunk, self.causal = size, chunk, causal
+        self.weights: Weights = weights
         self.gates = GatedParts(dim, self.hidden, size, pairs=2)
 
     @override
@@ -75,8 +76,7 @@ class FLASH(Mixer):
             q, k = torch.stack([q_near, q_far], 1), torch.stack([k_near, k_far], 1)
             q, k = self.position.rotate(q, k, *places)
             (q_near, q_far), (k_near, k_far) = q.unbind(1), k.unbind(1)
-        before = None if state is None else state["count"]
-        chunks = chunks_of(x, context.valid, self.chunk, before)
+        chunks = chunks_of(x, context.valid, self.chunk, None if state is None else state["count"])
         held = state or {"keys": None, "positions": None}
         keys = chunks.place(torch.cat([k_near, k_far, v], dim=-1), held["keys"])
         queries = chunks.place(torch.cat([q_near, q_far], dim=-1))
@@ -88,7 +88,9 @@ class FLASH(Mixer):
         y = self.gates.output(gate * chunks.read(y + far))
         if not self.causal:
             return y, {}
-        done = chunks.total if state is None else chunks.total + before // self.chunk * self.chunk
+        done = chunks.total
+        if state is not None:
+            done = done + state["count"] // self.chunk * self.chunk
         unfinished = {"keys": keys, "positions": positions}
         kept = {name: chunks.chunk(part, chunks.finished) for name, part in unfinished.items()}
         return y, {**kept, "sum": chunks.chunk(total, chunks.finished), "count": done}

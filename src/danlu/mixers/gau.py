@@ -72,7 +72,8 @@ class GAU(Mixer):
     ) -> None:
         super().__init__(dim, position=position)
         check_weights(weights)
-        self.causal, self.weights, self.divisor = causal, weights, divisor
+        self.causal, self.divisor = causal, divisor
+        self.weights: Weights = weights
         self.gates = GatedParts(dim, 2 * dim if hidden is None else hidden, size, pairs=1)
 
     @override

@@ -66,8 +66,8 @@ class Performer(Mixer):
         super().__init__(dim, position=position)
         if norms not in get_args(Norms):
             raise unknown("choice of norms", norms, get_args(Norms))
-        self.heads, self.causal, self.norms = heads, causal, norms
-        self.redraw_every = redraw_every
+        self.heads, self.causal, self.redraw_every = heads, causal, redraw_every
+        self.norms: Norms = norms
         self.forms = ("chunked", "parallel", "recurrent") if causal else ("parallel",)
         self.query = nn.Linear(dim, dim, bias=False)
         self.key = nn.Linear(dim, dim, bias=False)

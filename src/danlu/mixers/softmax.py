@@ -13,6 +13,7 @@ Sources: arXiv:1706.03762 eq. 1; arXiv:1911.02150 and arXiv:2305.13245 (shared k
 arXiv:2004.05150 §3.1 (window).
 """
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from typing_extensions import override

@@ -70,8 +70,8 @@ class Sparse(Mixer):
             raise unknown("pattern", pattern, get_args(Pattern))
         if not 1 <= summaries <= stride:
             raise DanluError(f"A block of {stride} tokens cannot end in {summaries} summaries.")
-        self.heads, self.pattern = heads, pattern
-        self.stride, self.summaries = stride, summaries
+        self.heads, self.stride, self.summaries = heads, stride, summaries
+        self.pattern: Pattern = pattern
         self.query = nn.Linear(dim, dim, bias=False)
         self.key = nn.Linear(dim, dim, bias=False)
         self.value = nn.Linear(dim, dim, bias=False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,13 +12,14 @@ from danlu.contracts import DanluError, SequenceContext
 from danlu.mixers.base import Mixer
 
 Build = Callable[[], Mixer]
+Kind = TypeVar("Kind", bound=Mixer)
 
 BATCH = 2
 MEMORY = 5
 """Length of the sequence that cross-attention reads."""
 
 
-def made(build: Build) -> Mixer:
+def made(build: Callable[[], Kind]) -> Kind:
     """The tiny layer in float64, in evaluation, with weights that are nowhere zero."""
     with torch.random.fork_rng():
         torch.manual_seed(7)
