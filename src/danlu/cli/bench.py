@@ -17,8 +17,8 @@ def arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run and print; 1 when a benchmark's claim does not hold here."""
+    from danlu.applications.benchmarks import BENCHMARKS
     from danlu.contracts import unknown
-    from danlu.experiments.benchmarks import BENCHMARKS
     from danlu.experiments.machine import device_line
 
     if options.name not in BENCHMARKS:

@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     from rich.markup import escape
     from rich.table import Table
 
-    from danlu.experiments.benchmarks import BENCHMARKS
+    from danlu.applications.benchmarks import BENCHMARKS
     from danlu.experiments.catalogue import TABLES, first_line, table
 
     names = [options.table] if options.table else [*TABLES]

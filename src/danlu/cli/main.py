@@ -9,7 +9,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from danlu.cli import bench, check, eval, explain, export, list, race, report, sample, train  # noqa: A004  # noqa: A004
+from danlu.cli import (
+    bench,
+    check,
+    eval,  # noqa: A004
+    explain,
+    export,
+    list,  # noqa: A004
+    race,
+    report,
+    sample,
+    train,
+    words,
+)
 from danlu.cli.parser import UsageError, parse
 
 VERBS = {
@@ -23,6 +35,7 @@ VERBS = {
     "explain": explain,
     "export": export,
     "bench": bench,
+    "words": words,
 }
 OK, FAILURE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 

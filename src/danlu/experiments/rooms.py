@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from danlu.contracts import Method
 from danlu.data import SOURCES
+from danlu.embeddings import WORD_VECTORS
 from danlu.evaluation import METRICS
 from danlu.evaluation.features import SPACES
 from danlu.evaluation.multilabel import MULTILABEL_METRICS
@@ -203,5 +204,12 @@ ROOMS = (
         about="Where samples and held-out data are compared.",
         table=SPACES,
         laws=("evaluation",),
+    ),
+    Room(
+        title="Word vectors",
+        home="danlu.embeddings.WORD_VECTORS",
+        about="How words become vectors: by counting, and by prediction.",
+        table=WORD_VECTORS,
+        laws=("words",),
     ),
 )

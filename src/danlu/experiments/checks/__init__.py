@@ -43,6 +43,7 @@ from danlu.experiments.checks import (
     training,
     vae,
     vq,
+    words,
 )
 from danlu.experiments.checks.law import Law
 
@@ -76,6 +77,7 @@ LAWS: list[Law] = [
     *linear_attention_estimates.LAWS,
     *positions.LAWS,
     *autoregressive.LAWS,
+    *words.LAWS,
 ]
 
 

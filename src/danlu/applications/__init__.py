@@ -1,0 +1,1 @@
+"""Whole tasks made of the library's parts, one package each."""

@@ -1,0 +1,1 @@
+"""Word vectors from text files: fitted, judged on published sets, and used to classify."""
