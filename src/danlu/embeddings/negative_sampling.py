@@ -32,7 +32,9 @@ SMOOTHING = 0.75
 LEAST_RATE = 1e-4
 """The share of the rate at which training ends."""
 BATCH, SHARED = 256, 64
-"""Examples of a batch, and the noise words that they share."""
+"""The most examples of a batch, and the noise words that they share."""
+REPEATS = 4
+"""How often a batch may hold its commonest word: steps along one row add up within a batch."""
 
 
 def expected_objective(
@@ -113,9 +115,10 @@ class NegativeSampling(ABC):
         inputs = (torch.rand(rows, self.dim, generator=generator) - 0.5) / self.dim
         outputs = torch.zeros(len(vocabulary), self.dim)
         noise = torch.from_numpy(vocabulary.counts).double().pow(SMOOTHING).cumsum(0)
+        batch = self._batch_size(vocabulary)
         done, total = 0, max(1, self.epochs * sum(len(piece.ids) for piece in text))
         for piece, radius, size in self._passes(text, vocabulary):
-            for bags, target, share in self._batches(piece, radius):
+            for bags, target, share in self._batches(piece, radius, batch):
                 rate = self.rate * max(LEAST_RATE, 1 - (done + share * size) / total)
                 drawn = torch.rand(SHARED, generator=generator, dtype=torch.float64) * noise[-1]
                 negative = torch.searchsorted(noise, drawn, right=True).clamp(max=len(noise) - 1)
@@ -137,14 +140,21 @@ class NegativeSampling(ABC):
                 radius = (left.uniform(self.seed + 2 * epoch + 1) * self.window).astype(int) + 1
                 yield left, radius, len(piece.ids)
 
-    def _batches(self, piece: Encoded, radius: np.ndarray) -> Iterator[tuple[Bags, Tensor, float]]:
+    def _batch_size(self, vocabulary: Vocabulary) -> int:
+        """Smaller where few words make up much of the text."""
+        kept = vocabulary.counts * vocabulary.keep_probability(self.sample)
+        return int(np.clip(REPEATS * kept.sum() / kept.max(), 1, BATCH))
+
+    def _batches(
+        self, piece: Encoded, radius: np.ndarray, batch: int
+    ) -> Iterator[tuple[Bags, Tensor, float]]:
         """Batches with the share of the piece that came before them."""
         centre, context = map(torch.from_numpy, window_pairs(piece.line, radius))
         bags, targets = self.examples(torch.from_numpy(piece.ids).long(), centre, context)
         starts = [*bags.starts.tolist(), len(bags.rows)]
         count = len(targets)
-        for first in range(0, count, BATCH):
-            last = min(first + BATCH, count)
+        for first in range(0, count, batch):
+            last = min(first + batch, count)
             rows = bags.rows[starts[first] : starts[last]]
             yield Bags(rows, bags.sizes[first:last]), targets[first:last], first / count
 
