@@ -78,7 +78,8 @@ def test_figures_against_numbers_by_hand():
     assert (score.value, score.covered, score.total) == (0.5, 2, 3)
 
 
-def test_every_classifier_learns_words_that_tell(command, corpus, tmp_path):
+def test_every_classifier_learns_words_that_tell(command, corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr("danlu.applications.words.classification.BUCKETS", 1024)
     random = np.random.default_rng(1)
     path = tmp_path / "reviews.tsv"
     lines = []
