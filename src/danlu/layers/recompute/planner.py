@@ -68,7 +68,7 @@ def peak(costs: Sequence[Cost], segments: Sequence[Segment]) -> int:
 def added_cost(costs: Sequence[Cost], segments: Sequence[Segment]) -> float:
     """Seconds that recomputing adds."""
     inner = (costs[s.start : s.stop] for s in segments if s.recompute)
-    return sum(cost.seconds for part in inner for cost in part)
+    return sum((cost.seconds for part in inner for cost in part), 0.0)
 
 
 def plan(
