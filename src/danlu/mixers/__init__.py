@@ -15,6 +15,13 @@ from danlu.mixers.linformer import Linformer
 from danlu.mixers.performer import Performer
 from danlu.mixers.pointwise import Pointwise
 from danlu.mixers.reformer import Reformer
+from danlu.mixers.gru import GRU
+from danlu.mixers.lru import LRU
+from danlu.mixers.lstm import LSTM
+from danlu.mixers.pointwise import Pointwise
+from danlu.mixers.rnn import RNN
+from danlu.mixers.s4d import S4D
+from danlu.mixers.slru import SLRU
 from danlu.mixers.softmax import Softmax
 from danlu.mixers.sparse import Sparse
 from danlu.mixers.transformer_vq import TransformerVQ
@@ -88,4 +95,10 @@ MIXERS = {
         ("arXiv:2309.16354", "kexue.fm/archives/9844"),
         partial(TransformerVQ, 8, size=4, codes=5, block=4),
     ),
+    "lru": Method(LRU, ("arXiv:2303.06349", "kexue.fm/archives/9554"), partial(LRU, 8)),
+    "slru": Method(SLRU, ("kexue.fm/archives/9554",), partial(SLRU, 8)),
+    "s4d": Method(S4D, ("arXiv:2206.11893",), partial(S4D, 4, states=4)),
+    "rnn": Method(RNN, ("J. L. Elman (1990)",), partial(RNN, 8)),
+    "lstm": Method(LSTM, ("S. Hochreiter and J. Schmidhuber (1997)",), partial(LSTM, 8)),
+    "gru": Method(GRU, ("arXiv:1406.1078",), partial(GRU, 8)),
 }

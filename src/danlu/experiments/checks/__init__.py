@@ -40,6 +40,7 @@ from danlu.experiments.checks import (
     revolve,
     samplers,
     sparse_attention,
+    state_space,
     training,
     vae,
     vq,
@@ -76,6 +77,7 @@ LAWS: list[Law] = [
     *sparse_attention.LAWS,
     *linear_attention_estimates.LAWS,
     *positions.LAWS,
+    *state_space.LAWS,
     *autoregressive.LAWS,
     *words.LAWS,
 ]

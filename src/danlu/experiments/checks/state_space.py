@@ -1,0 +1,147 @@
+"""Laws of the recurrent and state-space mixers: their formulas, by other ways of computing them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from danlu.experiments.checks.law import Law
+from danlu.experiments.checks.sequences import gap, made, tokens
+from danlu.mixers.cells import Cells
+from danlu.mixers.gru import GRU
+from danlu.mixers.lru import LRU
+from danlu.mixers.lstm import LSTM
+from danlu.mixers.rnn import RNN
+from danlu.mixers.s4d import S4D, Spectrum, inverse_spectrum, linear_spectrum
+from danlu.mixers.slru import SLRU
+
+
+def normalised(kind: type[LRU]) -> Callable[[], float]:
+    """The variance of a state under white input: the sum of squares of its response."""
+
+    def error() -> float:
+        torch.manual_seed(0)
+        layer = kind(6, states=40, radii=(0.5, 0.99)).double()
+        impulse = torch.zeros(1, 2048, 6)
+        impulse[:, 0, 0] = 1.0
+        with torch.no_grad():
+            layer.inward.weight.zero_()
+            layer.inward.weight[:: layer.part, 0] = 1.0  # each state gets a real impulse
+            h = layer.advance(impulse, layer.empty(impulse))
+        return (h.square().sum((0, 1, 3)) - 1).abs().max().item()
+
+    return error
+
+
+def stable() -> float:
+    """Excess of the largest decay over 1 after parameters were moved far."""
+    worst = 0.0
+    for seed in range(20):
+        torch.manual_seed(seed)
+        layer = LRU(4)
+        with torch.no_grad():
+            layer.log_rate.add_(5 * torch.randn(4))
+            size = torch.linalg.matrix_norm(layer._powers(1)[1], 2)
+        worst = max(worst, size.max().item() - 1)
+    return worst
+
+
+def rings() -> float:
+    """Share of decays outside of the ring, and of angles beyond the largest."""
+    torch.manual_seed(0)
+    layer = LRU(2000, radii=(0.9, 0.999), largest_angle=0.3)
+    assert layer.log_angle is not None
+    size, angle = (-layer.log_rate.exp()).exp(), layer.log_angle.exp()
+    outside = (size < 0.9 - 1e-12) | (size > 0.999 + 1e-12) | (angle > 0.3)
+    return outside.double().mean().item()
+
+
+def vandermonde(spectrum: Spectrum) -> Callable[[], float]:
+    """The kernel against the sum over complex exponentials in numpy."""
+
+    def error() -> float:
+        torch.manual_seed(0)
+        layer = S4D(3, states=8, spectrum=spectrum).double()
+        names = ("log_step", "log_rate", "frequency", "out")
+        step, rate, frequency, out = (getattr(layer, n).detach().numpy() for n in names)
+        pole = -np.exp(rate) + 1j * frequency
+        step = np.exp(step)[:, None]
+        weight = (out[..., 0] + 1j * out[..., 1]) * (np.exp(step * pole) - 1) / pole
+        k = np.arange(50)[:, None, None]
+        expected = 2 * (weight * np.exp(step * pole * k)).sum(-1).real
+        return float(np.abs(layer.kernel(50).detach().numpy() - expected.T).max())
+
+    return error
+
+
+def sampled() -> float:
+    """A step of S4D against the exact solution for a held input, by scipy."""
+    from scipy.signal import cont2discrete
+
+    torch.manual_seed(0)
+    layer = S4D(1, states=4).double()
+    pole = (-layer.log_rate.exp() + 1j * layer.frequency)[0].detach().numpy()
+    system = (np.diag(pole), np.ones((2, 1)), np.ones((1, 2)), np.zeros((1, 1)))
+    a, b = cont2discrete(system, layer.log_step.exp().item(), "zoh")[:2]
+    h, u = torch.randn(1, 1, 2, 2), torch.randn(1, 1)
+    expected = (
+        np.asarray(a) @ torch.view_as_complex(h)[0, 0].numpy() + np.asarray(b)[:, 0] * u.item()
+    )
+    found = torch.view_as_complex(layer.step_on(u, h).detach().contiguous())[0, 0].numpy()
+    return float(np.abs(found - expected).max())
+
+
+def _rnn(layer: Any, x: Tensor, state: list[Tensor]) -> list[Tensor]:
+    w = layer.network
+    inward = x @ w.weight_ih_l0.T + w.bias_ih_l0
+    return [torch.tanh(inward + state[0] @ w.weight_hh_l0.T + w.bias_hh_l0)]
+
+
+def _lstm(layer: Any, x: Tensor, state: list[Tensor]) -> list[Tensor]:
+    w = layer.network
+    inward = x @ w.weight_ih_l0.T + w.bias_ih_l0 + state[0] @ w.weight_hh_l0.T + w.bias_hh_l0
+    take, forget, new, show = inward.chunk(4, dim=-1)
+    cell = forget.sigmoid() * state[1] + take.sigmoid() * new.tanh()
+    return [show.sigmoid() * cell.tanh(), cell]
+
+
+def _gru(layer: Any, x: Tensor, state: list[Tensor]) -> list[Tensor]:
+    w = layer.network
+    reset, keep, new = (x @ w.weight_ih_l0.T + w.bias_ih_l0).chunk(3, dim=-1)
+    h_reset, h_keep, h_new = (state[0] @ w.weight_hh_l0.T + w.bias_hh_l0).chunk(3, dim=-1)
+    keep, reset = (keep + h_keep).sigmoid(), (reset + h_reset).sigmoid()
+    return [keep * state[0] + (1 - keep) * (new + reset * h_new).tanh()]
+
+
+def written_out(kind: type[Cells], cell: Callable[..., list[Tensor]]) -> Callable[[], float]:
+    """The layer against its formula."""
+
+    def error() -> float:
+        layer: Any = made(lambda: kind(4, states=5))
+        x = tokens(layer, 7)
+        state = [torch.zeros(2, 5, dtype=x.dtype) for _ in layer.parts]
+        outputs = []
+        for token in x.unbind(1):
+            state = cell(layer, token, state)
+            outputs.append(layer.output(state[0]))
+        y, end = layer(x)
+        assert end is not None
+        return max(gap(y, torch.stack(outputs, 1)), gap([end[p] for p in layer.parts], state))
+
+    return error
+
+
+LAWS = [
+    Law("lru/variance", "white noise keeps its variance", 1e-12, normalised(LRU)),
+    Law("slru/variance", "white noise keeps its variance", 1e-12, normalised(SLRU)),
+    Law("lru/stable", "no parameters make a decay larger than 1", 1e-12, stable),
+    Law("lru/ring", "decays start in the ring, angles below the largest", 0.0, rings),
+    Law("s4d/kernel", "the kernel is a Vandermonde sum", 1e-12, vandermonde(linear_spectrum)),
+    Law("s4d/inverse-kernel", "so with other poles", 1e-12, vandermonde(inverse_spectrum)),
+    Law("s4d/held-input", "a step solves the system for a held input", 1e-12, sampled),
+    Law("rnn/formula", "the layer is its formula", 1e-12, written_out(RNN, _rnn)),
+    Law("lstm/formula", "the layer is its formula", 1e-12, written_out(LSTM, _lstm)),
+    Law("gru/formula", "the layer is its formula", 1e-12, written_out(GRU, _gru)),
+]
