@@ -15,7 +15,7 @@ from danlu.positions import POSITIONS
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("float64")]
 
-UNCOMPILED: dict[str, str] = {}
+UNCOMPILED = dict.fromkeys(("rnn", "lstm", "gru"), "torch's fused networks break the graph")
 """Mixers that no graph can hold, and why."""
 UNEXPORTED: dict[str, str] = {}
 """Mixers that cannot be exported, and why."""

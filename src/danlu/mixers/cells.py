@@ -7,7 +7,7 @@ Sources: the layers' own; torch.nn.
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,7 @@ class Cells(Mixer):
     forms = ("chunked", "recurrent")
     parts: ClassVar[tuple[str, ...]] = ("hidden",)
     module: ClassVar[Callable[..., nn.RNNBase]]
+    function: ClassVar[Callable[..., tuple[Tensor, ...]]]
 
     def __init__(self, dim: int, *, states: int | None = None) -> None:
         super().__init__(dim)
@@ -55,10 +56,12 @@ class Cells(Mixer):
         )
         return self.output(y), dict(zip(self.parts, end, strict=True))
 
-    def _run(self, x: Any, start: list[Tensor]) -> tuple[Any, list[Tensor]]:
-        first = [part[None] for part in start]
-        y, end = self.network(x, first[0] if len(first) == 1 else tuple(first))
-        return y, [part[0] for part in ([end] if len(first) == 1 else end)]
+    def _run(self, x: Tensor, start: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        # torch's functions rather than the module, which assigns to itself and cannot be exported.
+        first, weights = [part[None] for part in start], list(self.network.parameters())
+        settings = (True, 1, 0.0, False, False, True)  # biases, layers, dropout, ..., batch first
+        y, *end = self.function(x, first if len(first) > 1 else first[0], weights, *settings)
+        return y, [part[0] for part in end]
 
     def _packed_run(
         self, x: Tensor, valid: Tensor, start: list[Tensor]
@@ -69,7 +72,9 @@ class Cells(Mixer):
         rows = pack_padded_sequence(
             moved(x, index), count.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
         )
-        y, end = self._run(rows, start)
+        first = [part[None] for part in start]
+        y, last = self.network(rows, first[0] if len(first) == 1 else tuple(first))
+        end = [part[0] for part in ([last] if len(first) == 1 else last)]
         y, _ = pad_packed_sequence(y, batch_first=True, total_length=x.shape[1])
         some = (count > 0)[:, None]
         ends = [torch.where(some, new, old) for new, old in zip(end, start, strict=True)]

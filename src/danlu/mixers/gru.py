@@ -9,6 +9,7 @@ Use it as a baseline with gates and a state half as large as the LSTM's.
 Sources: arXiv:1406.1078 (with $r$ before $U$); the form of torch.nn.GRU.
 """
 
+import torch
 from torch import nn
 
 from danlu.mixers.cells import Cells
@@ -18,3 +19,4 @@ class GRU(Cells):
     """torch's gated recurrent unit; the state is `hidden`."""
 
     module = nn.GRU
+    function = torch.gru

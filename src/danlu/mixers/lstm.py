@@ -8,6 +8,7 @@ Use it as the baseline with gates; on a processor it is the fastest of the three
 Sources: S. Hochreiter and J. Schmidhuber (1997); F. Gers et al. (2000), the gate that forgets.
 """
 
+import torch
 from torch import nn
 
 from danlu.mixers.cells import Cells
@@ -17,4 +18,5 @@ class LSTM(Cells):
     """torch's long short-term memory; the state is `hidden` and `cell`."""
 
     module = nn.LSTM
+    function = torch.lstm
     parts = ("hidden", "cell")

@@ -6,6 +6,7 @@ $\operatorname{diag}(1 - h^2)\,U$.
 Sources: J. L. Elman, Finding structure in time (1990); arXiv:1211.5063 (fading gradients).
 """
 
+import torch
 from torch import nn
 
 from danlu.mixers.cells import Cells
@@ -15,3 +16,4 @@ class RNN(Cells):
     """torch's plain recurrent network; the state is `hidden`."""
 
     module = nn.RNN
+    function = torch.rnn_tanh

@@ -84,11 +84,10 @@ def sampled() -> float:
     layer = S4D(1, states=4).double()
     pole = (-layer.log_rate.exp() + 1j * layer.frequency)[0].detach().numpy()
     system = (np.diag(pole), np.ones((2, 1)), np.ones((1, 2)), np.zeros((1, 1)))
-    a, b = cont2discrete(system, layer.log_step.exp().item(), "zoh")[:2]
+    discrete: Any = cont2discrete(system, layer.log_step.exp().item(), "zoh")
     h, u = torch.randn(1, 1, 2, 2), torch.randn(1, 1)
-    expected = (
-        np.asarray(a) @ torch.view_as_complex(h)[0, 0].numpy() + np.asarray(b)[:, 0] * u.item()
-    )
+    before = torch.view_as_complex(h)[0, 0].numpy()
+    expected = discrete[0] @ before + discrete[1][:, 0] * u.item()
     found = torch.view_as_complex(layer.step_on(u, h).detach().contiguous())[0, 0].numpy()
     return float(np.abs(found - expected).max())
 
