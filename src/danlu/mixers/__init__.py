@@ -16,10 +16,15 @@ from danlu.mixers.performer import Performer
 from danlu.mixers.pointwise import Pointwise
 from danlu.mixers.reformer import Reformer
 from danlu.mixers.gru import GRU
+from danlu.mixers.hippo_fourier import HippoFourier
+from danlu.mixers.hippo_legs import HippoLegS
+from danlu.mixers.hippo_legt import HippoLegT
 from danlu.mixers.lru import LRU
 from danlu.mixers.lstm import LSTM
+from danlu.mixers.mamba import Mamba
 from danlu.mixers.pointwise import Pointwise
 from danlu.mixers.rnn import RNN
+from danlu.mixers.s4 import S4
 from danlu.mixers.s4d import S4D
 from danlu.mixers.slru import SLRU
 from danlu.mixers.softmax import Softmax
@@ -98,6 +103,15 @@ MIXERS = {
     "lru": Method(LRU, ("arXiv:2303.06349", "kexue.fm/archives/9554"), partial(LRU, 8)),
     "slru": Method(SLRU, ("kexue.fm/archives/9554",), partial(SLRU, 8)),
     "s4d": Method(S4D, ("arXiv:2206.11893",), partial(S4D, 4, states=4)),
+    "s4": Method(S4, ("arXiv:2111.00396",), partial(S4, 4, states=4)),
+    "mamba": Method(Mamba, ("arXiv:2312.00752",), partial(Mamba, 4, states=3)),
+    "hippo-legs": Method(HippoLegS, ("arXiv:2008.07669",), partial(HippoLegS, 4, states=6)),
+    "hippo-legt": Method(
+        HippoLegT, ("arXiv:2008.07669",), partial(HippoLegT, 4, states=6, window=8.0)
+    ),
+    "hippo-fourier": Method(
+        HippoFourier, ("kexue.fm/archives/10114",), partial(HippoFourier, 4, states=5, window=8.0)
+    ),
     "rnn": Method(RNN, ("J. L. Elman (1990)",), partial(RNN, 8)),
     "lstm": Method(LSTM, ("S. Hochreiter and J. Schmidhuber (1997)",), partial(LSTM, 8)),
     "gru": Method(GRU, ("arXiv:1406.1078",), partial(GRU, 8)),

@@ -29,6 +29,7 @@ from danlu.experiments.checks import (
     gan,
     kernel_density,
     linear_attention_estimates,
+    memories,
     mixers,
     multilabel,
     multilabel_metrics,
@@ -78,6 +79,7 @@ LAWS: list[Law] = [
     *linear_attention_estimates.LAWS,
     *positions.LAWS,
     *state_space.LAWS,
+    *memories.LAWS,
     *autoregressive.LAWS,
     *words.LAWS,
 ]

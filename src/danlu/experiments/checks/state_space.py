@@ -133,14 +133,16 @@ def written_out(kind: type[Cells], cell: Callable[..., list[Tensor]]) -> Callabl
 
 
 LAWS = [
-    Law("lru/variance", "white noise keeps its variance", 1e-12, normalised(LRU)),
-    Law("slru/variance", "white noise keeps its variance", 1e-12, normalised(SLRU)),
-    Law("lru/stable", "no parameters make a decay larger than 1", 1e-12, stable),
-    Law("lru/ring", "decays start in the ring, angles below the largest", 0.0, rings),
-    Law("s4d/kernel", "the kernel is a Vandermonde sum", 1e-12, vandermonde(linear_spectrum)),
-    Law("s4d/inverse-kernel", "so with other poles", 1e-12, vandermonde(inverse_spectrum)),
-    Law("s4d/held-input", "a step solves the system for a held input", 1e-12, sampled),
-    Law("rnn/formula", "the layer is its formula", 1e-12, written_out(RNN, _rnn)),
-    Law("lstm/formula", "the layer is its formula", 1e-12, written_out(LSTM, _lstm)),
-    Law("gru/formula", "the layer is its formula", 1e-12, written_out(GRU, _gru)),
+    Law("mixers/lru/variance", "white noise keeps its variance", 1e-12, normalised(LRU)),
+    Law("mixers/slru/variance", "white noise keeps its variance", 1e-12, normalised(SLRU)),
+    Law("mixers/lru/stable", "no parameters make a decay larger than 1", 1e-12, stable),
+    Law("mixers/lru/ring", "decays start in the ring, angles below the largest", 0.0, rings),
+    Law(
+        "mixers/s4d/kernel", "the kernel is a Vandermonde sum", 1e-12, vandermonde(linear_spectrum)
+    ),
+    Law("mixers/s4d/inverse-kernel", "so with other poles", 1e-12, vandermonde(inverse_spectrum)),
+    Law("mixers/s4d/held-input", "a step solves the system for a held input", 1e-12, sampled),
+    Law("mixers/rnn/formula", "the layer is its formula", 1e-12, written_out(RNN, _rnn)),
+    Law("mixers/lstm/formula", "the layer is its formula", 1e-12, written_out(LSTM, _lstm)),
+    Law("mixers/gru/formula", "the layer is its formula", 1e-12, written_out(GRU, _gru)),
 ]

@@ -1,0 +1,69 @@
+"""Mamba against transformers and mambapy, with copied weights, outputs and gradients."""
+
+import pytest
+import torch
+
+from danlu.backbones.transformer import Transformer
+from danlu.mixers.mamba import Mamba
+
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("float64")]
+
+NAMES = {
+    "in_proj": "inward",
+    "conv1d": "convolution",
+    "x_proj": "select",
+    "dt_proj": "delta",
+    "A_log": "log_rate",
+    "D": "skip",
+    "out_proj": "output",
+}
+"""Theirs, of both peers, and ours."""
+
+
+def converted(weights):
+    """A peer's parameters of one mixer under our names."""
+    found = {}
+    for path, value in weights.items():
+        name, _, rest = path.partition(".")
+        found[f"{NAMES[name]}.{rest}" if rest else NAMES[name]] = value
+    return found
+
+
+def compared(ours, theirs, x, *, tolerance=1e-9):
+    results = []
+    for function in (ours, theirs):
+        given = x.clone().requires_grad_()
+        y = function(given)
+        (slope,) = torch.autograd.grad(y.sin().sum(), given)
+        results.append((y.detach(), slope))
+    torch.testing.assert_close(results[0], results[1], rtol=tolerance, atol=tolerance)
+
+
+def test_mambapy_gives_the_same():
+    from mambapy.mamba import MambaBlock, MambaConfig
+
+    theirs = MambaBlock(MambaConfig(d_model=8, n_layers=1, d_state=4)).double()
+    ours = Mamba(8, states=4).double()
+    ours.load_state_dict(converted(theirs.state_dict()))
+    compared(lambda x: ours(x)[0], theirs, torch.randn(2, 37, 8))
+
+
+def test_a_model_of_transformers_gives_the_same_features():
+    from transformers import MambaConfig, MambaModel
+
+    config = MambaConfig(
+        vocab_size=11, hidden_size=16, state_size=4, num_hidden_layers=3, layer_norm_epsilon=1e-6
+    )
+    theirs = MambaModel(config).double().eval()
+    ours = Transformer(16, 3, [lambda dim, layer, depth: Mamba(dim, states=4)]).double().eval()
+    with torch.no_grad():
+        for block, layer, norm in zip(theirs.layers, ours.layers, ours.norms, strict=True):
+            layer.load_state_dict(converted(block.mixer.state_dict()))
+            norm.gain.copy_(block.norm.weight)
+        ours.final.gain.copy_(theirs.norm_f.weight)
+
+    def features(x):
+        return theirs(inputs_embeds=x, use_cache=False).last_hidden_state
+
+    # Their decay passes through float32.
+    compared(lambda x: ours(x)[0], features, torch.randn(2, 21, 16), tolerance=1e-5)
