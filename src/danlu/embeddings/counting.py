@@ -20,7 +20,7 @@ from danlu.embeddings.text import Shard
 from danlu.embeddings.vocabulary import Vocabulary
 from danlu.embeddings.windows import require_window, summed_by_key, weighted_pairs
 
-Run = tuple[Int[np.ndarray, " entries"], Int[np.ndarray, " entries"]]
+Run = tuple[Int[np.ndarray, "..."], Int[np.ndarray, "..."]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -62,7 +62,7 @@ def eckart_young() -> float:
     """Squared error of the truncated SVD against the tail of numpy's singular values, relative."""
     random = np.random.default_rng(0)
     dense = random.normal(size=(120, 100)) @ np.diag(0.8 ** np.arange(100))
-    left, values, right = truncated_svd(csr_array(dense), 8, spaces=6)
+    left, values, right = truncated_svd(csr_array(dense), 8, spaces=6.0)
     tail = np.linalg.svd(dense, compute_uv=False)[8:]
     error = np.square(dense - (left * values) @ right).sum()
     return abs(error - np.square(tail).sum()) / np.square(dense).sum()
