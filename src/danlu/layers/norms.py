@@ -47,3 +47,22 @@ class LayerNorm(nn.Module):
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         gain, shift = self.gain.to(wide.dtype), self.shift.to(wide.dtype)
         return layer_norm(wide, gain.shape, gain, shift, EPSILON).to(x.dtype)
+
+
+class HeadNorm(nn.Module):
+    """Layer norm of each head by itself, then a gain and a shift of each feature.
+
+    It is group normalisation of single tokens with a group for each head.
+    """
+
+    def __init__(self, dim: int, heads: int, *, epsilon: float = EPSILON) -> None:
+        super().__init__()
+        self.heads, self.epsilon = heads, epsilon
+        self.gain = nn.Parameter(torch.ones(dim))
+        self.shift = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
+        """The normalised tokens, in the type of x."""
+        by_head = x.to(torch.promote_types(x.dtype, torch.float32)).unflatten(-1, (self.heads, -1))
+        y = layer_norm(by_head, by_head.shape[-1:], None, None, self.epsilon).flatten(-2)
+        return (y * self.gain + self.shift).to(x.dtype)

@@ -8,21 +8,32 @@ from functools import partial
 from danlu.contracts import Method
 from danlu.mixers.base import FORMS, Factory, Mixer
 from danlu.mixers.cross import CrossAttention
+from danlu.mixers.efficient import EfficientAttention
+from danlu.mixers.feature_maps import Exponential, FirstOrder, Identity
 from danlu.mixers.flash import FLASH
 from danlu.mixers.fnet import FNet
+from danlu.mixers.gated_delta import GatedDeltaNet
+from danlu.mixers.gated_linear import GatedLinearAttention
 from danlu.mixers.gau import GAU
 from danlu.mixers.gru import GRU
 from danlu.mixers.hippo_fourier import HippoFourier
 from danlu.mixers.hippo_legs import HippoLegS
 from danlu.mixers.hippo_legt import HippoLegT
+from danlu.mixers.linear import LinearAttention
 from danlu.mixers.linformer import Linformer
 from danlu.mixers.lru import LRU
 from danlu.mixers.lstm import LSTM
 from danlu.mixers.mamba import Mamba
+from danlu.mixers.mamba2 import Mamba2
+from danlu.mixers.norm_attention import NormAttention
 from danlu.mixers.performer import Performer
 from danlu.mixers.pointwise import Pointwise
 from danlu.mixers.reformer import Reformer
+from danlu.mixers.retention import Retention
 from danlu.mixers.rnn import RNN
+from danlu.mixers.rwkv4 import RWKV4
+from danlu.mixers.rwkv6 import RWKV6
+from danlu.mixers.rwkv_channels import RWKVChannels
 from danlu.mixers.s4 import S4
 from danlu.mixers.s4d import S4D
 from danlu.mixers.slru import SLRU
@@ -114,4 +125,50 @@ MIXERS = {
     "rnn": Method(RNN, ("J. L. Elman (1990)",), partial(RNN, 8)),
     "lstm": Method(LSTM, ("S. Hochreiter and J. Schmidhuber (1997)",), partial(LSTM, 8)),
     "gru": Method(GRU, ("arXiv:1406.1078",), partial(GRU, 8)),
+    "linear": Method(
+        LinearAttention,
+        ("arXiv:2006.16236", "kexue.fm/archives/7546"),
+        partial(LinearAttention, 8, heads=2),
+    ),
+    "linear-bidirectional": Method(
+        LinearAttention, ("arXiv:2006.16236",), partial(LinearAttention, 8, heads=2, causal=False)
+    ),
+    "linear-identity": Method(
+        LinearAttention,
+        ("kexue.fm/archives/7546",),
+        lambda: LinearAttention(8, heads=2, features=Identity()),
+    ),
+    "linear-exponential": Method(
+        LinearAttention,
+        ("kexue.fm/archives/8338",),
+        lambda: LinearAttention(8, heads=2, features=Exponential(4, features=6)),
+    ),
+    "linear-first-order": Method(
+        LinearAttention,
+        ("kexue.fm/archives/7546",),
+        lambda: LinearAttention(8, heads=2, features=FirstOrder()),
+    ),
+    "efficient": Method(
+        EfficientAttention, ("arXiv:1812.01243",), partial(EfficientAttention, 8, heads=2)
+    ),
+    "norm-attention": Method(
+        NormAttention, ("arXiv:2210.10340",), partial(NormAttention, 8, heads=2)
+    ),
+    "retention": Method(Retention, ("arXiv:2307.08621",), partial(Retention, 8, heads=2)),
+    "mamba2": Method(Mamba2, ("arXiv:2405.21060",), partial(Mamba2, 8, state_size=3, head_dim=4)),
+    "gated-linear": Method(
+        GatedLinearAttention,
+        ("arXiv:2312.06635",),
+        partial(GatedLinearAttention, 8, heads=2, rank=4),
+    ),
+    "gated-delta": Method(
+        GatedDeltaNet, ("arXiv:2412.06464", "arXiv:2406.06484"), partial(GatedDeltaNet, 8, heads=2)
+    ),
+    "rwkv4": Method(RWKV4, ("arXiv:2305.13048",), partial(RWKV4, 8)),
+    "rwkv6": Method(
+        RWKV6, ("arXiv:2404.05892",), partial(RWKV6, 8, heads=2, mix_rank=2, decay_rank=3)
+    ),
+    "rwkv-channels": Method(
+        RWKVChannels, ("arXiv:2305.13048", "arXiv:2404.05892"), partial(RWKVChannels, 8)
+    ),
 }

@@ -1,0 +1,148 @@
+r"""What all scans share: how a sequence is cut, and how the state goes from chunk to chunk.
+
+`parallel` is one chunk as long as the sequence, `chunked` has chunks of a fixed size and a last
+one that is shorter, `recurrent` goes token by token. Decays are logarithms, at most 0: inside a
+chunk only differences that are at most 0 are exponentiated, so nothing overflows.
+
+Sources: arXiv:2405.21060 §6 (chunks of a recurrence by matrix products).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """How a scan is run.
+
+    Attributes:
+        form: parallel, chunked or recurrent.
+        valid: False on padding, which stands on the right; None where there is none.
+        chunk: size of a chunk; the cost inside grows with it, the number of states falls. Each scan
+            has its own default.
+    """
+
+    form: str = "chunked"
+    valid: Bool[Tensor, "batch length"] | None = None
+    chunk: int | None = None
+
+
+CHUNKED = Run()
+
+CHUNKS = 8
+"""Chunks that are done at once; the tensors of more of them leave the cache."""
+
+Block = Callable[..., tuple[Tensor, Any]]
+"""`block(*parts, state, size)`: a whole number of chunks of that size, and the state behind."""
+Step = Callable[..., tuple[Tensor, Any]]
+"""`step(*parts, state)`: one token."""
+
+
+def scan(
+    block: Block, step: Step, parts: Sequence[Tensor], state: Any, run: Run, chunk: int
+) -> tuple[Tensor, Any]:
+    """Run a recurrence over `parts`, whose third axis is the length, or 1 for what is constant."""
+    length, form = parts[0].shape[2], run.form
+    chunk = chunk if run.chunk is None else run.chunk
+    if form == "recurrent" or length == 1:
+        tokens = [part.expand(*part.shape[:2], length, *part.shape[3:]).unbind(2) for part in parts]
+        outputs: list[Tensor] = []
+        for token in zip(*tokens, strict=True):
+            y, state = step(*token, state)
+            outputs.append(y)
+        return torch.stack(outputs, dim=2), state
+    sizes = segments(length, form, chunk)
+    # The gradient of a split is written once; that of slices is a sum of long tensors of zeros.
+    cut = [[part] * len(sizes) if part.shape[2] == 1 else part.split(sizes, 2) for part in parts]
+    found: list[Tensor] = []
+    for size, *segment in zip(sizes, *cut, strict=True):
+        y, state = block(*segment, state, size if form == "parallel" else min(size, chunk))
+        found.append(y)
+    return found[0] if len(found) == 1 else torch.cat(found, dim=2), state
+
+
+def segments(length: int, form: str, chunk: int) -> list[int]:
+    """How many tokens are done at once: what fits a cache, in whole chunks, then the rest."""
+    if form == "parallel":
+        return [length]
+    whole, rest = length // chunk * chunk, length % chunk
+    most = CHUNKS * chunk
+    sizes = [*[most] * (whole // most), whole % most, rest]
+    return [size for size in sizes if size]
+
+
+def wide(x: Tensor) -> torch.dtype:
+    """The type of states and decays: float32 or wider."""
+    return torch.promote_types(x.dtype, torch.float32)
+
+
+def tamed(log_decay: Tensor, valid: Bool[Tensor, "batch length"] | None) -> Tensor:
+    """Decays in a wide type, none on padding.
+
+    A factor far below the precision of the type is as good as 0; held at that, sums of
+    logarithms keep their digits, and a decay of 0 gives no NaN.
+    """
+    log_decay = log_decay.to(wide(log_decay))
+    log_decay = log_decay.clamp(min=1.5 * math.log(torch.finfo(log_decay.dtype).eps))
+    if valid is None:
+        return log_decay
+    return log_decay * shaped(valid, log_decay)
+
+
+def silenced(x: Tensor, valid: Bool[Tensor, "batch length"] | None) -> Tensor:
+    """Zeros on padding."""
+    return x if valid is None else x.masked_fill(~shaped(valid, x), 0)
+
+
+def shaped(valid: Bool[Tensor, "batch length"], x: Tensor) -> Bool[Tensor, "batch 1 length ..."]:
+    """The mask with the axes of x, which is `[batch, heads, length, ...]`."""
+    return valid.reshape(len(valid), 1, -1, *[1] * (x.ndim - 3))
+
+
+def in_chunks(part: Tensor, size: int) -> Tensor:
+    """`[batch, heads, chunks, size, ...]`; what is constant is the same in each chunk."""
+    if part.shape[2] == 1 != size:
+        part = part.expand(*part.shape[:2], size, *part.shape[3:])
+    return part.unflatten(2, (-1, size))
+
+
+def decays(
+    total: Float[Tensor, "*chunks size"],
+) -> Float[Tensor, "*chunks size size"]:
+    """How much of token j is left at token i, from summed logarithms; 0 for j behind i."""
+    left = total[..., :, None] - total[..., None, :]
+    past = torch.ones(left.shape[-2:], dtype=torch.bool, device=left.device).tril()
+    return left.masked_fill(~past, -torch.inf).exp()
+
+
+def carried(
+    added: Float[Tensor, "batch heads chunks keys values"], kept: Tensor, state: Tensor
+) -> tuple[
+    Float[Tensor, "batch heads chunks keys values"], Float[Tensor, "batch heads keys values"]
+]:
+    """The state at the start of each chunk, and the one behind the last.
+
+    Args:
+        added: what each chunk adds to the state.
+        kept: which part of the state each chunk keeps, broadcast to `added`.
+        state: before the first chunk.
+    """
+    starts: list[Tensor] = []
+    kept = kept.expand(*kept.shape[:2], added.shape[2], *kept.shape[3:])
+    for more, keep in zip(added.unbind(2), kept.unbind(2), strict=True):
+        starts.append(state)
+        state = torch.addcmul(more, keep, state)
+    return torch.stack(starts, dim=2), state
+
+
+def begun(state: Tensor | None, k: Tensor, v: Tensor) -> Float[Tensor, "batch heads keys values"]:
+    """The state, zeros before the first token; k may be shared by the heads of v."""
+    if state is not None:
+        return state
+    return v.new_zeros(*v.shape[:2], k.shape[-1], v.shape[-1], dtype=wide(v))

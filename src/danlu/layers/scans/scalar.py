@@ -1,0 +1,76 @@
+r"""The recurrence with one decay for each head: $S_t = g_t S_{t-1} + k_t v_t^\top$.
+
+With $a_t = \log g_t$ summed to $c_t$ it is the masked product
+$o = (L \circ q k^\top) v$, $L_{ij} = e^{c_i - c_j}$ for $j \le i$: all at once in the parallel
+form; in chunks the product inside a chunk and one state between chunks.
+
+Sources: arXiv:2405.21060 eq. 6 and §6; arXiv:2307.08621 eq. 5-7.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from danlu.layers.scans.chunks import (
+    CHUNKED,
+    Run,
+    begun,
+    carried,
+    decays,
+    in_chunks,
+    scan,
+    silenced,
+    tamed,
+    wide,
+)
+
+CHUNK = 64
+
+
+def scalar_scan(
+    q: Float[Tensor, "batch #heads length keys"],
+    k: Float[Tensor, "batch #heads length keys"],
+    v: Float[Tensor, "batch heads length values"],
+    log_decay: Float[Tensor, "#batch #heads #length"] | None = None,
+    state: Float[Tensor, "batch heads keys values"] | None = None,
+    *,
+    run: Run = CHUNKED,
+) -> tuple[Float[Tensor, "batch heads length values"], Float[Tensor, "batch heads keys values"]]:
+    """The reads and the last state.
+
+    Args:
+        q: what is asked; one head serves all, as for k.
+        k: under which values are stored.
+        v: what is stored.
+        log_decay: logarithm of the decay, at most 0; an axis of size 1 is constant; None keeps all.
+        state: before the first token.
+        run: form, padding and size of a chunk.
+    """
+    state = begun(state, k, v)
+    if not v.shape[2]:
+        return v, state
+    # Where nothing decays, padding is silent through k alone.
+    log_decay = v.new_zeros(1, 1, 1) if log_decay is None else tamed(log_decay, run.valid)
+    return scan(_block, _step, (q, silenced(k, run.valid), v, log_decay), state, run, CHUNK)
+
+
+def _block(
+    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor, size: int
+) -> tuple[Tensor, Tensor]:
+    q, k, v, log_decay = (in_chunks(part, size) for part in (q, k, v, log_decay))
+    total = log_decay.cumsum(-1)
+    scores = (q @ k.transpose(-2, -1)) * decays(total).to(q.dtype)
+    to_end = (total[..., -1:] - total).exp().to(v.dtype)
+    added = k.transpose(-2, -1) @ (v * to_end[..., None])
+    kept = total[..., -1, None, None].exp()
+    starts, state = carried(added.to(state.dtype), kept, state)
+    from_start = total.exp().to(v.dtype)[..., None]
+    y = torch.addcmul(scores @ v, q @ starts.to(q.dtype), from_start)
+    return y.flatten(2, 3), state
+
+
+def _step(
+    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor
+) -> tuple[Tensor, Tensor]:
+    state = log_decay.exp()[..., None, None] * state + k[..., None] * v[..., None, :]
+    return (q[..., None, :].to(wide(q)) @ state)[..., 0, :].to(v.dtype), state

@@ -1,0 +1,121 @@
+r"""Feature maps of linear attention: what stands for $e^{q^\top k}$ as a product.
+
+The weight of token j for token i is $\phi(q_i)^\top \phi(k_j)$, divided by the sum over j where the
+map asks for it. A position encoding turns the features in the numerator alone, so that the sum
+stays positive; a map may do better and place the rotation itself.
+
+Sources: arXiv:2006.16236 eq. 7 (elu + 1); kexue.fm/archives/7546 (the others);
+kexue.fm/archives/8338 (trained exponential); arXiv:2104.09864 eq. 19 (rotation).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import elu, normalize, pad
+from typing_extensions import override
+
+Heads = Float[Tensor, "batch heads length dim"]
+Turn = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Turns queries and keys at their positions."""
+
+
+class Features(NamedTuple):
+    """Features of queries and keys for the numerator, and for the sum that divides it."""
+
+    q: Heads
+    k: Heads
+    sum_q: Heads
+    sum_k: Heads
+
+
+class FeatureMap(nn.Module):
+    """Members override `queries` and `keys`.
+
+    Attributes:
+        normalised: whether weights are divided by their sum.
+    """
+
+    normalised: bool = True
+
+    def width(self, dim: int) -> int:
+        """Size of the features of a head, which is what a rotation turns."""
+        return dim
+
+    def queries(self, q: Heads) -> Heads:
+        """Features of queries."""
+        raise NotImplementedError
+
+    def keys(self, k: Heads) -> Heads:
+        """Features of keys; those of queries unless overridden."""
+        return self.queries(k)
+
+    def forward(self, q: Heads, k: Heads, turn: Turn) -> Features:
+        """All features, turned in the numerator alone."""
+        q, k = self.queries(q), self.keys(k)
+        return Features(*turn(q, k), q, k)
+
+
+class Identity(FeatureMap):
+    r"""The tokens themselves and no sum: $O = Q (K^\top V)$ literally; weights may be negative."""
+
+    normalised = False
+
+    @override
+    def queries(self, q: Heads) -> Heads:
+        return q
+
+
+class Elu(FeatureMap):
+    r"""$\mathrm{elu}(x) + 1$."""
+
+    @override
+    def queries(self, q: Heads) -> Heads:
+        return elu(q) + 1
+
+
+class Exponential(FeatureMap):
+    r"""$\phi(q) = \mathrm{softmax}(\omega q)$, $\phi(k) = e^{\omega k}$.
+
+    A factor on the features of a query changes nothing, so they may be a softmax. With `features`
+    the map $\omega$ is trained, a Performer whose directions are learned; without, the tokens
+    themselves are exponentiated.
+    """
+
+    def __init__(self, dim: int, *, features: int | None = None) -> None:
+        super().__init__()
+        self.features = features
+        self.directions = None
+        if features is not None:
+            self.directions = nn.Parameter(torch.randn(features, dim) * dim**-0.25)
+
+    @override
+    def width(self, dim: int) -> int:
+        return dim if self.features is None else self.features
+
+    @override
+    def queries(self, q: Heads) -> Heads:
+        return self._seen(q).softmax(-1)
+
+    @override
+    def keys(self, k: Heads) -> Heads:
+        return self._seen(k).exp()
+
+    def _seen(self, x: Tensor) -> Tensor:
+        return x if self.directions is None else x @ self.directions.T
+
+
+class FirstOrder(FeatureMap):
+    r"""Weights $1 + \hat q^\top \hat k$ of vectors of norm 1: never negative, turned or not."""
+
+    @override
+    def queries(self, q: Heads) -> Heads:
+        return pad(normalize(q, dim=-1), (0, 1), value=1.0)
+
+    @override
+    def forward(self, q: Heads, k: Heads, turn: Turn) -> Features:
+        # A rotation keeps the norm, so that the sum may be of turned vectors as well.
+        q, k = (self.queries(part) for part in turn(q, k))
+        return Features(q, k, q, k)

@@ -1,0 +1,102 @@
+r"""Linear attention: attention whose weights are products of features, at a cost linear in length.
+
+$$o_i = \frac{\sum_j \phi(q_i)^\top \phi(k_j)\, v_j}{\sum_j \phi(q_i)^\top \phi(k_j)}$$
+
+over $j \le i$ when causal, over all tokens if not. As $(Q K^\top) V = Q (K^\top V)$, two sums over
+keys are all that is remembered.
+
+Use it with a feature map of one's choice where sequences are long and recall may be approximate.
+
+Sources: arXiv:2006.16236 eq. 5-12; kexue.fm/archives/7546.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from typing_extensions import override
+
+from danlu.contracts import State
+from danlu.layers.scans import scalar_scan
+from danlu.layers.scans.chunks import silenced, wide
+from danlu.mixers.feature_maps import Elu, FeatureMap
+from danlu.mixers.recurrence import Recurrence, Rows, merge_heads
+from danlu.mixers.softmax import size_of_head, split_heads
+from danlu.positions.base import PositionEncoding
+
+NEEDS_SCORES = "there is no matrix of scores that it could change."
+
+
+class LinearAttention(Recurrence):
+    """Multi-head linear attention.
+
+    Args:
+        dim: width of a token.
+        heads: number of heads.
+        features: the feature map, for heads of size dim / heads; elu + 1 unless given.
+        causal: whether a token sees the past alone.
+        position: a position encoding; a rotation turns the features of the numerator.
+    """
+
+    honours = frozenset({"embed", "rotate"})
+    refusals = dict.fromkeys(("bias", "values"), NEEDS_SCORES)
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        heads: int = 8,
+        features: FeatureMap | None = None,
+        causal: bool = True,
+        position: PositionEncoding | None = None,
+    ) -> None:
+        super().__init__(dim, position=position)
+        size_of_head(dim, heads)
+        self.heads, self.causal = heads, causal
+        self.features = Elu() if features is None else features
+        if not causal:
+            self.forms = ("parallel",)
+        self.query = nn.Linear(dim, dim, bias=False)
+        self.key = nn.Linear(dim, dim, bias=False)
+        self.value = nn.Linear(dim, dim, bias=False)
+        self.output = nn.Linear(dim, dim, bias=False)
+
+    @override
+    def recur(self, x: Tensor, rows: Rows, state: State) -> tuple[Tensor, State]:
+        def turn(q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+            if "rotate" not in self.position.hooks:
+                return q, k
+            return self.position.rotate(q, k, rows.positions, rows.positions)
+
+        q, k, v = (split_heads(to(x), self.heads) for to in (self.query, self.key, self.value))
+        q, k, sum_q, sum_k = self.features(q, k, turn)
+        if self.causal:
+            y, memory = scalar_scan(q, k, v, None, state.get("memory"), run=rows.run)
+            new: State = {"memory": memory}
+        else:
+            y, new = q @ (silenced(k, rows.run.valid).transpose(-2, -1) @ v), {}
+        y, more = self.rescaled(y, sum_q, silenced(sum_k, rows.run.valid), state)
+        return self.output(merge_heads(y)), {**new, **more}
+
+    def rescaled(self, y: Tensor, q: Tensor, k: Tensor, state: State) -> tuple[Tensor, State]:
+        """The sums of values divided by those of weights, and what of that is remembered."""
+        if not self.features.normalised:
+            return y, {}
+        seen = self._seen(k, state.get("sum"))
+        last = seen[:, :, -1] if k.shape[2] else state.get("sum", seen.sum(2))
+        return divided(y, q, seen), {"sum": last} if self.causal else {}
+
+    def _seen(
+        self, k: Float[Tensor, "batch heads length dim"], before: Tensor | None
+    ) -> Float[Tensor, "batch heads #length dim"]:
+        """The sum of the keys that each token sees."""
+        k = k.to(wide(k))
+        if not self.causal:
+            return k.sum(2, keepdim=True)
+        total = k.cumsum(2)
+        return total if before is None else total + before[:, :, None]
+
+
+def divided(y: Tensor, q: Tensor, seen: Tensor) -> Tensor:
+    """Weighted sums of values by the sum of the weights; 0 where nothing is seen."""
+    weight = (q * seen).sum(-1, keepdim=True)
+    return (y / weight.clamp(min=torch.finfo(weight.dtype).tiny)).to(y.dtype)
