@@ -52,13 +52,14 @@ class GatedLinearAttention(Recurrence):
 
     @override
     def recur(self, x: Tensor, rows: Rows, state: State) -> tuple[Tensor, State]:
-        maps = (self.query, self.key, self.value, self.decay)
-        q, k, v, forget = (split_heads(to(x), self.heads) for to in maps)
+        log_decay = logsigmoid(self.decay(x)) / TEMPERATURE
+        parts = (self.query(x), self.key(x), self.value(x), log_decay)
+        q, k, v, log_decay = (split_heads(part, self.heads) for part in parts)
         y, memory = vector_scan(
             q / math.sqrt(self.key_size),
             k,
             v,
-            logsigmoid(forget) / TEMPERATURE,
+            log_decay,
             state.get("memory"),
             run=rows.run,
         )

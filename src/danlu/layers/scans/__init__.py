@@ -2,8 +2,9 @@ r"""Linear recurrences, $S_t = G_t \circ S_{t-1} + k_t v_t^\top$ and $o_t = S_t^
 
 Each has three forms, and there is one file for each shape of the decay $G_t$: a number for each
 head (`scalar`), a vector over the features of the key (`vector`), a Householder-like product
-(`delta`), and the mean with weights that decay by channel (`mean`). The state has a fixed size; a sequence may be cut anywhere.
-Padding stands on the right (`valid` False): it adds nothing and forgets nothing.
+(`delta`), and the mean with weights that decay by channel (`mean`). The state has a fixed size; a
+sequence may be cut anywhere. Padding stands on the right (`Run.valid` False): it adds nothing and
+forgets nothing.
 """
 
 from danlu.layers.scans.chunks import Run

@@ -50,13 +50,13 @@ def delta_scan(
         state: before the first token.
         run: form, padding and size of a chunk.
     """
-    state = begun(state, k, v)
+    before = begun(state, k, v)
     if not v.shape[2]:
-        return v, state
+        return v, before
     log_decay = v.new_zeros(1, 1, 1) if log_decay is None else tamed(log_decay, run.valid)
     parts = (q, k, v, silenced(strength, run.valid), log_decay)
-    y, state = scan(_block, _step, [part.to(wide(v)) for part in parts], state, run, CHUNK)
-    return y.to(v.dtype), state
+    y, after = scan(_block, _step, [part.to(wide(v)) for part in parts], before, run, CHUNK)
+    return y.to(v.dtype), after
 
 
 def _block(

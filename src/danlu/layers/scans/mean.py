@@ -52,11 +52,10 @@ def mean_scan(
         run: form, padding and size of a chunk.
     """
     kind = wide(v)
-    if state is None:
-        none = v.new_zeros(len(v), v.shape[-1], dtype=kind)
-        state = Mean(none, none, torch.full_like(none, NOTHING))
+    none = v.new_zeros(len(v), v.shape[-1], dtype=kind)
+    before = Mean(none, none, torch.full_like(none, NOTHING)) if state is None else state
     if not v.shape[1]:
-        return v, state
+        return v, before
     k, values = k[:, None].to(kind), silenced(v[:, None].to(kind), run.valid)
     decay = log_decay.to(kind).expand_as(k[:, :, :1])
     if run.valid is not None:
@@ -64,8 +63,8 @@ def mean_scan(
         decay = decay.expand_as(k)
     bonus = bonus.to(kind).expand_as(k[:, :, :1])
     parts = (k, values, tamed(decay, run.valid), bonus)
-    y, state = scan(_block, _step, parts, state, run, CHUNK)
-    return y[:, 0].to(v.dtype), state
+    y, after = scan(_block, _step, parts, before, run, CHUNK)
+    return y[:, 0].to(v.dtype), after
 
 
 def _block(

@@ -46,12 +46,12 @@ def scalar_scan(
         state: before the first token.
         run: form, padding and size of a chunk.
     """
-    state = begun(state, k, v)
+    before = begun(state, k, v)
     if not v.shape[2]:
-        return v, state
+        return v, before
     # Where nothing decays, padding is silent through k alone.
     log_decay = v.new_zeros(1, 1, 1) if log_decay is None else tamed(log_decay, run.valid)
-    return scan(_block, _step, (q, silenced(k, run.valid), v, log_decay), state, run, CHUNK)
+    return scan(_block, _step, (q, silenced(k, run.valid), v, log_decay), before, run, CHUNK)
 
 
 def _block(

@@ -55,17 +55,17 @@ def vector_scan(
         bonus: the weight of a token for itself, which is then read before it is stored.
         run: form, padding and size of a chunk.
     """
-    state = begun(state, k, v)
+    before = begun(state, k, v)
     if not v.shape[2]:
-        return v, state
+        return v, before
     k, log_decay = silenced(k, run.valid), tamed(log_decay, run.valid)
     parts = (q, k, v, log_decay)
     if bonus is not None:
         # What a token gives to itself is apart from the memory.
         own = (q * bonus[:, None] * k).sum(-1, keepdim=True) * v
-        y, state = scan(_block_before, _step_before, parts, state, run, CHUNK)
-        return y + own, state
-    return scan(_block_after, _step_after, parts, state, run, CHUNK)
+        y, after = scan(_block_before, _step_before, parts, before, run, CHUNK)
+        return y + own, after
+    return scan(_block_after, _step_after, parts, before, run, CHUNK)
 
 
 def _block_after(
