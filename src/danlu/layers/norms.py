@@ -21,17 +21,19 @@ Norm = Callable[[int], nn.Module]
 
 
 class RMSNorm(nn.Module):
-    """Divides by the root mean square and scales each feature by a gain."""
+    """Divides by the root mean square, of each group by itself, and scales by a gain."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, *, groups: int = 1) -> None:
         super().__init__()
+        self.groups = groups
         self.gain = nn.Parameter(torch.ones(dim))
 
     def forward(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         """The normalised tokens, in the type of x."""
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        scale = (wide.square().mean(-1, keepdim=True) + EPSILON).rsqrt()
-        return (wide * scale * self.gain).to(x.dtype)
+        by_group = wide.unflatten(-1, (self.groups, -1))
+        scale = (by_group.square().mean(-1, keepdim=True) + EPSILON).rsqrt()
+        return ((by_group * scale).flatten(-2) * self.gain).to(x.dtype)
 
 
 class LayerNorm(nn.Module):

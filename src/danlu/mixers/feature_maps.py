@@ -18,6 +18,7 @@ from torch.nn.functional import normalize, pad, relu
 from typing_extensions import override
 
 Heads = Float[Tensor, "batch heads length dim"]
+Mapped = Float[Tensor, "batch heads length features"]
 Turn = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Turns queries and keys at their positions."""
 
@@ -25,10 +26,10 @@ Turn = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 class Features(NamedTuple):
     """Features of queries and keys for the numerator, and for the sum that divides it."""
 
-    q: Heads
-    k: Heads
-    sum_q: Heads
-    sum_k: Heads
+    q: Mapped
+    k: Mapped
+    sum_q: Mapped
+    sum_k: Mapped
 
 
 class FeatureMap(nn.Module):
@@ -44,11 +45,11 @@ class FeatureMap(nn.Module):
         """Size of the features of a head, which is what a rotation turns."""
         return dim
 
-    def queries(self, q: Heads) -> Heads:
+    def queries(self, q: Heads) -> Mapped:
         """Features of queries."""
         raise NotImplementedError
 
-    def keys(self, k: Heads) -> Heads:
+    def keys(self, k: Heads) -> Mapped:
         """Features of keys; those of queries unless overridden."""
         return self.queries(k)
 
@@ -64,7 +65,7 @@ class Identity(FeatureMap):
     normalised = False
 
     @override
-    def queries(self, q: Heads) -> Heads:
+    def queries(self, q: Heads) -> Mapped:
         return q
 
 
@@ -72,7 +73,7 @@ class Elu(FeatureMap):
     r"""$\mathrm{elu}(x) + 1$."""
 
     @override
-    def queries(self, q: Heads) -> Heads:
+    def queries(self, q: Heads) -> Mapped:
         return relu(q) + q.clamp(max=0).exp()
 
 
@@ -96,11 +97,11 @@ class Exponential(FeatureMap):
         return dim if self.features is None else self.features
 
     @override
-    def queries(self, q: Heads) -> Heads:
+    def queries(self, q: Heads) -> Mapped:
         return self._seen(q).softmax(-1)
 
     @override
-    def keys(self, k: Heads) -> Heads:
+    def keys(self, k: Heads) -> Mapped:
         return self._seen(k).exp()
 
     def _seen(self, x: Tensor) -> Tensor:
@@ -111,7 +112,7 @@ class FirstOrder(FeatureMap):
     r"""Weights $1 + \hat q^\top \hat k$ of vectors of norm 1: never negative, turned or not."""
 
     @override
-    def queries(self, q: Heads) -> Heads:
+    def queries(self, q: Heads) -> Mapped:
         return pad(normalize(q, dim=-1), (0, 1), value=1.0)
 
     @override

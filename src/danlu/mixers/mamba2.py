@@ -56,7 +56,7 @@ class Mamba2(Recurrence):
         self.step_bias = nn.Parameter(step_bias(self.heads))
         self.log_rate = nn.Parameter(torch.empty(self.heads).uniform_(1, 16).log())
         self.skip = nn.Parameter(torch.ones(self.heads))
-        self.norm = RMSNorm(inner)
+        self.norm = RMSNorm(inner, groups=groups)
         self.output = nn.Linear(inner, dim, bias=False)
 
     @override

@@ -39,6 +39,8 @@ class Retention(Recurrence):
         rates: how the decays are spread over the heads.
     """
 
+    log_decay: Tensor
+
     def __init__(
         self, dim: int, *, heads: int = 8, expand: int = 2, rates: Rates = "powers"
     ) -> None:
@@ -65,10 +67,6 @@ class Retention(Recurrence):
         y, memory = scalar_scan(q, k, v, self._decay(), state.get("memory"), run=rows.run)
         y = silu(self.gate(x)) * self.norm(merge_heads(y))
         return self.output(y), {"memory": memory}
-
-    def _decay(self) -> Tensor:
-        assert isinstance(self.log_decay, Tensor)
-        return self.log_decay[None, :, None]
 
 
 def log_decays(heads: int, rates: Rates) -> Tensor:

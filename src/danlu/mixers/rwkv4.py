@@ -38,7 +38,7 @@ class RWKV4(Recurrence):
         self.key_mix = nn.Parameter(ramp)
         self.value_mix = nn.Parameter(ramp + 0.3 * late)
         self.receptance_mix = nn.Parameter(ramp**0.5)
-        self.decay = nn.Parameter(decay_speed(dim, late, -5, 3))
+        self.decay = nn.Parameter(decay_speed(dim, late, -5.0, 3.0))
         zigzag = 0.5 * ((torch.arange(dim) + 1) % 3 - 1)
         self.bonus = nn.Parameter(zigzag + torch.tensor(0.3).log())
         self.key = nn.Linear(dim, dim, bias=False)

@@ -62,7 +62,7 @@ class RWKV6(Recurrence):
         self.shares = nn.Parameter(torch.stack(shares))
         self.share_down = nn.Parameter(torch.zeros(dim, BLENDS * mix_rank))
         self.share_up = nn.Parameter(torch.empty(BLENDS, mix_rank, dim).uniform_(-0.01, 0.01))
-        self.decay = nn.Parameter(decay_speed(dim, late, -6, -1))
+        self.decay = nn.Parameter(decay_speed(dim, late, -6.0, -1.0))
         self.decay_down = nn.Parameter(torch.zeros(dim, decay_rank))
         self.decay_up = nn.Parameter(torch.empty(decay_rank, dim).uniform_(-0.01, 0.01))
         index = torch.arange(dim)
