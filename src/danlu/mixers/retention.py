@@ -64,7 +64,9 @@ class Retention(Recurrence):
         q, k, v = (split_heads(to(x), self.heads) for to in (self.query, self.key, self.value))
         q, k = self.rotary.rotate(q, k, rows.positions, rows.positions)
         k = k / math.sqrt(k.shape[-1])
-        y, memory = scalar_scan(q, k, v, self._decay(), state.get("memory"), run=rows.run)
+        y, memory = scalar_scan(
+            q, k, v, self.log_decay[None, :, None], state.get("memory"), run=rows.run
+        )
         y = silu(self.gate(x)) * self.norm(merge_heads(y))
         return self.output(y), {"memory": memory}
 
