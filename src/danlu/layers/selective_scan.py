@@ -96,10 +96,13 @@ def _forward(
 
 
 def _states(parts: list[Tensor], rate: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-    """The decays and states of a chunk; its parts have the time first."""
+    """The decays and states of a chunk; its parts have the time first, states come before channels.
+
+    Channels are many and states few: with channels innermost, every operation runs over long rows.
+    """
     x, delta, write = parts
-    decay = (delta[..., None] * rate).exp_()
-    h = (delta * x)[..., None] * write[:, :, None]
+    decay = (delta[:, :, None] * rate).exp_()
+    h = (delta * x)[:, :, None] * write[..., None]
     before = start
     for new, kept in zip(h.unbind(0), decay.unbind(0), strict=True):
         before = new.addcmul_(kept, before)
@@ -110,18 +113,21 @@ def _states(parts: list[Tensor], rate: Tensor, start: Tensor) -> tuple[Tensor, T
 def _scan(
     x: Tensor, delta: Tensor, rate: Tensor, write: Tensor, read: Tensor, start: Tensor
 ) -> tuple[Tensor, Tensor]:
-    starts, outputs = [start], []
-    chunks = zip(
-        *(part.transpose(0, 1).split(CHUNK) for part in (x, delta, write, read)), strict=True
-    )
+    starts, outputs, rate = [start.mT.contiguous()], [], rate.T.contiguous()
+    chunks = zip(*map(_in_time, (x, delta, write, read)), strict=True)
     for *parts, c in chunks:
         if not len(c):
             break
         _, h = _states(parts, rate, starts[-1])
-        outputs.append((h @ c[..., None])[..., 0])
+        outputs.append((c[:, :, None] @ h)[:, :, 0])
         starts.append(h[-1].clone())
     y = torch.cat(outputs).transpose(0, 1).contiguous() if outputs else torch.empty_like(x)
-    return y, torch.stack(starts)
+    return y, torch.stack(starts).mT.contiguous()
+
+
+def _in_time(part: Tensor) -> tuple[Tensor, ...]:
+    """Chunks with the time first."""
+    return part.transpose(0, 1).contiguous().split(CHUNK)
 
 
 @_scan.register_fake
@@ -137,31 +143,36 @@ def _scan_backward(
     gradient: Tensor, last: Tensor, kept: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     x, delta, rate, write, read, starts = kept
-    by_rate, carry, found = torch.zeros_like(rate), last.clone(), []
-    parts = [part.transpose(0, 1).split(CHUNK) for part in (gradient, x, delta, write, read)]
+    rate, starts = rate.T.contiguous(), starts.mT.contiguous()
+    by_rate, carry, found = torch.zeros_like(rate), last.mT.contiguous(), []
+    parts = map(_in_time, (gradient, x, delta, write, read))
     chunks = list(zip(*parts, starts.split(1), strict=False)) if x.shape[1] else []
     for slope, *chunk, c, before in reversed(chunks):
         x_now, step, b = chunk
         decay, h = _states(chunk, rate, before[0])
-        by_read = (slope[:, :, None] @ h)[:, :, 0]
-        by_h = slope[..., None] * c[:, :, None]
-        for own, share in zip(reversed(by_h.unbind(0)), reversed(decay.unbind(0)), strict=True):
-            carry = own.add_(carry) * share
+        by_read = (h @ slope[..., None])[..., 0]
+        by_h = slope[:, :, None] * c[..., None]
+        by_h[-1].add_(carry)
+        rows, shares = by_h.unbind(0), decay.unbind(0)
+        for index in range(len(rows) - 1, 0, -1):
+            rows[index - 1].addcmul_(shares[index], rows[index])
+        carry = shares[0] * rows[0]
         decay[0].mul_(before[0])
         decay[1:].mul_(h[:-1])
         by_exponent = decay.mul_(by_h)
-        by_rate += torch.einsum("tbdn,tbd->dn", by_exponent, step)
-        by_input = (by_h @ b[..., None])[..., 0]
-        by_write = ((step * x_now)[:, :, None] @ by_h)[:, :, 0]
-        by_delta = (by_exponent * rate).sum(-1) + by_input * x_now
+        by_input = (b[:, :, None] @ by_h)[:, :, 0]
+        by_write = (by_h @ (step * x_now)[..., None])[..., 0]
+        by_delta = (by_exponent * rate).sum(2) + by_input * x_now
+        by_rate += by_exponent.mul_(step[:, :, None]).sum((0, 1))
         found.append((by_input * step, by_delta, by_write, by_read))
     if not found:
         none = [torch.zeros_like(part) for part in (x, delta, write, read)]
-        return none[0], none[1], by_rate, none[2], none[3], carry
+        return none[0], none[1], by_rate.T.contiguous(), none[2], none[3], carry.mT.contiguous()
     joined = [
         torch.cat(each[::-1]).transpose(0, 1).contiguous() for each in zip(*found, strict=True)
     ]
-    return joined[0], joined[1], by_rate, joined[2], joined[3], carry
+    ends = by_rate.T.contiguous(), carry.mT.contiguous()
+    return joined[0], joined[1], ends[0], joined[2], joined[3], ends[1]
 
 
 @_scan_backward.register_fake
