@@ -161,7 +161,7 @@ ROOMS = (
         home="danlu.mixers.MIXERS",
         about="How the tokens of a sequence see one another.",
         table=MIXERS,
-        laws=("mixers", "transformer"),
+        laws=("mixers", "transformer", "recurrences", "linear-attention"),
     ),
     Room(
         title="Positions",
