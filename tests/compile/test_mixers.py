@@ -22,7 +22,11 @@ UNEXPORTED: dict[str, str] = {}
 
 
 def under_attention(position):
-    return lambda: Softmax(8, heads=2, position=POSITIONS[position].build())
+    def build():
+        encoding = POSITIONS[position].build()
+        return Softmax(8, heads=2, position=encoding, causal=not encoding.sees_future)
+
+    return build
 
 
 def axes(position):

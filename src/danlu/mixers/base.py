@@ -87,7 +87,7 @@ class Mixer(nn.Module, ABC):
 
     def forward(
         self,
-        x: Float[Tensor, "batch length dim"],
+        x: Float[Tensor, "batch length width"],
         context: SequenceContext | None = None,
         state: State | None = None,
         *,
@@ -116,13 +116,13 @@ class Mixer(nn.Module, ABC):
         following = next_position(x, context, start)
         context = context.placed(x, start)
         if "embed" in self.position.hooks:
-            x = self.position.embed(x, context)
+            x = self._embedded(x, context)
         y, new = self.mix(x, context, state, form)
         return y, {**new, "position": following} if self.causal else None
 
     def step(
         self,
-        x: Float[Tensor, "batch dim"],
+        x: Float[Tensor, "batch width"],
         state: State | None,
         context: SequenceContext | None = None,
     ) -> tuple[Float[Tensor, "batch dim"], State]:
@@ -157,6 +157,15 @@ class Mixer(nn.Module, ABC):
             if context.valid is not None or len(x) != 1:
                 raise DanluError("Packed documents stand in one row and have no padding.")
         return self.forms[0] if form is None else form
+
+    def _embedded(self, x: Tensor, context: SequenceContext) -> Tensor:
+        """The input with its positions, unless they would tell of the future."""
+        if self.causal and self.position.sees_future:
+            raise DanluError(
+                f"{type(self).__name__} is causal and cannot take "
+                f"{type(self.position).__name__}, which sees the tokens to come."
+            )
+        return self.position.embed(x, context)
 
     def _packed(
         self, x: Tensor, context: SequenceContext, form: str

@@ -5,18 +5,42 @@ A row's `build()` makes the tiny instance that the laws use: for a width of 8, o
 
 from functools import partial
 
+import torch
+
 from danlu.contracts import Method
 from danlu.positions.alibi import ALiBi
 from danlu.positions.base import HOOKS, PositionEncoding
+from danlu.positions.completeness import Completeness, completeness
+from danlu.positions.complex_embedding import ComplexEmbedding
+from danlu.positions.convolution import ZeroPaddedConvolution
+from danlu.positions.deberta import DeBERTa
+from danlu.positions.general_rotary import GeneralRotary
+from danlu.positions.hierarchical import Hierarchical, hierarchical_table
+from danlu.positions.interpolation import InterpolatedRotary
 from danlu.positions.learned import Learned
+from danlu.positions.multimodal_rotary import MRoPE
+from danlu.positions.multiplicative import Multiplicative
 from danlu.positions.none import NoPosition
+from danlu.positions.ntk import NTKRotary
+from danlu.positions.orthogonal_power import OrthogonalPower
+from danlu.positions.recursive import Recursive
 from danlu.positions.rotary import Rotary, permute_rope_weights
+from danlu.positions.rotary_grid import RotaryGrid
 from danlu.positions.shaw import Shaw
 from danlu.positions.sinusoidal import Sinusoidal
 from danlu.positions.t5 import T5
 from danlu.positions.transformer_xl import TransformerXL
+from danlu.positions.yarn import YaRN
 
-__all__ = ["HOOKS", "POSITIONS", "PositionEncoding", "permute_rope_weights"]
+__all__ = [
+    "HOOKS",
+    "POSITIONS",
+    "Completeness",
+    "PositionEncoding",
+    "completeness",
+    "hierarchical_table",
+    "permute_rope_weights",
+]
 
 POSITIONS = {
     "none": Method(NoPosition, ("arXiv:2203.16634",), NoPosition),
@@ -32,5 +56,34 @@ POSITIONS = {
     "shaw": Method(Shaw, ("arXiv:1803.02155",), partial(Shaw, 4, farthest=3)),
     "transformer-xl": Method(
         TransformerXL, ("arXiv:1901.02860", "arXiv:1906.08237"), partial(TransformerXL, 2, 4)
+    ),
+    "rope-interpolated": Method(
+        InterpolatedRotary, ("arXiv:2306.15595",), partial(InterpolatedRotary, 4, factor=4.0)
+    ),
+    "rope-ntk": Method(
+        NTKRotary,
+        ("arXiv:2309.00071", "kexue.fm/archives/9675"),
+        partial(NTKRotary, 4, factor=4.0),
+    ),
+    "rope-yarn": Method(YaRN, ("arXiv:2309.00071",), partial(YaRN, 4, factor=4.0, length=64)),
+    "rope-grid": Method(RotaryGrid, ("kexue.fm/archives/8397",), partial(RotaryGrid, 4)),
+    "m-rope": Method(MRoPE, ("arXiv:2409.12191",), partial(MRoPE, 4, sections=(1, 1, 0))),
+    "rope-general": Method(GeneralRotary, ("kexue.fm/archives/9403",), partial(GeneralRotary, 4)),
+    "orthogonal-power": Method(
+        OrthogonalPower,
+        ("kexue.fm/archives/9403",),
+        lambda: OrthogonalPower(torch.eye(4).roll(1, 0)),
+    ),
+    "multiplicative": Method(
+        Multiplicative, ("kexue.fm/archives/8130",), partial(Multiplicative, 8, 64)
+    ),
+    "hierarchical": Method(Hierarchical, ("kexue.fm/archives/7947",), partial(Hierarchical, 8, 6)),
+    "complex": Method(ComplexEmbedding, ("arXiv:1912.12333",), ComplexEmbedding),
+    "deberta": Method(DeBERTa, ("arXiv:2006.03654",), partial(DeBERTa, 2, 4, farthest=3)),
+    "floater": Method(Recursive, ("arXiv:2003.09229",), partial(Recursive, 8, 36)),
+    "zero-padding": Method(
+        ZeroPaddedConvolution,
+        ("arXiv:2001.08248", "arXiv:2102.10882"),
+        partial(ZeroPaddedConvolution, 8),
     ),
 }

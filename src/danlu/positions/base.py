@@ -31,11 +31,13 @@ class PositionEncoding(nn.Module):
     Attributes:
         hooks: which of `HOOKS` this encoding uses.
         relative: scores depend on positions through their differences alone.
+        sees_future: a token gets something from those to come.
         linear_ok: it needs no score matrix, so that linear attention can use it.
     """
 
     hooks: ClassVar[frozenset[str]] = frozenset()
     relative: ClassVar[bool] = False
+    sees_future: ClassVar[bool] = False
 
     @property
     def linear_ok(self) -> bool:

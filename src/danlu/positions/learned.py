@@ -33,6 +33,10 @@ class Learned(PositionEncoding):
     def embed(
         self, x: Float[Tensor, "batch length width"], context: SequenceContext
     ) -> Float[Tensor, "batch length dim"]:
+        return x + self.rows(context)
+
+    def rows(self, context: SequenceContext) -> Float[Tensor, "batch length dim"]:
+        """The row of each position."""
         positions = context.positions
         assert positions is not None
         # A graph cannot look at values; there the table itself refuses, less politely.
@@ -40,4 +44,4 @@ class Learned(PositionEncoding):
             last, size = int(positions.max()), self.table.num_embeddings
             if last >= size:
                 raise DanluError(f"Learned positions end at {size - 1}, got {last}.")
-        return x + self.table(positions)
+        return self.table(positions)

@@ -37,6 +37,7 @@ from danlu.experiments.checks import (
     multilabel_others,
     optim,
     positions,
+    positions_identities,
     principal_components,
     recompute,
     recurrences,
@@ -84,6 +85,7 @@ LAWS: list[Law] = [
     *memories.LAWS,
     *recurrences.LAWS,
     *linear_attention.LAWS,
+    *positions_identities.LAWS,
     *autoregressive.LAWS,
     *words.LAWS,
 ]

@@ -31,7 +31,8 @@ UNDER_ATTENTION = ("steps", "packed", "padding", "future", "gradient")
 
 def attention(build: Encoding) -> Softmax:
     """Two heads of 4 with an encoding."""
-    return Softmax(8, heads=2, position=build())
+    position = build()
+    return Softmax(8, heads=2, position=position, causal=not position.sees_future)
 
 
 def seeded(*shape: int, seed: int = 0) -> torch.Tensor:

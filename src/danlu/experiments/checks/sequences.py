@@ -31,9 +31,10 @@ def made(build: Callable[[], Kind]) -> Kind:
 
 
 def tokens(mixer: Mixer, length: int, batch: int = BATCH, seed: int = 0) -> Tensor:
-    """Seeded tokens `[batch, length, dim]`."""
+    """Seeded tokens `[batch, length, dim]`, or as wide as the position encoding wants them."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(batch, length, mixer.dim, generator=generator, dtype=torch.float64)
+    width = mixer.position.input_width(mixer.dim)
+    return torch.randn(batch, length, width, generator=generator, dtype=torch.float64)
 
 
 def reads_memory(mixer: Mixer) -> bool:

@@ -1,0 +1,287 @@
+"""Identities of position encodings: scaled rotations, general rotations, tables, DeBERTa."""
+
+import itertools
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from scipy.linalg import expm
+from torch import Tensor, nn
+
+from danlu.contracts import SequenceContext
+from danlu.experiments.checks.law import Law
+from danlu.experiments.checks.sequences import gap, made, refused, tokens
+from danlu.mixers.softmax import Softmax
+from danlu.positions.base import PositionEncoding
+from danlu.positions.completeness import Point, completeness
+from danlu.positions.complex_embedding import ComplexEmbedding
+from danlu.positions.convolution import ZeroPaddedConvolution
+from danlu.positions.deberta import DeBERTa
+from danlu.positions.frequencies import geometric
+from danlu.positions.general_rotary import GeneralRotary
+from danlu.positions.hierarchical import Hierarchical, hierarchical_table
+from danlu.positions.interpolation import InterpolatedRotary
+from danlu.positions.multimodal_rotary import MRoPE
+from danlu.positions.ntk import NTKRotary
+from danlu.positions.orthogonal_power import OrthogonalPower
+from danlu.positions.recursive import Recursive
+from danlu.positions.rotary import Rotary
+from danlu.positions.rotary_grid import RotaryGrid
+from danlu.positions.yarn import YaRN
+
+GRID = list(itertools.product(range(4), repeat=2))
+
+
+def _seeded(*shape: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def _matrix(position: Any, point: Point, dim: int) -> Tensor:
+    """The rotation at one position, as a matrix on columns."""
+    eye = torch.eye(dim, dtype=torch.float64)[None, None]
+    place = torch.tensor(point)[None, None].expand(1, dim, -1)
+    place = place[..., 0] if len(point) == 1 else place
+    return position.rotate(eye, eye, place, place)[0][0, 0].T.detach()
+
+
+def interpolation_divides() -> float:
+    """Angles at s times a position against the plain ones there."""
+    x, place = _seeded(1, 1, 5, 8), torch.arange(5)[None]
+    stretched = InterpolatedRotary(8, factor=4.0).turn(x, 4 * place)
+    return gap(stretched, Rotary(8).turn(x, place))
+
+
+def ntk_ends() -> float:
+    """The fastest frequency against 1, the slowest against its own over s."""
+    found, plain = NTKRotary(64, factor=8.0).frequencies, geometric(64)
+    return max(abs(found[0] - 1), abs(found[-1] / plain[-1] * 8 - 1))
+
+
+def yarn_blends() -> float:
+    """Fast pairs kept, slow ones divided, between in order; the scale; no factor, no change."""
+    yarn, plain, length = YaRN(64, factor=8.0, length=256), geometric(64), 256
+    worst = abs(yarn.score_scale(64) * 8 - (0.1 * math.log(8) + 1) ** 2)
+    for found, theta in zip(yarn.frequencies, plain, strict=True):
+        turns = length * theta / (2 * math.pi)
+        share = (turns - 1) / 31  # of the plain frequency
+        expected = theta if turns >= 32 else theta / 8
+        expected = share * theta + (1 - share) * theta / 8 if 1 < turns < 32 else expected
+        worst = max(worst, abs(found - expected))
+    same = YaRN(64, factor=1.0, length=256)
+    worst = max(worst, gap(torch.tensor(same.frequencies), torch.tensor(plain)))
+    return max(worst, abs(same.score_scale(64) - 1 / 8))
+
+
+def grid_is_exponential() -> float:
+    """A rotation on a grid against blocks of the plain one, and its completeness."""
+    grid = RotaryGrid(8, layout="interleaved")
+    found = completeness(lambda point: _matrix(grid, point, 8), GRID)
+    plain = Rotary(4, layout="interleaved")
+    parts = [_matrix(plain, (n,), 4) for n in (3, 5)]
+    blocks = gap(_matrix(grid, (3, 5), 8), torch.block_diag(*parts))
+    return max(blocks, found.relative, found.orthogonal, float(found.apart < 0.1))
+
+
+def text_is_plain() -> float:
+    """M-RoPE on text against the plain encoding; pairs of a section against their coordinate."""
+    x, text, worst = _seeded(1, 2, 6, 16), torch.arange(6)[None], 0.0
+    for order in ("blocks", "interleaved"):
+        rope: Any = MRoPE(16, sections=(2, 3, 3), order=order)
+        worst = max(worst, gap(rope.turn(x, text), Rotary(16).turn(x, text)))
+        same = text[..., None].expand(-1, -1, 3)
+        worst = max(worst, gap(rope.turn(x, same), rope.turn(x, text)))
+        worst += abs(sum(axis == 1 for axis in rope.axis_of_pair) - 3)
+    blocks = MRoPE(16, sections=(2, 3, 3)).axis_of_pair != (0, 0, 1, 1, 1, 2, 2, 2)
+    dealt = MRoPE(16, sections=(4, 2, 2), order="interleaved").axis_of_pair
+    return worst + blocks + (dealt != (0, 1, 2, 0, 1, 2, 0, 0))
+
+
+def generators() -> Tensor:
+    """Two commuting skew matrices in a random basis."""
+    basis, _ = torch.linalg.qr(_seeded(6, 6, seed=3))
+    theta, found = _seeded(2, 3, seed=4), []
+    for frequencies in theta:
+        blocks = [torch.tensor([[0.0, -t], [t, 0.0]], dtype=basis.dtype) for t in frequencies]
+        found.append(basis @ torch.block_diag(*blocks) @ basis.T)
+    return torch.stack(found)
+
+
+def general_is_exponential() -> float:
+    """General rotations against scipy's exponential of their generators, and their properties."""
+    given = generators()
+    position = GeneralRotary(6, coordinates=2, generators=given)
+    worst = 0.0
+    for point in ((1, 0), (0, 1), (3, -2)):
+        total = torch.einsum("a,aij->ij", torch.tensor(point).double(), given)
+        worst = max(worst, gap(_matrix(position, point, 6), torch.from_numpy(expm(total.numpy()))))
+    trained = GeneralRotary(6, coordinates=2).double()
+    found = completeness(lambda point: _matrix(trained, point, 6), GRID)
+    return max(worst, found.relative, found.orthogonal, float(found.apart < 1e-3))
+
+
+def general_refuses() -> float:
+    """Generators that are not skew or do not commute and are taken all the same."""
+    skew = [each - each.T for each in _seeded(2, 4, 4)]
+    wrong = refused(lambda: GeneralRotary(4, generators=_seeded(1, 4, 4)))
+    return wrong + refused(lambda: GeneralRotary(4, coordinates=2, generators=torch.stack(skew)))
+
+
+def basis_stays_orthogonal() -> float:
+    """The trained basis after large steps against an orthogonal one."""
+    position = GeneralRotary(8).double()
+    optimizer = torch.optim.SGD(position.parameters(), lr=1.0)
+    x, place = _seeded(1, 1, 5, 8), torch.arange(5)[None]
+    for _ in range(5):
+        optimizer.zero_grad()
+        q, k = position.rotate(x, x + 1, place, place)
+        (q @ k.transpose(-2, -1)).square().mean().backward()
+        optimizer.step()
+    return gap(position.basis.T @ position.basis, torch.eye(8, dtype=torch.float64))
+
+
+def powers() -> float:
+    """Powers of an orthogonal matrix of determinant -1 against repeated products."""
+    matrix, _ = torch.linalg.qr(_seeded(5, 5, seed=1))
+    matrix = matrix if torch.linalg.det(matrix) < 0 else -matrix
+    position, power = OrthogonalPower(matrix), torch.eye(5, dtype=torch.float64)
+    worst = 0.0
+    for n in range(7):
+        worst = max(worst, gap(_matrix(position, (n,), 5), power))
+        worst = max(worst, gap(_matrix(position, (-n,), 5), power.T))
+        power = matrix @ power
+    floats = torch.zeros(1, 1)
+    return worst + refused(lambda: position.power(_seeded(1, 1, 1, 5), floats))
+
+
+def negative_cases() -> float:
+    """Wrong verdicts on the two-dimensional counterexamples."""
+
+    def diagonal(point: Point) -> Tensor:
+        return _matrix(Rotary(4), (sum(point),), 4)
+
+    def quaternion(point: Point) -> Tensor:
+        x, y = point
+        i = [[0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 0, -1], [0, 0, 1, 0]]
+        j = [[0, 0, -1, 0], [0, 0, 0, 1], [1, 0, 0, 0], [0, -1, 0, 0]]
+        units = [torch.tensor(unit, dtype=torch.float64) for unit in (i, j)]
+        return torch.from_numpy(expm((x * units[0] + y * units[1]).numpy()))
+
+    first, second = (completeness(each, GRID[:6]) for each in (diagonal, quaternion))
+    wrong = [first.relative > 1e-9, first.apart > 1e-9, "the same rotation" not in first.explain()]
+    wrong += [second.relative < 0.1, second.apart < 0.1, "not commute" not in second.explain()]
+    return float(sum(wrong))
+
+
+def hierarchy_keeps_rows() -> float:
+    """The first n rows against the trained ones, the layer against the converted table."""
+    position = Hierarchical(6, 4).double()
+    table = position.table.detach()
+    long = hierarchical_table(table, 16)
+    found = position.embed(_seeded(1, 16, 6) * 0, SequenceContext(positions=torch.arange(16)[None]))
+    twins = (long[1] - long[4]).abs().max().item() < 1e-3  # (0, 1) and (1, 0)
+    far = SequenceContext(positions=torch.tensor([[16]]))
+    wrong = refused(lambda: Hierarchical(6, 4, alpha=0.5))
+    wrong += refused(lambda: hierarchical_table(table, 17))
+    wrong += refused(lambda: position.embed(torch.zeros(1, 1, 6), far))
+    return max(gap(long[:4], table), gap(found[0].detach(), long)) + wrong + twins
+
+
+def waves() -> float:
+    """Complex embeddings against complex arithmetic; without frequency no position."""
+    x, place = _seeded(1, 5, 9), torch.arange(5)[None]
+    context = SequenceContext(positions=place)
+    r, omega, phase = x.chunk(3, dim=-1)
+    expected = r * torch.exp(1j * (omega * place[..., None] + phase))
+    found = ComplexEmbedding().embed(x, context)
+    still = torch.cat([r, 0 * omega, phase], dim=-1)[:, :1].expand(-1, 5, -1)
+    same = ComplexEmbedding().embed(still, context)
+    return max(
+        gap(found, torch.cat([expected.real, expected.imag], -1)), gap(same[:, 1:], same[:, :-1])
+    )
+
+
+def deberta_by_definition() -> float:
+    """DeBERTa's scores against sums over pairs."""
+    position = DeBERTa(2, 4, farthest=3).double()
+    q, k = _seeded(1, 2, 6, 4, seed=1), _seeded(1, 2, 6, 4, seed=2)
+    places = torch.arange(6)[None]
+    found = q @ k.transpose(-2, -1) * position.score_scale(4) + position.bias(q, k, places, places)
+    keys, queries = (
+        to(position.table).unflatten(-1, (2, 4)) for to in (position.key, position.query)
+    )
+    expected = torch.empty(1, 2, 6, 6, dtype=torch.float64)
+    for h, i, j in itertools.product(range(2), range(6), range(6)):
+        row, back = (max(-3, min(2, n)) + 3 for n in (i - j, j - i))
+        terms = q[0, h, i] @ (k[0, h, j] + keys[row, h]) + k[0, h, j] @ queries[back, h]
+        expected[0, h, i, j] = terms / math.sqrt(12)
+    return gap(found, expected)
+
+
+class _Linear(nn.Module):
+    """h(p, t) = A p."""
+
+    def __init__(self, matrix: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("matrix", matrix)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :-1] @ self.get_buffer("matrix").T
+
+
+def recursion_is_exponential() -> float:
+    """A linear equation against the matrix exponential; no slope, no change."""
+    skew = _seeded(4, 4)
+    skew = (skew - skew.T) / 2
+    worst = 0.0
+    for matrix in (skew, 0 * skew):
+        position = Recursive(4, 33, dynamics=_Linear(matrix)).double()
+        table = position.table().detach()
+        for n in (1, 7, 32):
+            expected = table[0] @ torch.from_numpy(expm(n / 33 * matrix.numpy())).T
+            worst = max(worst, gap(table[n], expected))
+    return worst
+
+
+def border_tells() -> float:
+    """A shift inside changes nothing, the border does, and causal layers refuse."""
+    position, x = ZeroPaddedConvolution(6).double(), _seeded(1, 12, 6)
+    x[:, :4] = x[:, 8:] = x[:, 4:5]  # constant but for the middle
+    context = SequenceContext()
+    inside = gap(position.embed(x.roll(2, 1), context)[:, 4:10], position.embed(x, context)[:, 2:8])
+    constant = position.embed(x[:, :1].expand(-1, 9, -1), context)
+    silent = gap(constant[:, 0], constant[:, 4]) < 1e-3
+    mixer = made(partial(Softmax, 6, heads=1, position=position))
+    return inside + silent + refused(lambda: mixer(tokens(mixer, 3)))
+
+
+def tables_end() -> float:
+    """Positions beyond a table that are not refused."""
+    far = SequenceContext(positions=torch.tensor([[5]]))
+    builds: list[Callable[[], PositionEncoding]] = [partial(Recursive, 4, 5)]
+    x = torch.zeros(1, 1, 4)
+    return sum(refused(partial(build().embed, x, far)) for build in builds)
+
+
+_ROWS = [
+    ("rope-interpolated/divides", "s times as far is as before", 1e-12, interpolation_divides),
+    ("rope-ntk/ends", "the ends of the frequencies are kept and divided", 1e-12, ntk_ends),
+    ("rope-yarn/blend", "frequencies and scale follow their formulas", 1e-12, yarn_blends),
+    ("rope-grid/blocks", "axes turn on their own, relative and apart", 1e-12, grid_is_exponential),
+    ("m-rope/text", "text is the plain encoding", 1e-12, text_is_plain),
+    ("rope-general/exponential", "it is exp of its generators", 1e-11, general_is_exponential),
+    ("rope-general/refusals", "other generators are refused", 0.0, general_refuses),
+    ("rope-general/basis", "training keeps the basis orthogonal", 1e-12, basis_stays_orthogonal),
+    ("orthogonal-power/powers", "they are powers, determinant -1 too", 1e-12, powers),
+    ("rope/completeness", "counterexamples are told", 0.0, negative_cases),
+    ("hierarchical/rows", "the first rows are the trained ones", 1e-12, hierarchy_keeps_rows),
+    ("complex/waves", "features are complex waves", 1e-12, waves),
+    ("deberta/definition", "scores follow the three terms", 1e-12, deberta_by_definition),
+    ("floater/exponential", "linear dynamics give exponentials", 1e-7, recursion_is_exponential),
+    ("floater/end", "a position beyond the last is refused", 0.0, tables_end),
+    ("zero-padding/border", "the border alone tells", 1e-12, border_tells),
+]
+
+LAWS = [Law(f"positions/{name}", said, limit, run) for name, said, limit, run in _ROWS]
