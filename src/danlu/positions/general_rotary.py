@@ -17,7 +17,6 @@ Sources: kexue.fm/archives/9403.
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.linalg import schur
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -115,6 +114,8 @@ def blocks_of(
 
 def _paired(total: Float[Tensor, "dim dim"]) -> np.ndarray:
     """Columns in pairs of one plane each; directions that do not turn stand in pairs as well."""
+    from scipy.linalg import schur  # the rest of the room needs torch alone
+
     form, basis = schur(total.numpy(), output="real")[:2]
     index, planes, still = 0, [], []
     while index < len(form):

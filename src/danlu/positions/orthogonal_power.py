@@ -13,7 +13,6 @@ import math
 
 import torch
 from jaxtyping import Float
-from scipy.linalg import schur
 from torch import Tensor
 from typing_extensions import override
 
@@ -39,6 +38,8 @@ class OrthogonalPower(PositionEncoding):
         wide = matrix.double().cpu()
         if (wide.T @ wide - torch.eye(len(wide)).double()).abs().max() > TOLERANCE:
             raise DanluError("The matrix must be orthogonal, O^T O = I.")
+        from scipy.linalg import schur  # the rest of the room needs torch alone
+
         form, basis = schur(wide.numpy(), output="real")[:2]
         planes, single, index = [], [], 0
         while index < len(form):
