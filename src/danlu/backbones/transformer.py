@@ -12,6 +12,7 @@ Sources: arXiv:1706.03762; arXiv:2002.04745 (norm before the layer).
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 from jaxtyping import Float
@@ -39,6 +40,7 @@ class Transformer(Mixer):
     """
 
     forms = ("parallel", "recurrent")
+    unpadded = True
 
     def __init__(
         self,
@@ -120,15 +122,7 @@ def attached(
     context: SequenceContext, memory: Float[Tensor, "batch keys dim"], of_memory: SequenceContext
 ) -> SequenceContext:
     """The context with a memory, whose layers add to the same penalties."""
-    return SequenceContext(
-        positions=context.positions,
-        valid=context.valid,
-        cu_seqlens=context.cu_seqlens,
-        memory=(memory, of_memory),
-        seed=context.seed,
-        penalties=context.penalties,
-        order=context.order,
-    )
+    return replace(context, memory=(memory, of_memory))
 
 
 def softmax_layer(

@@ -30,6 +30,9 @@ class SequenceContext:
         penalties: named scalar terms that layers append to the loss.
         order: `[batch, length]` index of each token among the valid ones of its sequence, which
             decides what is past; layers fill it in from their state.
+        lengths: tokens of each packed document, or of each row where the padding stands on the
+            right, known on the host; layers fill it in.
+        remember: whether packed documents leave a state behind, which training does not need.
     """
 
     positions: Num[Tensor, "batch length *axes"] | None = None
@@ -39,6 +42,8 @@ class SequenceContext:
     seed: int = 0
     penalties: list[tuple[str, Tensor]] = field(default_factory=list)
     order: Int[Tensor, "batch length"] | None = None
+    lengths: tuple[int, ...] | None = None
+    remember: bool = True
 
     def placed(
         self, x: Float[Tensor, "batch length ..."], start: Int[Tensor, " batch"] | None = None
@@ -46,7 +51,11 @@ class SequenceContext:
         """The same context with order and positions filled in; the first token has index start."""
         order = self.order
         if order is None:
-            if self.valid is None:
+            if self.cu_seqlens is not None:
+                token = torch.arange(x.shape[1], device=x.device)
+                document = torch.bucketize(token, self.cu_seqlens[1:], right=True)
+                order = (token - self.cu_seqlens[document])[None]
+            elif self.valid is None:
                 order = torch.arange(x.shape[1], device=x.device).expand(x.shape[:2])
             else:
                 # Padding takes the index of the token before it, and none before the first.
@@ -85,15 +94,20 @@ def state_bytes(state: State) -> int:
 
 
 _LEAVES = ("positions", "valid", "cu_seqlens", "order", "memory")
-"""Fields that hold tensors; the seed and the names of penalties belong to the tree."""
+"""Fields that hold tensors; the other facts and the names of penalties belong to the tree."""
 
-Facts = tuple[int, tuple[str, ...]]
+Facts = tuple[int, tuple[int, ...] | None, bool, tuple[str, ...]]
 
 
 def _flatten(context: SequenceContext) -> tuple[list[Any], Facts]:
     names = tuple(name for name, _ in context.penalties)
     values = [value for _, value in context.penalties]
-    return [*(getattr(context, name) for name in _LEAVES), values], (context.seed, names)
+    return [*(getattr(context, name) for name in _LEAVES), values], (
+        context.seed,
+        context.lengths,
+        context.remember,
+        names,
+    )
 
 
 def _flatten_with_keys(context: SequenceContext) -> tuple[list[tuple[Any, Any]], Facts]:
@@ -104,10 +118,12 @@ def _flatten_with_keys(context: SequenceContext) -> tuple[list[tuple[Any, Any]],
 
 def _unflatten(leaves: Any, facts: Facts) -> SequenceContext:
     *tensors, values = leaves
-    seed, names = facts
+    seed, lengths, remember, names = facts
     given = dict(zip(_LEAVES, tensors, strict=True))
     penalties = list(zip(names, values, strict=True))
-    return SequenceContext(seed=seed, penalties=penalties, **given)
+    return SequenceContext(
+        seed=seed, penalties=penalties, lengths=lengths, remember=remember, **given
+    )
 
 
 pytree.register_pytree_node(

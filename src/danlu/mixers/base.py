@@ -2,14 +2,15 @@ r"""The contract of token mixers: one layer, many tokens at a time or one by one
 
 `forward(x, context, state) -> (y, state)` and `step(x, state) -> (y, state)`. The state carries
 the position of the next token, hence a sequence may be cut anywhere and continued. Members
-implement `mix`; this class completes the context, refuses what cannot be done, and unpacks packed
-documents into padded rows, so that a member which obeys `context.valid` packs as well.
+implement `mix`; this class completes the context, refuses what cannot be done, and turns packed
+documents into rows of about the same length, so that a member which obeys `context.valid` packs as
+well. A member that is `unpadded` takes packed documents as they are, and so also a padded batch.
 
 Sources: the layers' own; the laws of this contract are in `danlu check mixers`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -18,14 +19,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from danlu.contracts import DanluError, SequenceContext, State, next_position, unknown
-from danlu.layers.packing import check_boundaries, pack, padded_rows, unpack
+from danlu.contracts import DanluError, SequenceContext, State, next_position, reorder, unknown
+from danlu.layers.groups import Groups, grouped
+from danlu.layers.packing import nearly_full, restore
+from danlu.mixers.documents import measured, rows_of, without_padding
 from danlu.positions.base import PositionEncoding
 
 FORMS = ("parallel", "chunked", "recurrent", "fft")
-
-SKEWED = 4
-"""Padded rows this many times larger than the tokens in them are done one by one."""
 
 Factory = Callable[[int, int, int], "Mixer"]
 """`make(dim, layer, depth)`: the mixer of a layer of a stack."""
@@ -40,6 +40,10 @@ class Mixer(nn.Module, ABC):
         honours: which hooks of a position encoding it calls, and "memory" if it reads one.
         length: the only length it takes, or None.
         bounded: the state has a largest size, however long the sequence.
+        unpadded: `mix` also takes packed documents in one row (`context.cu_seqlens`, with
+            `context.lengths` filled in), in every form but "recurrent".
+        call: multiplications of a forward pass that take as long as one more call, by which packed
+            documents are grouped.
     """
 
     causal: bool = True
@@ -48,6 +52,8 @@ class Mixer(nn.Module, ABC):
     refusals: ClassVar[dict[str, str]] = {}
     length: int | None = None
     bounded: bool = True
+    unpadded: bool = False
+    call: float = 2.0**21
 
     def __init__(self, dim: int, *, position: PositionEncoding | None = None) -> None:
         super().__init__()
@@ -69,11 +75,12 @@ class Mixer(nn.Module, ABC):
         state: State | None,
         form: str,
     ) -> tuple[Float[Tensor, "batch length dim"], State]:
-        """The layer on padded rows.
+        """The layer on padded rows, or on packed documents where it is `unpadded`.
 
         `context.order` and `context.positions` are filled in. Padding (`context.valid` False) must
-        change neither the other outputs nor the state; it may stand left or right. The new state
-        comes without "position"; a layer that is not causal returns {}.
+        change neither the other outputs nor the state; it may stand left or right, and stands right
+        where `context.lengths` is filled in. The new state comes without "position"; a layer that
+        is not causal returns {}.
         """
 
     def join(self, states: list[State]) -> State:
@@ -103,7 +110,7 @@ class Mixer(nn.Module, ABC):
 
         Returns:
             The mixed tokens and the state, which is None where the layer is not causal; for packed
-            documents it has a row for each.
+            documents it has a row for each, and is None unless `context.remember`.
 
         Raises:
             DanluError: the layer cannot do what is asked.
@@ -112,6 +119,9 @@ class Mixer(nn.Module, ABC):
         form = self._chosen(x, context, state, form)
         if context.cu_seqlens is not None:
             return self._packed(x, context, form)
+        unpadded = self._without_padding(x, context, state, form)
+        if unpadded is not None:
+            return unpadded
         start = None if state is None else state["position"]
         following = next_position(x, context, start)
         context = context.placed(x, start)
@@ -155,7 +165,9 @@ class Mixer(nn.Module, ABC):
             if state is not None:
                 raise DanluError("Packed documents start anew: give no state with cu_seqlens.")
             if context.valid is not None or len(x) != 1:
-                raise DanluError("Packed documents stand in one row and have no padding.")
+                raise DanluError(
+                    "Packed documents stand in one row without padding: give cu_seqlens or valid."
+                )
         return self.forms[0] if form is None else form
 
     def _embedded(self, x: Tensor, context: SequenceContext) -> Tensor:
@@ -170,23 +182,52 @@ class Mixer(nn.Module, ABC):
     def _packed(
         self, x: Tensor, context: SequenceContext, form: str
     ) -> tuple[Tensor, State | None]:
-        """Documents as padded rows, or one by one where padding would be most of the work."""
-        assert context.cu_seqlens is not None
-        check_boundaries(context.cu_seqlens, x.shape[1])
-        if not len(context.cu_seqlens) - 1:
-            raise DanluError("cu_seqlens holds no document.")
-        token, valid = padded_rows(context.cu_seqlens)
-        rows = _unpacked(x, context, token, valid)
-        if valid.numel() <= SKEWED * x.shape[1]:
-            y, state = self(*rows, form=form)
-            return pack(y, valid), state
-        parts = [self(*_row(*rows, row), form=form) for row in range(len(valid))]
-        y = torch.cat([part for part, _ in parts], dim=1)
-        return y, self._joined([new for _, new in parts])
+        """Packed documents as they are, or in groups of rows."""
+        context = measured(x, context)
+        assert context.lengths is not None
+        if not self.unpadded or form == "recurrent" or nearly_full(context.lengths):
+            return self._in_groups(x, context, form)
+        context = context.placed(x)
+        if "embed" in self.position.hooks:
+            x = self.position.embed(x, context)
+        y, state = self.mix(x, context, None, form)
+        if not (self.causal and context.remember):
+            return y, None
+        return y, {**state, "position": torch.tensor(context.lengths, device=x.device)}
 
-    def _joined(self, states: Iterable[State | None]) -> State | None:
-        found = [state for state in states if state is not None]
-        return self.join(found) if found else None
+    def _in_groups(
+        self, x: Tensor, context: SequenceContext, form: str
+    ) -> tuple[Tensor, State | None]:
+        """Documents as rows, those of about the same length side by side."""
+        lengths = context.lengths
+        assert lengths is not None
+        if nearly_full(lengths):
+            groups = Groups(lengths, (tuple(range(len(lengths))),))
+        else:
+            size = sum(weight.numel() for weight in self.parameters())
+            groups = grouped(lengths, float(max(size, self.dim)), 0.0, self.call)
+        parts = [self(*rows, form=form) for rows in rows_of(x, context, groups)]
+        y = groups.put([part for part, _ in parts])[None]
+        states = [state for _, state in parts if state is not None]
+        if not (states and context.remember):
+            return y, None
+        joined = states[0] if len(states) == 1 else self.join(states)
+        return y, reorder(joined, groups.rank)
+
+    def _without_padding(
+        self, x: Tensor, context: SequenceContext, state: State | None, form: str
+    ) -> tuple[Tensor, State | None] | None:
+        """A padded batch by its tokens alone; None where it is better left as it is."""
+        fresh = state is None and context.order is None and context.lengths is None
+        if context.valid is None or not (self.unpadded and fresh):
+            return None
+        if form == "recurrent" or torch.compiler.is_compiling():
+            return None
+        found = without_padding(x, context)
+        if found is None:
+            return None
+        y, new = self._packed(*found, form)
+        return restore(y, context.valid), new
 
 
 def after_step(model: nn.Module, step: int) -> None:
@@ -216,30 +257,3 @@ def _columns(context: SequenceContext, index: int) -> SequenceContext:
         for name in names
     }
     return replace(context, **cut)
-
-
-def _unpacked(
-    x: Tensor, context: SequenceContext, token: Tensor, valid: Tensor
-) -> tuple[Tensor, SequenceContext]:
-    """Padded rows of tokens, and their context."""
-    positions = None if context.positions is None else unpack(context.positions, token, valid)
-    memory = context.memory
-    if memory is not None:
-        keys, of_keys = memory
-        if of_keys.cu_seqlens is None or len(of_keys.cu_seqlens) != len(valid) + 1:
-            raise DanluError("The memory of packed documents must be packed, one for each.")
-        memory = _unpacked(keys, of_keys, *padded_rows(of_keys.cu_seqlens))
-    unpacked = replace(
-        context, positions=positions, valid=valid, cu_seqlens=None, memory=memory, order=None
-    )
-    return unpack(x, token, valid), unpacked
-
-
-def _row(x: Tensor, context: SequenceContext, row: int) -> tuple[Tensor, SequenceContext]:
-    """One document without its padding."""
-    assert context.valid is not None
-    size = int(context.valid[row].sum())
-    positions = None if context.positions is None else context.positions[row : row + 1, :size]
-    memory = None if context.memory is None else _row(*context.memory, row)
-    alone = replace(context, positions=positions, valid=None, memory=memory)
-    return x[row : row + 1, :size], alone

@@ -20,6 +20,7 @@ class Pointwise(Mixer):
     """Applies `network`, by default a gated MLP, to each token."""
 
     forms = ("parallel",)
+    unpadded = True
 
     def __init__(self, dim: int, network: nn.Module | None = None) -> None:
         super().__init__(dim)

@@ -20,6 +20,8 @@ from typing_extensions import override
 
 from danlu.contracts import DanluError, SequenceContext, State
 from danlu.layers.attention import attend, attend_causally, weights
+from danlu.layers.packing import padded_rows, unpack
+from danlu.layers.varlen import CALL, Documents, allowed, attend_documents
 from danlu.mixers.base import Mixer, by_steps
 from danlu.mixers.keys import join_padded, last, remembered, visible
 from danlu.positions.base import HOOKS, PositionEncoding, Positions
@@ -40,6 +42,8 @@ class Softmax(Mixer):
 
     forms = ("parallel", "recurrent")
     honours = HOOKS
+    unpadded = True
+    call = CALL
 
     def __init__(
         self,
@@ -78,20 +82,69 @@ class Softmax(Mixer):
         assert context.order is not None
         if "rotate" in self.position.hooks:
             q, k = self.position.rotate(q, k, context.positions, context.positions)
-        new = {"keys": k.transpose(1, 2), "values": v.transpose(1, 2)}
-        seen = remembered(new, context, state)
+        if context.cu_seqlens is not None:
+            y, seen = self._in_documents(q, k, v, context)
+            return self.output(y.flatten(2)), seen
+        seen = remembered(_as_keys(k, v), context, state)
         plain_past = self.causal and state is None and self.window is None
-        if plain_past and context.valid is None and not self._needs_scores:
+        # What pads a row on the right is in nobody's past.
+        right = context.valid is None or context.lengths is not None
+        if plain_past and right and not self._needs_scores:
             scale = self.position.score_scale(self.head_dim)
             k, v = (share_heads(part, self.heads) for part in (k, v))
             y = attend_causally(q, k, v, scale=scale)
         else:
             mask = visible(context.order, seen, causal=self.causal, window=self.window)
             y = read(self.position, q, seen, context.positions, mask)
-        y = self.output(y.transpose(1, 2).flatten(2))
+        return self.output(y.transpose(1, 2).flatten(2)), self._kept(seen)
+
+    def _in_documents(
+        self, q: Tensor, k: Tensor, v: Tensor, context: SequenceContext
+    ) -> tuple[Float[Tensor, "1 total heads values"], State]:
+        """Attention inside each packed document, and the state with a row for each."""
+        assert context.cu_seqlens is not None
+        assert context.lengths is not None
+        documents = Documents(context.cu_seqlens, context.lengths, self.call)
+        seen = remembered(_as_keys(k, v), context, None)
+        if self._needs_scores:
+            y = self._with_scores(q, seen, documents)
+        else:
+            k, v = (share_heads(part, self.heads)[0].transpose(0, 1) for part in (k, v))
+            y = attend_documents(
+                q[0].transpose(0, 1),
+                k,
+                v,
+                documents,
+                causal=self.causal,
+                window=self.window,
+                scale=self.position.score_scale(self.head_dim),
+            )
+        if not context.remember:
+            return y[None], {}
+        token, valid = padded_rows(context.cu_seqlens)
+        return y[None], self._kept({name: unpack(seen[name], token, valid) for name in seen})
+
+    def _with_scores(
+        self, q: Tensor, seen: State, documents: Documents
+    ) -> Float[Tensor, "total heads values"]:
+        """Documents side by side, with what the position encoding adds to scores or values."""
+        groups = documents.groups(self.heads * self.head_dim)
+        queries = groups.take(q[0].transpose(0, 1))
+        parts = {name: groups.take(part[0]) for name, part in seen.items()}
+        rows = []
+        for number, own in enumerate(queries):
+            of_group = {name: taken[number] for name, taken in parts.items()}
+            valid, positions = groups.valid(number, q.device), of_group["positions"]
+            mask = allowed(own.shape[1], valid, q.device, causal=self.causal, window=self.window)
+            y = read(self.position, own.transpose(1, 2), of_group, positions, mask)
+            rows.append(y.transpose(1, 2))
+        return groups.put(rows)
+
+    def _kept(self, seen: State) -> State:
+        """The state: all, or the last tokens of the window."""
         if not self.causal:
-            return y, {}
-        return y, seen if self.window is None else last(seen, self.window - 1)
+            return {}
+        return seen if self.window is None else last(seen, self.window - 1)
 
     @override
     def join(self, states: list[State]) -> State:
@@ -100,6 +153,10 @@ class Softmax(Mixer):
     @property
     def _needs_scores(self) -> bool:
         return not self.position.hooks.isdisjoint({"bias", "values"})
+
+
+def _as_keys(k: Tensor, v: Tensor) -> State:
+    return {"keys": k.transpose(1, 2), "values": v.transpose(1, 2)}
 
 
 def size_of_head(dim: int, heads: int) -> int:

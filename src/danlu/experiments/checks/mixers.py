@@ -22,7 +22,14 @@ from danlu.backbones.transformer import (
 from danlu.contracts import DanluError, SequenceContext
 from danlu.experiments.checks.exemptions import EXEMPT
 from danlu.experiments.checks.law import Case, Law, law_of_cases
-from danlu.experiments.checks.mixers_in_rows import leaks, packed, padding, rows
+from danlu.experiments.checks.mixers_in_rows import (
+    edited,
+    leaks,
+    packed,
+    packed_slopes,
+    padding,
+    rows,
+)
 from danlu.experiments.checks.mixers_in_time import (
     forms,
     future,
@@ -164,7 +171,9 @@ CONTRACT = [
     ("forms", "all forms agree, outputs and gradients", 1e-9, forms, _in_forms),
     ("split", "cut anywhere and continued equals the whole", 1e-9, splits, _causal),
     ("steps", "token by token equals all at once", 1e-9, steps, _causal),
-    ("packed", "packed documents equal separate ones", 1e-9, packed, _always),
+    ("packed", "packed documents equal separate ones", 1e-12, packed, _always),
+    ("packed-slopes", "and so do all gradients", 1e-12, packed_slopes, _always),
+    ("edited", "editing a packed document leaves the others bit-equal", 0.0, edited, _always),
     ("leak", "no gradient crosses the boundary of documents", 0.0, leaks, _always),
     ("padding", "padding changes nothing", 1e-9, padding, _of_any_length),
     ("future", "replacing the future leaves the past", 1e-12, future, _causal),

@@ -1,9 +1,11 @@
 """Cases of the mixers' laws about rows: packed documents, padding, and rows of a batch."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from danlu.contracts import reorder
 from danlu.experiments.checks.law import Case
@@ -13,6 +15,7 @@ from danlu.experiments.checks.sequences import (
     Build,
     context_for,
     gap,
+    gradients,
     made,
     one_row,
     packed_context,
@@ -22,17 +25,40 @@ from danlu.mixers.base import Mixer
 
 DOCUMENTS = (3, 0, 6, 1)
 SKEWED_DOCUMENTS = (33, 1, 1, 0, 1, 1, 1, 1, 1)
-"""So unequal that they are mixed one by one."""
+CALLS = {"side by side": None, "one by one": 0.0}
+"""What one more call costs; where it costs nothing, unequal documents are not put together."""
 
 
 def packed(build: Build) -> Iterable[Case]:
     """Packed documents against separate runs, their states by what follows from them."""
-    mixer = made(build)
-    choices = [(2,), (1, 1), (2, 0, 1), DOCUMENTS, SKEWED_DOCUMENTS]
-    if mixer.length is not None:
-        choices = [(mixer.length,), (mixer.length, mixer.length)]
-    for documents in choices:
-        yield f"documents of {documents} tokens", partial(_packed_gap, mixer, documents)
+    for name, mixer, documents in _packings(build):
+        yield name, partial(_packed_gap, mixer, documents)
+
+
+def packed_slopes(build: Build) -> Iterable[Case]:
+    """Gradients by packed documents and by all weights against those of separate runs."""
+    for name, mixer, documents in _packings(build):
+        yield name, partial(_slopes_gap, mixer, documents)
+
+
+def edited(build: Build) -> Iterable[Case]:
+    """Change of the other packed documents when one is edited."""
+    for name, mixer, documents in _packings(build):
+        if len(documents) > 1:
+            yield name, partial(_edit_gap, mixer, documents)
+
+
+def _packings(build: Build) -> Iterable[tuple[str, Mixer, tuple[int, ...]]]:
+    for way, call in CALLS.items():
+        mixer = made(build)
+        for part in mixer.modules():
+            if isinstance(part, Mixer) and call is not None:
+                part.call = call
+        choices = [(2,), (1, 1), (2, 0, 1), DOCUMENTS, SKEWED_DOCUMENTS]
+        if mixer.length is not None:
+            choices = [(mixer.length,), (mixer.length, mixer.length)]
+        for documents in choices:
+            yield f"documents of {documents} tokens, {way}", mixer, documents
 
 
 def _packed_gap(mixer: Mixer, documents: tuple[int, ...]) -> float:
@@ -50,6 +76,35 @@ def _packed_gap(mixer: Mixer, documents: tuple[int, ...]) -> float:
             expected = mixer(following[row : row + 1], alone, own)[0]
             worst = max(worst, gap(after[row : row + 1], expected))
         begin += length
+    return worst
+
+
+def _slopes_gap(mixer: Mixer, documents: tuple[int, ...]) -> float:
+    context = context_for(mixer, len(documents))
+    packing = replace(packed_context(context, documents), remember=False)
+
+    def apart(x: Tensor) -> Tensor:
+        parts = x.split(documents, dim=1)
+        found = [mixer(part, one_row(context, row))[0] for row, part in enumerate(parts)]
+        return torch.cat(found, dim=1)
+
+    x = tokens(mixer, sum(documents), batch=1)
+    found = gradients(mixer, x, lambda x: mixer(x, packing)[0])
+    expected = gradients(mixer, x, apart)
+    largest = max(1.0, *(each.abs().max().item() for each in expected))
+    return gap(found, expected) / largest
+
+
+def _edit_gap(mixer: Mixer, documents: tuple[int, ...]) -> float:
+    context = packed_context(context_for(mixer, len(documents)), documents)
+    x = tokens(mixer, sum(documents), batch=1)
+    before, worst = mixer(x, context)[0].split(documents, dim=1), 0.0
+    for row in range(len(documents)):
+        parts = list(x.split(documents, dim=1))
+        parts[row] = tokens(mixer, documents[row], batch=1, seed=8)
+        after = mixer(torch.cat(parts, dim=1), context)[0].split(documents, dim=1)
+        others = [each for each in range(len(documents)) if each != row]
+        worst = max(worst, *(gap(after[each], before[each]) for each in others))
     return worst
 
 
