@@ -74,22 +74,8 @@ def attend_documents(
     if not len(q):
         return v
     if has_kernel(q, v):
-        assert varlen_attn is not None
         back = -1 if window is None else window - 1
-        ends, longest = documents.cu_seqlens.to(torch.int32), max(documents.lengths)
-        found = varlen_attn(
-            q.contiguous(),
-            k.contiguous(),
-            v.contiguous(),
-            ends,
-            ends,
-            longest,
-            longest,
-            scale=scale,
-            window_size=(back, 0 if causal else back),
-        )
-        assert isinstance(found, Tensor)
-        return found
+        return _by_kernel(q, k, v, documents, (back, 0 if causal else back), scale)
     groups = documents.groups(q.shape[1] * q.shape[2])
     rows = []
     for number, parts in enumerate(zip(*(groups.take(each) for each in (q, k, v)), strict=True)):
@@ -102,6 +88,23 @@ def attend_documents(
             y = attend(*own, mask=seen, scale=scale)
         rows.append(y.transpose(1, 2))
     return groups.put(rows)
+
+
+def _by_kernel(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    documents: Documents,
+    window: tuple[int, int],
+    scale: float | None,
+) -> Tensor:
+    """Torch's kernel; how far a token sees to both sides, -1 for all the way."""
+    assert varlen_attn is not None
+    ends, longest = documents.cu_seqlens.to(torch.int32), max(documents.lengths)
+    own = (part.contiguous() for part in (q, k, v))
+    found = varlen_attn(*own, ends, ends, longest, longest, scale=scale, window_size=window)
+    assert isinstance(found, Tensor)
+    return found
 
 
 def allowed(
