@@ -10,6 +10,8 @@ import danlu
 from danlu.contracts import DanluError, Method
 from danlu.data import SOURCES
 from danlu.data.densities import Density
+from danlu.data.packing import PACKERS
+from danlu.data.packing.packer import Packer
 from danlu.evaluation import METRICS
 from danlu.evaluation.metrics.metric import Metric
 from danlu.experiments.methods_page import module_of
@@ -136,6 +138,7 @@ def test_every_family_is_in_the_table():
         (Likelihood, LIKELIHOODS),
         (Metric, METRICS),
         (Mixer, MIXERS),
+        (Packer, PACKERS),
         (PositionEncoding, POSITIONS),
         (Path, PATHS),
         (Solver, SOLVERS),

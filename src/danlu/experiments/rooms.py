@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from danlu.contracts import Method
 from danlu.data import SOURCES
+from danlu.data.packing import PACKERS
 from danlu.embeddings import WORD_VECTORS
 from danlu.evaluation import METRICS
 from danlu.evaluation.features import SPACES
@@ -78,6 +79,13 @@ ROOMS = (
         about="Named data sets with fixed splits, and densities in the plane.",
         table=SOURCES,
         laws=("data",),
+    ),
+    Room(
+        title="Packers",
+        home="danlu.data.packing.PACKERS",
+        about="How documents of any length fill packs of one size.",
+        table=PACKERS,
+        laws=("packing",),
     ),
     Room(
         title="Likelihoods",

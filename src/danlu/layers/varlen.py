@@ -101,8 +101,8 @@ def _by_kernel(
     """Torch's kernel; how far a token sees to both sides, -1 for all the way."""
     assert varlen_attn is not None
     ends, longest = documents.cu_seqlens.to(torch.int32), max(documents.lengths)
-    own = (part.contiguous() for part in (q, k, v))
-    found = varlen_attn(*own, ends, ends, longest, longest, scale=scale, window_size=window)
+    q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
+    found = varlen_attn(q, k, v, ends, ends, longest, longest, scale=scale, window_size=window)
     assert isinstance(found, Tensor)
     return found
 
