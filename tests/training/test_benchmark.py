@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from danlu.experiments.benchmarks import BENCHMARKS, loop
+from danlu.experiments.benchmarks import BENCHMARKS, loop, packing
 from danlu.generative.tiny import TINY, TINY_VECTOR
 
 
@@ -24,3 +24,17 @@ def test_the_loop_benchmark_measures_both_loops_and_every_policy(monkeypatch):
     assert len(figures["policies"]) == 5
     assert any("(chosen here)" in name for name in figures["policies"])
     assert len(lines) == 3 + len(figures["policies"])
+
+
+@pytest.mark.long
+def test_the_packing_benchmark_counts_no_work_on_padding(monkeypatch):
+    small = {"DIM": 16, "DEPTH": 1, "CLASSES": 8, "LONGEST": 24, "DOCUMENTS": 4, "ROUNDS": 1}
+    for name, value in {**small, "PACKED": 3000}.items():
+        monkeypatch.setattr(packing, name, value)
+    monkeypatch.setattr(packing, "STACKS", ("softmax",))
+    figures = BENCHMARKS["packing"](lambda line: None)
+    assert [row["lengths"] for row in figures["rows"]] == ["equal", "uniform", "lognormal"]
+    assert all(row["speed"] > 0 for row in figures["rows"])
+    assert figures["rows"][0]["padding"] == figures["rows"][0]["padding_of_rows"] == 0
+    assert figures["rows"][1]["padding_of_rows"] > figures["rows"][1]["padding"] >= 0
+    assert figures["packer"]["fill"] > 0.95

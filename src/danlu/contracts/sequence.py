@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int, Num
+from jaxtyping import Bool, Float, Int, Num, Shaped
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
@@ -46,7 +46,7 @@ class SequenceContext:
     remember: bool = True
 
     def placed(
-        self, x: Float[Tensor, "batch length ..."], start: Int[Tensor, " batch"] | None = None
+        self, x: Shaped[Tensor, "batch length ..."], start: Int[Tensor, " batch"] | None = None
     ) -> "SequenceContext":
         """The same context with order and positions filled in; the first token has index start."""
         order = self.order

@@ -29,7 +29,7 @@ class Documents:
         self._tokens, self._ends = tokens, cu_seqlens.tolist()
 
     @classmethod
-    def of(cls, documents: Sequence[Num[Tensor, "length *features"]]) -> "Documents":
+    def of(cls, documents: Sequence[Num[Tensor, "_ *features"]]) -> "Documents":
         """Single documents.
 
         Raises:

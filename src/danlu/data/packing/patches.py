@@ -25,7 +25,7 @@ Grid = tuple[int, int, int]
 """Frames, rows and columns of an image or a video."""
 
 
-def pack_patches(images: Sequence[Num[Tensor, "channels height width"]], size: int) -> PackedBatch:
+def pack_patches(images: Sequence[Num[Tensor, "channels _ _"]], size: int) -> PackedBatch:
     """Images as patches in one row, with their rows and columns as positions.
 
     Raises:
@@ -55,7 +55,7 @@ def pack_patches(images: Sequence[Num[Tensor, "channels height width"]], size: i
     )
 
 
-def unpack_patches(batch: PackedBatch, size: int) -> list[Num[Tensor, "channels height width"]]:
+def unpack_patches(batch: PackedBatch, size: int) -> list[Num[Tensor, "channels _ _"]]:
     """The images of packed patches."""
     assert batch.positions is not None
     images = []

@@ -6,7 +6,15 @@ Figures are plain data for JSON; `lines` among them is what a person reads.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from danlu.experiments.benchmarks import amos, fashion, loop, memory, multilabel
+from danlu.experiments.benchmarks import (
+    amos,
+    fashion,
+    loop,
+    memory,
+    multilabel,
+    packing,
+    training,
+)
 
 Benchmark = Callable[..., dict[str, Any]]
 
@@ -16,4 +24,6 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "amos": amos.run,
     "multilabel": multilabel.run,
     "memory": memory.run,
+    "packing": packing.run,
+    "training": training.run,
 }
