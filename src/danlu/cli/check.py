@@ -14,6 +14,7 @@ EXAMPLES = (
     "danlu check vae",
     "danlu check my_module:MyModel",
     "danlu check --mixer my_module:MyMixer",
+    "danlu check --solver my_module:MySolver",
 )
 
 
@@ -26,6 +27,11 @@ def arguments(parser: Parser) -> None:
         "--mixer",
         metavar="PACKAGE.MODULE:CLASS",
         help="the laws of sequence layers on a token mixer of your own",
+    )
+    parser.add_argument(
+        "--solver",
+        metavar="PACKAGE.MODULE:CLASS",
+        help="the laws of diffusion solvers on one of your own, without a network",
     )
     add_json(parser)
 
@@ -60,15 +66,18 @@ def run(options: argparse.Namespace) -> int:
 def _chosen(options: argparse.Namespace) -> list[Any]:
     """The laws that the arguments ask for."""
     from danlu.contracts import DanluError
-    from danlu.experiments.checks import chosen, chosen_mixer
+    from danlu.experiments.checks import chosen, chosen_mixer, chosen_solver
 
-    if options.mixer is None:
+    parts = {"mixer": chosen_mixer, "solver": chosen_solver}
+    asked = [part for part in parts if getattr(options, part) is not None]
+    if not asked:
         classes = classes_for(options.method)
         return chosen(classes[options.method] if classes else options.method)
-    found = classes_for(options.mixer)
-    if found is None or options.method is not None:
-        raise DanluError("--mixer takes package.module:Class and no method beside it.")
-    return chosen_mixer(found[options.mixer])
+    name = getattr(options, asked[0])
+    found = classes_for(name)
+    if found is None or options.method is not None or len(asked) > 1:
+        raise DanluError(f"--{asked[0]} takes package.module:Class and no other target beside it.")
+    return parts[asked[0]](found[name])
 
 
 def _facts(checked) -> dict[str, object]:  # noqa: ANN001

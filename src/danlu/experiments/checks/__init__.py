@@ -43,10 +43,12 @@ from danlu.experiments.checks import (
     principal_components,
     recompute,
     recurrences,
+    reverse_equations,
     revolve,
     samplers,
     sparse_attention,
     state_space,
+    solver_laws,
     training,
     vae,
     vq,
@@ -71,6 +73,7 @@ LAWS: list[Law] = [
     *recompute.LAWS,
     *revolve.LAWS,
     *samplers.LAWS,
+    *reverse_equations.LAWS,
     *diffusion.LAWS,
     *diffusion_parts.LAWS,
     *diffusion_bound.LAWS,
@@ -189,4 +192,26 @@ def chosen_mixer(target: Callable[..., Any]) -> list[Law]:
     return mixers.mixer_laws(f"mixers/{name}", mixers.builder(target))
 
 
+def check_solver(target: Any) -> list[Checked]:
+    """Measure the laws of every diffusion solver on one's own, as `danlu.check.solver`.
+
+    Args:
+        target: a `Solver`, or a class or builder that makes one without arguments.
+
+    Returns:
+        A row for each law that the solver must obey by what it declares, on exact denoisers.
+
+    Raises:
+        DanluError: the target makes no `Solver`.
+    """
+    return list(measured(chosen_solver(target)))
+
+
+def chosen_solver(target: Any) -> list[Law]:
+    """The laws for a solver of one's own; see `check_solver`."""
+    name = getattr(target, "__name__", type(target).__name__)
+    return solver_laws.solver_laws(f"diffusion/{name}", target)
+
+
+check.solver = check_solver  # pyright: ignore[reportFunctionMemberAccess]
 check.mixer = check_mixer  # pyright: ignore[reportFunctionMemberAccess]

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from danlu.contracts import DanluError
 from danlu.solvers.noise import ItemNoise
 
 
@@ -42,6 +43,8 @@ class EachDraw:
     def normal(self, *shape: int) -> Tensor:
         """The next draw."""
         self.draw += 1
+        if self.draw >= self.rows - 1:
+            raise DanluError("A solver may draw noise at most twice a step.")
         z = torch.zeros(self.rows, *shape, dtype=torch.float64)
         z[self.draw] = 1.0
         return z

@@ -24,10 +24,18 @@ from danlu.generative.diffusion.discrete import (
 from danlu.generative.diffusion.solvers.ancestral import Ancestral
 from danlu.generative.diffusion.solvers.ddim import DDIM
 from danlu.generative.diffusion.solvers.dpm_multistep import DPMSolverMultistep
+from danlu.generative.diffusion.solvers.dpm_multistep_3 import DPMSolverMultistep3
+from danlu.generative.diffusion.solvers.dpm_sde import DPMSolverSDE
+from danlu.generative.diffusion.solvers.dpm_singlestep import DPMSolverSinglestep
+from danlu.generative.diffusion.solvers.euler_maruyama import EulerMaruyama
+from danlu.generative.diffusion.solvers.linear_multistep import LinearMultistep
 from danlu.generative.diffusion.solvers.ode import EulerSolver, HeunSolver
+from danlu.generative.diffusion.solvers.predictor_corrector import PredictorCorrector
 from danlu.generative.diffusion.solvers.stochastic_heun import StochasticHeun
+from danlu.generative.diffusion.solvers.unipc import UniPC
 
 _EDM, _SDE, _DDPM = "arXiv:2206.00364", "arXiv:2011.13456", "arXiv:2006.11239"
+_DPM = "arXiv:2211.01095"
 
 PATHS = {
     "linear": Method(paths.Linear, ("arXiv:2209.03003",), paths.Linear),
@@ -99,7 +107,16 @@ SOLVERS = {
     "stochastic-heun": Method(StochasticHeun, (f"{_EDM} alg. 2",), StochasticHeun),
     "ddim": Method(DDIM, ("arXiv:2010.02502 eq. 12",), DDIM),
     "ancestral": Method(Ancestral, (f"{_DDPM} alg. 2",), Ancestral),
-    "dpm-multistep": Method(DPMSolverMultistep, ("arXiv:2211.01095 alg. 2",), DPMSolverMultistep),
+    "dpm-singlestep": Method(DPMSolverSinglestep, (f"{_DPM} alg. 1",), DPMSolverSinglestep),
+    "dpm-multistep": Method(DPMSolverMultistep, (f"{_DPM} alg. 2",), DPMSolverMultistep),
+    "dpm-multistep-3": Method(DPMSolverMultistep3, (f"{_DPM} app. B",), DPMSolverMultistep3),
+    "dpm-sde": Method(DPMSolverSDE, (f"{_DPM} eq. 18",), DPMSolverSDE),
+    "unipc": Method(UniPC, ("arXiv:2302.04867",), UniPC),
+    "linear-multistep": Method(
+        LinearMultistep, ("Hairer, Nørsett, Wanner §III.5",), LinearMultistep
+    ),
+    "euler-maruyama": Method(EulerMaruyama, (f"{_SDE} eq. 6",), EulerMaruyama),
+    "predictor-corrector": Method(PredictorCorrector, (f"{_SDE} alg. 2",), PredictorCorrector),
 }
 
 GRIDS = {

@@ -3,12 +3,11 @@ r"""DPM-Solver++ 2M: an exponential integrator that remembers the last denoised 
 With $\lambda = -\log\hat\sigma$ and $h = \lambda_s - \lambda_t$,
 $y_s = e^{-h} y_t + (1 - e^{-h})\tilde D$ is exact for a constant $\tilde D$. Extrapolating from the
 step before, $\tilde D = D + \frac{h}{2 h_{prev}}(D - D_{prev})$, gives order 2 at one evaluation a
-step; the first step takes $\tilde D = D$.
+step; the first step takes $\tilde D = D$, which is DDIM.
 
 Sources: arXiv:2211.01095 alg. 2.
 """
 
-import math
 from typing import ClassVar
 
 from jaxtyping import Float
@@ -16,14 +15,22 @@ from torch import Tensor
 from typing_extensions import override
 
 from danlu.generative.diffusion.denoiser import Denoiser
+from danlu.generative.diffusion.solvers.exponential import (
+    Share,
+    advance,
+    no_noise,
+    renewed,
+    spent,
+)
 from danlu.generative.diffusion.solvers.solver import Memory, Solver
 from danlu.solvers.noise import Noise
 
 
 class DPMSolverMultistep(Solver):
-    """Second order at one evaluation a step; the memory is (last denoised state, last h)."""
+    """Second order at one evaluation a step; the memory is the last denoised state."""
 
     order: ClassVar[int | None] = 2
+    share: Share = staticmethod(no_noise)
 
     @override
     def step(
@@ -35,12 +42,8 @@ class DPMSolverMultistep(Solver):
         noise: Noise,
         memory: Memory,
     ) -> tuple[Float[Tensor, "batch ..."], Memory]:
-        data = denoise(y, level)
-        h = math.log(level / level_next)
-        if memory is None:
-            ahead = data
-        else:
-            data_last, h_last = memory
-            ahead = data + h / (2 * h_last) * (data - data_last)
-        y_next = ahead + level_next / level * (y - ahead)
-        return y_next, (data, h)
+        now = (level, denoise(y, level))
+        known = [now] if memory is None else [now, memory]
+        fresh = spent(self.share, level, level_next)
+        mean = advance(y, level, level_next, known, fresh)
+        return renewed(mean, level_next, fresh, noise), now

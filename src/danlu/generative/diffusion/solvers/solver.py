@@ -29,10 +29,12 @@ class Solver(ABC):
         order: of the error on the probability flow as built by default; None for solvers that
             are never deterministic.
         calls: denoiser evaluations of a step.
+        start_calls: more of them in the first step.
     """
 
     order: ClassVar[int | None]
     calls: ClassVar[int] = 1
+    start_calls: ClassVar[int] = 0
 
     @abstractmethod
     def step(
@@ -47,8 +49,8 @@ class Solver(ABC):
         """The state at the next, lower level (above 0), and the memory for the step after."""
 
     def steps(self, evaluations: int) -> int:
-        """How many steps a number of evaluations pays for; the last step costs one."""
-        return (evaluations - 1) // self.calls + 1
+        """How many steps a number of evaluations pays for, at least one; the last costs one."""
+        return max((evaluations - 1 - self.start_calls) // self.calls + 1, 1)
 
 
 def run(
