@@ -49,6 +49,8 @@ from danlu.experiments.checks import (
     solver_laws,
     sparse_attention,
     state_space,
+    solver_laws,
+    sparse_attention,
     training,
     vae,
     vq,
