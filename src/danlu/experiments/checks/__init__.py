@@ -49,14 +49,13 @@ from danlu.experiments.checks import (
     solver_laws,
     sparse_attention,
     state_space,
-    solver_laws,
-    sparse_attention,
     training,
     vae,
     vq,
     words,
 )
 from danlu.experiments.checks.law import Law
+from danlu.experiments.checks.solver_laws import solver_laws
 
 LAWS: list[Law] = [
     *data.LAWS,
@@ -75,7 +74,6 @@ LAWS: list[Law] = [
     *recompute.LAWS,
     *revolve.LAWS,
     *samplers.LAWS,
-    *reverse_equations.LAWS,
     *diffusion.LAWS,
     *diffusion_parts.LAWS,
     *diffusion_bound.LAWS,
@@ -212,7 +210,7 @@ def check_solver(target: Any) -> list[Checked]:
 def chosen_solver(target: Any) -> list[Law]:
     """The laws for a solver of one's own; see `check_solver`."""
     name = getattr(target, "__name__", type(target).__name__)
-    return solver_laws.solver_laws(f"diffusion/{name}", target)
+    return solver_laws(f"diffusion/{name}", target)
 
 
 check.solver = check_solver  # pyright: ignore[reportFunctionMemberAccess]

@@ -6,6 +6,7 @@ from itertools import pairwise
 import torch
 
 from danlu.experiments.checks.law import Law
+from danlu.experiments.checks.reverse_equations import LAWS as REVERSE_LAWS
 from danlu.experiments.checks.reverse_equations import half
 from danlu.experiments.checks.solver_laws import (
     apart_gap,
@@ -187,4 +188,5 @@ LAWS = [
     Law(
         "solvers/stepper orders", "every stepper reaches its order on x' = Ax", 0.1, stepper_orders
     ),
+    *REVERSE_LAWS,
 ]
