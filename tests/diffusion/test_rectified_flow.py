@@ -150,13 +150,6 @@ def test_empty_batches_and_counts():
         model.sample(3, batch=0)
 
 
-def test_guidance_costs_nothing_where_there_are_no_classes():
-    options = DiffusionOptions(guidance=3.0)
-    plain = DiffusionOptions()
-    model = build(TINY_VECTOR)
-    assert model.sampling_evaluations(options) == model.sampling_evaluations(plain)
-
-
 def test_times_are_stratified():
     dtype = torch.float64
     u = stratified(BatchNoise(10, dtype=dtype), uniform, Linear())

@@ -52,7 +52,12 @@ def kind_of(description: DataDescription) -> Kind:
 def recipe_for(family: str, description: DataDescription) -> Recipe:
     """The recipe of a family for the described data; the default one for foreign families."""
     kind = kind_of(description)
-    return RECIPES.get((family, kind)) or DEFAULTS[kind]
+    recipe = RECIPES.get((family, kind)) or DEFAULTS[kind]
+    if description.classes:
+        return recipe
+    # Guidance needs a condition.
+    options = {name: value for name, value in recipe.options.items() if not name.startswith("guid")}
+    return replace(recipe, options=options)
 
 
 def with_optimizer(recipe: OptimizerOptions, name: str, batches: float) -> OptimizerOptions:

@@ -13,6 +13,7 @@ from danlu.evaluation.multilabel import MULTILABEL_METRICS
 from danlu.generative import FAMILIES
 from danlu.generative.diffusion import (
     GRIDS,
+    GUIDANCES,
     PATHS,
     PRECONDITIONERS,
     PREDICTIONS,
@@ -149,6 +150,13 @@ ROOMS = (
         about="The noise levels that a solver visits.",
         table=GRIDS,
         laws=("diffusion",),
+    ),
+    Room(
+        title="Guidance",
+        home="danlu.generative.diffusion.GUIDANCES",
+        about="How a denoiser is steered, by a condition, another model or a classifier.",
+        table=GUIDANCES,
+        laws=("guidance",),
     ),
     Room(
         title="Time samplers",

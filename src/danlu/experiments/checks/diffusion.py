@@ -1,4 +1,4 @@
-"""Laws of paths, denoisers, guidance and flow likelihoods, on exact denoisers."""
+"""Laws of denoisers and flow likelihoods, on exact denoisers."""
 
 import math
 from itertools import pairwise
@@ -7,7 +7,7 @@ import torch
 
 from danlu.experiments.checks.law import Law
 from danlu.experiments.checks.test_bed import RecordedNoise, points
-from danlu.generative.diffusion import PATHS, likelihood
+from danlu.generative.diffusion import likelihood
 from danlu.generative.diffusion.analytic import (
     DataSetDenoiser,
     GaussianDenoiser,
@@ -15,7 +15,6 @@ from danlu.generative.diffusion.analytic import (
     two_dimensional,
 )
 from danlu.generative.diffusion.denoiser import probability_flow
-from danlu.generative.diffusion.guidance import classifier_free
 from danlu.generative.diffusion.paths import Linear
 
 LEVELS = (0.1, 0.5, 2.0, 10.0)
@@ -38,34 +37,6 @@ def tweedie() -> float:
             worst = max(worst, (y + level**2 * score - exact(y, level)).abs().max().item())
             rows = torch.full((len(y),), level, dtype=torch.float64)
             worst = max(worst, (exact(y, rows) - exact(y, level)).abs().max().item())
-    return worst
-
-
-def guidance_is_bayes() -> float:
-    """Guidance with scale 1 is the conditional law: its score is the sum of Bayes' two terms."""
-    mixture, worst = two_dimensional(), 0.0
-    for level in LEVELS:
-        y = points().requires_grad_()
-        posterior = mixture.log_weights[1] + mixture.only(1).log_density(y, level)
-        (gradient,) = torch.autograd.grad((posterior - mixture.log_density(y, level)).sum(), y)
-        guided = classifier_free(mixture.only(1), mixture, 1.0)(y, level)
-        worst = max(worst, (mixture(y, level) + level**2 * gradient - guided).abs().max().item())
-    return worst
-
-
-def guidance_is_linear() -> float:
-    """Guiding the velocity equals guiding the denoiser."""
-    mixture, y, scale = two_dimensional(), points(), 2.5
-    worst = 0.0
-    for method in PATHS.values():
-        path = method.build()
-        point = path.at(0.4)
-        x = point.alpha * y
-        whole = classifier_free(mixture.only(0), mixture, scale)
-        guided = probability_flow(whole, path)(x, 0.4)
-        base = probability_flow(mixture, path)(x, 0.4)
-        with_class = probability_flow(mixture.only(0), path)(x, 0.4)
-        worst = max(worst, (base + scale * (with_class - base) - guided).abs().max().item())
     return worst
 
 
@@ -111,18 +82,6 @@ def hutchinson_is_unbiased() -> float:
 
 LAWS = [
     Law("diffusion/tweedie", "the exact denoiser is y + level^2 score", 1e-12, tweedie),
-    Law(
-        "diffusion/guidance is bayes",
-        "scale 1: unconditional score + classifier's = conditional",
-        1e-12,
-        guidance_is_bayes,
-    ),
-    Law(
-        "diffusion/guidance is linear",
-        "guiding the velocity = guiding the denoiser",
-        1e-12,
-        guidance_is_linear,
-    ),
     Law(
         "diffusion/flow likelihood",
         "log p of a mixture by the flow, exact end law",

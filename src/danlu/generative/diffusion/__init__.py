@@ -2,7 +2,7 @@
 
 Every part is a table of its own. A model is trained by one row of `PATHS`, `PREDICTIONS`,
 `PRECONDITIONERS`, `WEIGHTINGS` and `TIME_SAMPLERS` each, and sampled by one of `SOLVERS` and
-`GRIDS` each, in any combination.
+`GRIDS` each, in any combination and under any of `GUIDANCES`.
 """
 
 from danlu.contracts import Method
@@ -15,12 +15,19 @@ from danlu.generative.diffusion import (
     time_samplers,
     weightings,
 )
+from danlu.generative.diffusion.analytic import two_dimensional
 from danlu.generative.diffusion.discrete import (
     Discrete,
     cosine_betas,
     linear_betas,
     scaled_linear_betas,
 )
+from danlu.generative.diffusion.guidance.autoguidance import Autoguidance
+from danlu.generative.diffusion.guidance.classifier import Classifier, Similarity
+from danlu.generative.diffusion.guidance.classifier_free import ClassifierFree
+from danlu.generative.diffusion.guidance.interval import Interval
+from danlu.generative.diffusion.guidance.projected import Projected
+from danlu.generative.diffusion.guidance.rescaled import Rescaled
 from danlu.generative.diffusion.solvers.ancestral import Ancestral
 from danlu.generative.diffusion.solvers.ddim import DDIM
 from danlu.generative.diffusion.solvers.dpm_multistep import DPMSolverMultistep
@@ -127,4 +134,36 @@ GRIDS = {
     "shifted": Method(grids.shifted, ("arXiv:2403.03206 eq. 23",), lambda: grids.shifted),
     "karras": Method(grids.karras, (f"{_EDM} eq. 5",), lambda: grids.karras),
     "logarithmic": Method(grids.logarithmic, ("arXiv:2206.00927",), lambda: grids.logarithmic),
+}
+
+_MIXTURE = two_dimensional()
+
+GUIDANCES = {
+    "classifier-free": Method(
+        ClassifierFree,
+        ("arXiv:2207.12598 eq. 6",),
+        lambda: ClassifierFree(_MIXTURE, 2.0),
+    ),
+    "autoguidance": Method(
+        Autoguidance, ("arXiv:2406.02507 eq. 3",), lambda: Autoguidance(_MIXTURE, 2.0)
+    ),
+    "projected": Method(Projected, ("arXiv:2410.02416 alg. 1",), lambda: Projected(_MIXTURE, 2.0)),
+    "rescaled": Method(
+        Rescaled,
+        ("arXiv:2305.08891 eq. 16",),
+        lambda: Rescaled(ClassifierFree(_MIXTURE, 2.0)),
+    ),
+    "interval": Method(
+        Interval,
+        ("arXiv:2404.07724 eq. 5",),
+        lambda: Interval(ClassifierFree(_MIXTURE, 2.0), 0.3, 5.0),
+    ),
+    "classifier": Method(
+        Classifier, ("arXiv:2105.05233 alg. 2",), lambda: Classifier(_MIXTURE.log_density)
+    ),
+    "similarity": Method(
+        Similarity,
+        ("arXiv:2112.05744",),
+        lambda: Similarity(_MIXTURE, _MIXTURE.means[0]),
+    ),
 }

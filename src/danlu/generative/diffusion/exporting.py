@@ -18,12 +18,18 @@ from torch import Tensor, nn
 from danlu.contracts import Export, Port
 from danlu.generative.base import GenerativeModel
 from danlu.generative.decoding import class_example, class_port, data_port
+from danlu.generative.diffusion.guidance.chosen import guided_levels
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.paths import Path
 
 Denoised = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
-GUIDED = "D(y, level, no class) + s * (D(y, level, class) - D(y, level, no class))"
+FORMULAS = {
+    "classifier-free": "D(y, level, no class) + s * (D(y, level, class) - D(y, level, no class))",
+    "projected": "D(y, level, class) + (s - 1) * (across + parallel * along), the parts of "
+    "D(y, level, class) - D(y, level, no class) across and along D(y, level, class)",
+}
+RESCALED = "; times rescale * std(D(y, level, class)) / std(the guided) + 1 - rescale"
 
 
 class ExportedDenoiser(nn.Module):
@@ -42,12 +48,6 @@ class ExportedDenoiser(nn.Module):
     ) -> Float[Tensor, "batch ..."]:
         """The expected data for each row."""
         return self.denoised(y, level, class_id)
-
-
-def guided_levels(path: Path, options: DiffusionOptions) -> tuple[float, float]:
-    """The lowest and highest noise level at which guidance acts."""
-    lowest = path.at(options.guided_from).level if options.guided_from > 0 else 0.0
-    return lowest, path.at(options.guided_until).level if options.guided_until < 1 else math.inf
 
 
 def denoiser_export(
@@ -81,7 +81,9 @@ def denoiser_export(
     }
     loop = {"path": loop, "levels": list(grid), "solver": options.solver, "eta": options.eta}
     if model.description.classes:
-        loop |= {"guidance": list(scales), "guided": GUIDED}
+        formula = FORMULAS[options.guided_by] + (RESCALED if options.rescale else "")
+        loop |= {"guidance": list(scales), "guided": formula}
+        loop |= {"parallel": options.parallel, "rescale": options.rescale}
     level = Port(about="noise level of each row", low=lowest, high=highest)
     inputs = {"y": Port(about="data + level * noise"), "level": level, **class_port(model)}
     return Export(

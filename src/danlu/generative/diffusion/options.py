@@ -9,6 +9,8 @@ from danlu.generative.diffusion import GRIDS, SOLVERS
 from danlu.generative.diffusion.solvers.ancestral import VARIANCES
 from danlu.generative.diffusion.solvers.solver import Solver
 
+GUIDED_BY = ("classifier-free", "projected")
+"""Those of GUIDANCES that need nothing but a conditional model."""
 LIKELIHOODS = ("flow", "bound")
 TRACES = ("exact", "hutchinson")
 
@@ -21,9 +23,12 @@ class DiffusionOptions:
         solver: a name of SOLVERS.
         grid: a name of GRIDS.
         evaluations: denoiser evaluations for one sample; guidance doubles the network's.
-        guidance: classifier-free scale; 1 is the plain conditional model.
+        guidance: scale; 1 is the plain conditional model.
+        guided_by: a name of GUIDANCES that needs no other model.
         guided_from: guidance acts between the times `guided_from` and `guided_until`;
         guided_until: 0 is data and 1 is noise.
+        rescale: share by which guided examples get back the contrast of unguided ones.
+        parallel: of `projected` guidance, the share along the example that is kept.
         eta: noise of DDIM, from 0 (deterministic) to 1 (ancestral); ignored by the others.
         churn: relative raise of the level before each step of the stochastic Heun solver.
         variance: `small` or `large`, of the ancestral chain, sampled or scored.
@@ -40,8 +45,11 @@ class DiffusionOptions:
     grid: str = "uniform"
     evaluations: int = 15
     guidance: float = 1.0
+    guided_by: str = "classifier-free"
     guided_from: float = 0.0
     guided_until: float = 1.0
+    rescale: float = 0.0
+    parallel: float = 0.0
     eta: float = 0.0
     churn: float = 0.0
     variance: str = "small"
@@ -57,6 +65,7 @@ class DiffusionOptions:
         named: list[tuple[str, str, Sequence[str]]] = [
             ("solver", self.solver, tuple(SOLVERS)),
             ("grid", self.grid, tuple(GRIDS)),
+            ("guidance", self.guided_by, GUIDED_BY),
             ("variance", self.variance, VARIANCES),
             ("likelihood", self.likelihood, LIKELIHOODS),
             ("trace", self.trace, TRACES),
@@ -75,6 +84,8 @@ class DiffusionOptions:
                 f"Guidance acts from a time to a later one in [0, 1], got {self.guided_from} "
                 f"to {self.guided_until}."
             )
+        if not 0.0 <= self.rescale <= 1.0:
+            raise DanluError(f"rescale is a share from 0 to 1, got {self.rescale}.")
 
     def made_solver(self) -> Solver:
         """The solver, told those of the options that its constructor takes."""

@@ -1,0 +1,139 @@
+r"""The likelihoods of a denoiser: by its flow, or by the variational bound of its chain.
+
+Both are typed evidence. The flow's is exact but for the discretisation of its ODE and the law that
+is assumed at its end; the bound's is below the chain's own log-likelihood. The ODE is taken on the
+linear path, whose lines bend least.
+
+Sources: arXiv:2011.13456 eq. 39 (flow), arXiv:2006.11239 eq. 5 (bound).
+"""
+
+import math
+from abc import abstractmethod
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from typing_extensions import override
+
+from danlu.contracts import Bound, DataDescription, Evidence, Measure
+from danlu.generative.base import GenerativeModel
+from danlu.generative.diffusion import GRIDS, likelihood
+from danlu.generative.diffusion.bound import Chain
+from danlu.generative.diffusion.options import DiffusionOptions
+from danlu.generative.diffusion.paths import Linear, Path
+from danlu.generative.parts.dequantise import Dequantise
+from danlu.solvers.noise import Noise
+from danlu.solvers.steppers import Drift
+
+LINES = Linear()
+"""The path of likelihoods and encodings, whatever the path of training."""
+
+Ids = Int[Tensor, " batch"] | None
+
+
+class Scored(GenerativeModel):
+    """A denoiser between two noise levels, with the likelihoods that follow from it.
+
+    Args:
+        description: of the data.
+        path: of training, whose levels are those where the denoiser is known.
+    """
+
+    def __init__(self, description: DataDescription, path: Path) -> None:
+        super().__init__(description)
+        self.path = path
+        self.dequantise = Dequantise(description) if description.levels else None
+
+    @abstractmethod
+    def denoised(
+        self, y: Float[Tensor, "batch ..."], level: Float[Tensor, " batch"], condition: Ids
+    ) -> Float[Tensor, "batch ..."]:
+        """E[x0 | y] with a noise level for each row."""
+
+    @abstractmethod
+    def drift(self, condition: Ids) -> Drift:
+        """The velocity on the linear path."""
+
+    def ends(self) -> tuple[float, float]:
+        """The times on the linear path of the lowest and highest noise level of training."""
+        if isinstance(self.path, Linear):
+            return self.path.earliest, self.path.latest
+        lowest, highest = self.path.levels()
+        return LINES.time(lowest), LINES.time(highest)
+
+    def spread(self, x: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """Continuous values of the data, and what the rounding contributes to a likelihood."""
+        return (
+            self.dequantise.encode(x, None, noise) if self.dequantise else (x, x.new_zeros(len(x)))
+        )
+
+    @override
+    def evidence(
+        self, x: Tensor, noise: Noise, condition: Ids, options: DiffusionOptions
+    ) -> Evidence:
+        if options.likelihood == "bound":
+            return self._bound(x, noise, condition, options)
+        # Every draw has its own dequantisation noise and probes: their spread holds both errors.
+        draws = options.draws if self.dequantise else 1
+        passes = [self._one_pass(x, noise, condition, options) for _ in range(draws)]
+        values = torch.stack([value for value, _ in passes])
+        flowed = passes[0][1]
+        error = values.std(0) / math.sqrt(draws) if draws > 1 else flowed.stderr()
+        cost = draws * flowed.evaluations
+        return self._evidence(values.mean(0), Bound.NONE, error, cost, condition)
+
+    def _bound(
+        self, x: Tensor, noise: Noise, condition: Ids, options: DiffusionOptions
+    ) -> Evidence:
+        levels = GRIDS["linspace"].target(self.path, options.chain, *self.path.levels())
+        chain = Chain(levels[-2::-1], options.variance)  # rising, without the 0
+
+        def denoise(y: Tensor, level: Tensor) -> Tensor:
+            return self.denoised(y, level, condition)
+
+        draws = [
+            chain.bound(denoise, x, noise, self.description, options.terms)
+            for _ in range(options.draws)
+        ]
+        values = torch.stack(draws).detach()
+        error = values.std(0) / math.sqrt(options.draws)
+        cost = options.draws * (1 + min(options.terms, options.chain - 1))
+        return self._evidence(values.mean(0), Bound.LOWER, error, cost, condition)
+
+    def _evidence(
+        self, value: Tensor, bound: Bound, stderr: Tensor, evaluations: int, condition: Ids
+    ) -> Evidence:
+        return Evidence(
+            value=value,
+            bound=bound,
+            stderr=stderr,
+            evaluations=evaluations,
+            measure=Measure.COUNTING if self.dequantise else Measure.LEBESGUE,
+            condition="none" if condition is None else "class",
+            dims=self.description.dims,
+        )
+
+    def _one_pass(
+        self, x: Tensor, noise: Noise, condition: Ids, options: DiffusionOptions
+    ) -> tuple[Float[Tensor, " batch"], likelihood.Flowed]:
+        x, rounding = self.spread(x, noise)
+        if options.trace == "exact":
+            divergence = likelihood.exact_trace
+        else:
+            divergence = likelihood.hutchinson(noise, options.probes, self.description.shape)
+        first, last = self.ends()
+        times = likelihood.dense_at_ends(options.likelihood_steps, first, last)
+        flowed = likelihood.flow(self.drift(condition), x, times, divergence)
+        prior = likelihood.gaussian_log_density(flowed.end, last)
+        return (rounding + flowed.mean() + prior).detach(), flowed
+
+    @override
+    def prior_mismatch(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, " batch"] | None:
+        r"""Bound on what the Gaussian end law costs, nats: KL of $x_T | x_0$ from $N(0, T^2)$.
+
+        A variational bound has it inside.
+        """
+        if self.Options().likelihood == "bound":
+            return None
+        last = self.ends()[1]
+        return (1 - last) ** 2 * x.flatten(1).square().sum(1) / (2 * last**2)
