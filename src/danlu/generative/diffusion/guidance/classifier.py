@@ -53,12 +53,12 @@ class Classifier:
         with torch.enable_grad():
             at = y.detach().requires_grad_()
             value = self.agreement(at, level)
-        if value.shape != (len(y),) or not value.requires_grad:
-            raise DanluError(
-                "A classifier that guides gives one differentiable number for each example, "
-                f"got shape {tuple(value.shape)}."
-            )
-        return torch.autograd.grad(value.sum(), at)[0]
+            if value.shape != (len(y),) or not value.requires_grad:
+                raise DanluError(
+                    "A classifier that guides gives one differentiable number for each example, "
+                    f"got shape {tuple(value.shape)}."
+                )
+            return torch.autograd.grad(value.sum(), at)[0]
 
 
 class Similarity(Classifier):
