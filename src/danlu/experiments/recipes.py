@@ -53,11 +53,10 @@ def recipe_for(family: str, description: DataDescription) -> Recipe:
     """The recipe of a family for the described data; the default one for foreign families."""
     kind = kind_of(description)
     recipe = RECIPES.get((family, kind)) or DEFAULTS[kind]
-    if description.classes:
+    unguided = {name: v for name, v in recipe.options.items() if not name.startswith("guid")}
+    if description.classes or len(unguided) == len(recipe.options):
         return recipe
-    # Guidance needs a condition.
-    options = {name: value for name, value in recipe.options.items() if not name.startswith("guid")}
-    return replace(recipe, options=options)
+    return replace(recipe, options=unguided)  # guidance needs a condition
 
 
 def with_optimizer(recipe: OptimizerOptions, name: str, batches: float) -> OptimizerOptions:

@@ -153,10 +153,13 @@ def weighting_forms() -> float:
 
 
 class ExactNetwork(nn.Module):
-    """A network that predicts what a slightly wrong denoiser would, under any parts."""
+    """A network that predicts what a denoiser would, slightly wrong or not, under any parts."""
 
-    def __init__(self, denoise: GaussianDenoiser | MixtureDenoiser, parts: Parts) -> None:
+    def __init__(
+        self, denoise: GaussianDenoiser | MixtureDenoiser, parts: Parts, *, error: float = 0.1
+    ) -> None:
         super().__init__()
+        self.error = error
         self.classes = ClassEmbedding(0, 1)
         self.denoise = denoise
         self.path = PATHS[parts.path].build()
@@ -166,7 +169,7 @@ class ExactNetwork(nn.Module):
         """The predicted value at the times that are the labels."""
         point: Point[Tensor] = self.path.points(label).like(x)
         y = x / point.alpha
-        data = self.denoise(y, point.level[:, 0]) + 0.1
+        data = self.denoise(y, point.level[:, 0]) + self.error
         return combine(self.prediction, point, data, (y - data) / point.level)
 
 

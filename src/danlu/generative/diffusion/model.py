@@ -147,10 +147,10 @@ class DiffusionModel(Scored):
 
     @override
     def draw(self, noise: Noise, n: int, condition: Ids, options: DiffusionOptions) -> Tensor:
-        solver, grid = self._plan(options)
+        solver, grid = self.plan(options)
         denoise = self.guided(condition, options)
         y = grid[0] * noise.normal(*self.description.shape)
-        return self._discrete(run(solver, denoise, y, grid, noise))
+        return self.discrete(run(solver, denoise, y, grid, noise))
 
     def guided(self, condition: Ids, options: DiffusionOptions) -> Denoiser:
         """The denoiser under a condition with the guidance of the options.
@@ -170,7 +170,7 @@ class DiffusionModel(Scored):
 
     @override
     def sampling_evaluations(self, options: DiffusionOptions) -> int:
-        solver, grid = self._plan(options)
+        solver, grid = self.plan(options)
         calls = []
 
         def count(y: Tensor, level: float) -> Tensor:
@@ -183,12 +183,15 @@ class DiffusionModel(Scored):
 
     @override
     def exports(self, options: DiffusionOptions) -> dict[str, Export]:
-        _, grid = self._plan(options)
+        _, grid = self.plan(options)
         return {"denoiser": denoiser_export(self, self.denoised, self.path, grid, options)}
 
-    def _plan(self, options: DiffusionOptions) -> tuple[Solver, list[float]]:
-        solver = options.made_solver()
-        ends = self.path.levels()
+    def plan(
+        self, options: DiffusionOptions, highest: float | None = None
+    ) -> tuple[Solver, list[float]]:
+        """The solver and its grid, from the highest noise level of training or a lower one."""
+        solver, (lowest, most) = options.made_solver(), self.path.levels()
+        ends = (lowest, most if highest is None else highest)
         grid = GRIDS[options.grid].target(self.path, solver.steps(options.evaluations), *ends)
         return solver, clipped(grid, *ends)
 
@@ -206,7 +209,7 @@ class DiffusionModel(Scored):
     def decode(self, code: Code, *, condition: Condition = None, seed: int = 0) -> Tensor:
         assert isinstance(code, Tensor)
         ids = self.check_condition(condition, len(code))
-        return self._discrete(self._carry(code, ids, *reversed(self.ends())))
+        return self.discrete(self._carry(code, ids, *reversed(self.ends())))
 
     def _carry(self, x: Tensor, condition: Ids, first: float, last: float) -> Tensor:
         times = likelihood.dense_at_ends(self.Options().likelihood_steps, first, last)
@@ -215,5 +218,6 @@ class DiffusionModel(Scored):
             x = stepper.step(drift, x, t, t_next)
         return x
 
-    def _discrete(self, x: Tensor) -> Tensor:
+    def discrete(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """Samples on the levels of discrete data; continuous ones as they are."""
         return round_to_levels(x, self.description) if self.description.levels else x

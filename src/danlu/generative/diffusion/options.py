@@ -11,7 +11,7 @@ from danlu.generative.diffusion.solvers.solver import Solver
 
 GUIDED_BY = ("classifier-free", "projected")
 """Those of GUIDANCES that need nothing but a conditional model."""
-LIKELIHOODS = ("flow", "bound")
+LIKELIHOODS = ("flow", "bound", "pointwise")
 TRACES = ("exact", "hutchinson")
 
 
@@ -32,13 +32,15 @@ class DiffusionOptions:
         eta: noise of DDIM, from 0 (deterministic) to 1 (ancestral); ignored by the others.
         churn: relative raise of the level before each step of the stochastic Heun solver.
         variance: `small` or `large`, of the ancestral chain, sampled or scored.
-        likelihood: `flow` by the change of variables, or the variational `bound` of the chain.
+        likelihood: `flow` by the change of variables, the variational `bound` of the chain, or
+            `pointwise` by how well each example is denoised.
         trace: `exact` or `hutchinson` divergence of the flow's likelihood.
         probes: Hutchinson probes for each example, at least 2.
-        draws: of the noise behind a likelihood of discrete data or a bound, at least 2.
+        draws: of the noise behind a likelihood of discrete data or by levels, at least 2.
         likelihood_steps: fourth-order steps of the flow's ODE.
         chain: steps of the chain whose bound is asked for.
-        terms: of the bound, drawn at each of its draws; `chain` or more sums them all.
+        terms: levels of a draw, of the bound or pointwise; for the bound, `chain` or more
+            sums them all.
     """
 
     solver: str = "heun"

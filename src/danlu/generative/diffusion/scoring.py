@@ -1,10 +1,11 @@
-r"""The likelihoods of a denoiser: by its flow, or by the variational bound of its chain.
+r"""The likelihoods of a denoiser: by its flow, its chain's bound, or each point's denoising.
 
-Both are typed evidence. The flow's is exact but for the discretisation of its ODE and the law that
-is assumed at its end; the bound's is below the chain's own log-likelihood. The ODE is taken on the
-linear path, whose lines bend least.
+All are typed evidence. The flow's is exact but for the discretisation of its ODE and the law that
+is assumed at its end; the bound's is below the chain's own log-likelihood; the pointwise one is the
+log-density of an exact denoiser. The ODE is taken on the linear path, whose lines bend least.
 
-Sources: arXiv:2011.13456 eq. 39 (flow), arXiv:2006.11239 eq. 5 (bound).
+Sources: arXiv:2011.13456 eq. 39 (flow), arXiv:2006.11239 eq. 5 (bound), arXiv:2302.03792
+eq. 8 (pointwise).
 """
 
 import math
@@ -21,6 +22,7 @@ from danlu.generative.diffusion import GRIDS, likelihood
 from danlu.generative.diffusion.bound import Chain
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.paths import Linear, Path
+from danlu.generative.diffusion.pointwise import pointwise
 from danlu.generative.parts.dequantise import Dequantise
 from danlu.solvers.noise import Noise
 from danlu.solvers.steppers import Drift
@@ -73,6 +75,8 @@ class Scored(GenerativeModel):
     ) -> Evidence:
         if options.likelihood == "bound":
             return self._bound(x, noise, condition, options)
+        if options.likelihood == "pointwise":
+            return self._pointwise(x, noise, condition, options)
         # Every draw has its own dequantisation noise and probes: their spread holds both errors.
         draws = options.draws if self.dequantise else 1
         passes = [self._one_pass(x, noise, condition, options) for _ in range(draws)]
@@ -99,6 +103,22 @@ class Scored(GenerativeModel):
         error = values.std(0) / math.sqrt(options.draws)
         cost = options.draws * (1 + min(options.terms, options.chain - 1))
         return self._evidence(values.mean(0), Bound.LOWER, error, cost, condition)
+
+    def _pointwise(
+        self, x: Tensor, noise: Noise, condition: Ids, options: DiffusionOptions
+    ) -> Evidence:
+        def denoise(y: Tensor, level: Tensor) -> Tensor:
+            return self.denoised(y, level, condition)
+
+        draws = []
+        for _ in range(options.draws):
+            moved, rounding = self.spread(x, noise)
+            value = pointwise(denoise, moved, noise, self.path.levels(), options.terms)
+            draws.append(rounding + value)
+        values = torch.stack(draws).detach()
+        error = values.std(0) / math.sqrt(options.draws)
+        cost = options.draws * options.terms
+        return self._evidence(values.mean(0), Bound.NONE, error, cost, condition)
 
     def _evidence(
         self, value: Tensor, bound: Bound, stderr: Tensor, evaluations: int, condition: Ids
@@ -131,9 +151,9 @@ class Scored(GenerativeModel):
     def prior_mismatch(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, " batch"] | None:
         r"""Bound on what the Gaussian end law costs, nats: KL of $x_T | x_0$ from $N(0, T^2)$.
 
-        A variational bound has it inside.
+        A variational bound has it inside, and pointwise nothing is assumed.
         """
-        if self.Options().likelihood == "bound":
+        if self.Options().likelihood != "flow":
             return None
         last = self.ends()[1]
         return (1 - last) ** 2 * x.flatten(1).square().sum(1) / (2 * last**2)
