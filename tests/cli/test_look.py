@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from danlu.applications import benchmarks
 from danlu.cli.main import main
 from danlu.data import Examples
 from danlu.evaluation.metrics import METRICS
 from danlu.evaluation.results import Results, RowKind
-from danlu.experiments import benchmarks, checks, evaluate
+from danlu.experiments import checks, evaluate
 from danlu.experiments.catalogue import TABLES
 from danlu.experiments.checks.law import Law
 from danlu.generative import FAMILIES

@@ -13,6 +13,7 @@ from danlu.data import Examples, ExampleStream
 from danlu.experiments.checks.family import family_laws
 from danlu.generative.base import GenerativeModel
 from danlu.generative.tiny import TINY
+from danlu.solvers.noise import BatchNoise
 from danlu.training import Budget, Plan, Trainer
 
 PLAYERS = ("critic", "encoder", "generator")
@@ -39,7 +40,7 @@ class Bidirectional(GenerativeModel):
         return [Stage(name="train", share=1.0, plays=plays)]
 
     def loss(self, batch, player, progress):
-        z = torch.randn(len(batch), self.latent, dtype=batch.x.dtype)
+        z = BatchNoise(len(batch), dtype=batch.x.dtype).normal(self.latent)
         real = self.logit(batch.x, self.encoder(batch.x))
         fake = self.logit(self.generator(z), z)
         sign = 1 if player == "critic" else -1

@@ -185,7 +185,9 @@ class Mixer(nn.Module, ABC):
         """Packed documents as they are, or in groups of rows."""
         context = measured(x, context)
         assert context.lengths is not None
-        if not self.unpadded or form == "recurrent" or nearly_full(context.lengths):
+        # An encoding that looks at neighbours must not look across a boundary.
+        apart = not self.unpadded or form == "recurrent" or self.position.sees_future
+        if apart or nearly_full(context.lengths):
             return self._in_groups(x, context, form)
         context = context.placed(x)
         if "embed" in self.position.hooks:

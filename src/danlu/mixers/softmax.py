@@ -189,7 +189,7 @@ def read(
     q: Float[Tensor, "batch heads length dim"],
     seen: State,
     q_positions: Positions,
-    mask: Bool[Tensor, "batch 1 length keys"] | None,
+    mask: Bool[Tensor, "#batch 1 length keys"] | None,
 ) -> Float[Tensor, "batch heads length dim"]:
     """Attention to remembered keys and values, with the hooks of the position encoding."""
     k, v = (share_heads(seen[name].transpose(1, 2), q.shape[1]) for name in ("keys", "values"))

@@ -177,7 +177,7 @@ _SINGLE = [
     ("performer/unbiased", "mean and variance are the stated ones", 1e-12, features_are_unbiased),
     ("performer/orthogonal", "orthogonal rows are unbiased, in s.e.", 4.0, orthogonal_is_unbiased),
     ("performer/variance", "and vary less than independent ones", 0.95, orthogonal_is_better),
-    ("performer/rows", "equal rows are orthogonal", 1e-5, rows_are_orthogonal),
+    ("performer/orthogonal-rows", "equal rows are orthogonal", 1e-5, rows_are_orthogonal),
     ("performer/large-keys", "large keys are no zero by zero", 1e-9, large_keys_stay_finite),
     ("performer/redraw", "features change when told", 0.0, redraw_follows_steps),
     ("transformer-vq/start", "k-means halves the commitment", 1e-12, codes_start_at_keys),

@@ -193,7 +193,10 @@ LAWS = [
     Law("mixers/s4/cauchy", "the Cauchy kernel is powers of the matrix", 1e-12, cauchy),
     Law("mixers/s4/low-rank", "the first system is HiPPO-LegS", 1e-11, normal_plus_low_rank),
     Law(
-        "mixers/mamba/gradient", "the scan's own gradient is that of differences", 0.0, differences
+        "mixers/mamba/scan-gradient",
+        "the scan's own gradient is that of differences",
+        0.0,
+        differences,
     ),
     Law("mixers/mamba/scans", "the three scans agree, gradients included", 1e-12, scans),
     Law("mixers/mamba/kept", "the states of all tokens are not kept", 0.0, kept),

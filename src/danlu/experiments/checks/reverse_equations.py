@@ -167,7 +167,7 @@ LAWS = [
         corrector_ends,
     ),
     Law(
-        "diffusion/joint law",
+        "diffusion/joint law of solvers",
         "covariance of two levels: forward = reverse equation with all noise, and not the flow's",
         1e-4,
         joint_law,
