@@ -122,6 +122,7 @@ def test_exact_and_estimated_traces_agree_within_the_error():
     assert ((guess.value - exact.value).abs() <= 5 * guess.stderr).all()
 
 
+@pytest.mark.long
 def test_the_error_of_a_likelihood_holds_the_dequantisation_noise():
     model = perturbed(build())
     x = model.sample(3, condition=1)
