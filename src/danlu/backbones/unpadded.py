@@ -39,7 +39,7 @@ class Unpadded(nn.Module):
         super().__init__()
         if not hasattr(model, "config"):
             raise DanluError(f"{type(model).__name__} is no model of transformers.")
-        from transformers import AttentionInterface
+        from transformers import AttentionInterface  # pyright: ignore[reportMissingImports]
 
         AttentionInterface.register(NAME, attention_in_documents)
         self.model = model

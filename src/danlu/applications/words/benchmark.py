@@ -95,7 +95,7 @@ def _row(label: str, vectors: WordVectors, seconds: float, report: Report) -> di
 
 def _gensim(brown: Sequence[Shard], report: Report) -> dict[str, Any]:
     """gensim's skip-gram at the settings of ours, one worker."""  # noqa: D403
-    from gensim.models import Word2Vec
+    from gensim.models import Word2Vec  # pyright: ignore[reportMissingImports]
 
     lines = [list(words) for shard in brown for _, words in shard.lines()]
     began = process_time()

@@ -91,7 +91,7 @@ def _write_onnx(program: torch.export.ExportedProgram, part: Export, path: Path)
 
 
 def _read_onnx(path: Path) -> Function:
-    import onnxruntime
+    import onnxruntime  # pyright: ignore[reportMissingImports]
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [port.name for port in session.get_inputs()]
