@@ -129,9 +129,8 @@ def drawable(description: DataDescription) -> bool:
 
 def words_for_options(options: Any) -> str:
     """Sampler settings in words: the named ones and all that are not at their defaults."""
-    known = {field.name for field in fields(options)}
     default = type(options)()
-    shown = [name for name in NAMED if name in known]
+    shown = [name for name in NAMED if getattr(options, name, None) is not None]
     shown += [
         field.name
         for field in fields(options)
