@@ -2,7 +2,6 @@
 
 import multiprocessing
 import pickle
-import sys
 from dataclasses import dataclass
 
 import pytest
@@ -27,10 +26,7 @@ from danlu.training.checkpoint import load_newest
 from danlu.training.processes import ReplicatedProcesses, SingleProcess
 from danlu.training.weights import snapshot
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="forks"),
-    pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 BATCH, STEPS = 9, 6  # 9 = 4 + 5: the processes have different numbers of examples
 
 
