@@ -14,6 +14,7 @@ from danlu.generative.diffusion import (
     predictions,
 )
 from danlu.generative.diffusion.beta_paths import LinearBeta
+from danlu.generative.diffusion.couplings import BRIDGE, Schrodinger
 from danlu.generative.diffusion.ddpm import build
 from danlu.generative.diffusion.discrete import Discrete, linear_betas
 from danlu.generative.diffusion.grids import quadratic, uniform
@@ -145,3 +146,45 @@ def test_tables_hold_what_others_build_on():
     assert {"plain", "edm"} <= set(PRECONDITIONERS)
     assert {"uniform", "steps"} <= set(TIME_SAMPLERS)
     assert {"simple", "p2"} <= set(WEIGHTINGS)
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"solver": "ancestral", "evaluations": 4}, "the fresh noise of solver 'ancestral'"),
+        ({"solver": "ddim", "eta": 0.5, "evaluations": 4}, "the fresh noise of solver 'ddim'"),
+    ],
+)
+def test_a_dependent_coupling_keeps_the_flow_and_refuses_a_score(options, what):
+    model = build(TINY_VECTOR, parts="coupling=optimal")
+    assert model.sample(2, options=model.Options(solver="heun", evaluations=5)).isfinite().all()
+    with pytest.raises(DanluError, match=f"has a flow but no score, which {what} needs"):
+        model.sample(2, options=model.Options(**options))
+    with pytest.raises(DanluError, match="no score, which the likelihood 'bound' needs"):
+        model.log_prob(TINY_DATA.x)
+    with pytest.raises(DanluError, match="the prediction 'score'"):
+        build(TINY_VECTOR, parts="coupling=sinkhorn,prediction=score")
+
+
+def test_a_bridge_trains_by_the_velocity_that_its_data_and_noise_stand_for():
+    torch.manual_seed(0)
+    x, z, epsilon = (torch.randn(4, 2, dtype=torch.float64) for _ in range(3))
+    t, path = torch.tensor([0.1, 0.4, 0.5, 0.9], dtype=torch.float64), Linear()
+    data, noise = Schrodinger().bend(x, z, t, path, OneDraw(epsilon))
+    column = t[:, None]
+    spread = BRIDGE * (column * (1 - column)).sqrt()
+    rate = BRIDGE**2 * (1 - 2 * column) / (2 * spread)
+    straight = (1 - column) * x + column * z
+    torch.testing.assert_close((1 - column) * data + column * noise, straight + spread * epsilon)
+    torch.testing.assert_close(noise - data, z - x + rate * epsilon)
+
+
+class OneDraw(BatchNoise):
+    """Noise that is given."""
+
+    def __init__(self, z):
+        super().__init__(len(z))
+        self.z = z
+
+    def normal(self, *shape):
+        return self.z

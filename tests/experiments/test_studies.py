@@ -70,3 +70,16 @@ def test_mosaics_mark_what_they_show():
     shown = torch.where(marks.any(-1), marks.argmax(-1).float(), -1.0)
     assert torch.equal(quarters, shown)
     assert 0.3 < marks.any(-1).float().mean() < 0.7
+
+
+@pytest.mark.long
+def test_solvers_without_a_network(tmp_path):
+    figures = BENCHMARKS["solvers"](
+        lambda line: None, evaluations=(6, 40), points=50, paths=("linear",), folder=tmp_path
+    )
+    assert figures["holds"]
+    rows = figures["errors"]
+    assert rows["linear / karras / unipc"][1] < rows["linear / karras / euler"][1] / 3
+    assert (tmp_path / "solvers-linear.png").stat().st_size > 5000
+    page = (tmp_path / "solvers.md").read_text(encoding="utf-8")
+    assert f"{rows['linear / karras / heun'][1]:.2g}" in page

@@ -12,6 +12,7 @@ from danlu.evaluation.features import SPACES
 from danlu.evaluation.multilabel import MULTILABEL_METRICS
 from danlu.generative import FAMILIES
 from danlu.generative.diffusion import (
+    COUPLINGS,
     GRIDS,
     GUIDANCES,
     PATHS,
@@ -163,6 +164,13 @@ ROOMS = (
         home="danlu.generative.diffusion.TIME_SAMPLERS",
         about="The times at which a diffusion model is trained.",
         table=TIME_SAMPLERS,
+        laws=("diffusion",),
+    ),
+    Room(
+        title="Couplings",
+        home="danlu.generative.diffusion.COUPLINGS",
+        about="Which noise each example is mixed with in training.",
+        table=COUPLINGS,
         laws=("diffusion",),
     ),
     Room(

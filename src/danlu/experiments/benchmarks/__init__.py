@@ -13,6 +13,7 @@ from danlu.experiments.benchmarks import (
     memory,
     multilabel,
     packing,
+    solvers,
     training,
 )
 
@@ -25,5 +26,6 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "multilabel": multilabel.run,
     "memory": memory.run,
     "packing": packing.run,
+    "solvers": solvers.run,
     "training": training.run,
 }

@@ -1,13 +1,14 @@
 """Diffusion, score and flow models: paths, denoisers, solvers on explicit grids, guidance.
 
 Every part is a table of its own. A model is trained by one row of `PATHS`, `PREDICTIONS`,
-`PRECONDITIONERS`, `WEIGHTINGS` and `TIME_SAMPLERS` each, and sampled by one of `SOLVERS` and
-`GRIDS` each, in any combination and under any of `GUIDANCES`.
+`PRECONDITIONERS`, `WEIGHTINGS`, `TIME_SAMPLERS` and `COUPLINGS` each, and sampled by one of
+`SOLVERS` and `GRIDS` each, in any combination and under any of `GUIDANCES`.
 """
 
 from danlu.contracts import Method
 from danlu.generative.diffusion import (
     beta_paths,
+    couplings,
     grids,
     paths,
     preconditioners,
@@ -106,6 +107,14 @@ TIME_SAMPLERS = {
         time_samplers.log_normal, (f"{_EDM} tab. 1",), lambda: time_samplers.log_normal
     ),
     "steps": Method(time_samplers.steps, (f"{_DDPM} alg. 1",), lambda: time_samplers.steps),
+}
+
+COUPLINGS = {
+    "independent": Method(couplings.Independent, (_DDPM,), couplings.Independent),
+    "optimal": Method(couplings.Optimal, ("arXiv:2302.00482",), couplings.Optimal),
+    "sinkhorn": Method(couplings.Sinkhorn, ("arXiv:1306.0895",), couplings.Sinkhorn),
+    "schrodinger": Method(couplings.Schrodinger, ("arXiv:2302.00482 §3.3",), couplings.Schrodinger),
+    "class-optimal": Method(couplings.ClassOptimal, ("arXiv:2503.10636",), couplings.ClassOptimal),
 }
 
 SOLVERS = {

@@ -24,6 +24,7 @@ from danlu.contracts import (
     Batch,
     DanluError,
     DataDescription,
+    Evidence,
     Export,
     Losses,
     Progress,
@@ -95,7 +96,7 @@ class DiffusionModel(Scored):
             x, _ = self.spread(x, draws)
         t = stratified(draws, self.times, self.path)
         point = self.path.points(t).like(x)
-        noise = draws.normal(*x.shape[1:])
+        x, noise = self.parts.coupled(x, batch.condition, t, self.path, draws)
         condition = self.network.classes.drop(batch.condition, LABEL_DROP)
         value = self.value(point.alpha * x + point.sigma * noise, t, condition)
         # Low precision would lose the small differences.
@@ -103,8 +104,7 @@ class DiffusionModel(Scored):
         squared_gain = gain(self.prediction, point) ** 2
         weight = self.weighting(point, squared_gain) / squared_gain
         target = combine(self.prediction, point, x, noise)
-        error = (weight * (value - target).square()).mean()
-        return Losses.of(**{self.parts.prediction: error})
+        return Losses.of(**{self.parts.prediction: (weight * (value - target).square()).mean()})
 
     # --- the network as a denoiser ------------------------------------------------------------
 
@@ -191,9 +191,18 @@ class DiffusionModel(Scored):
     ) -> tuple[Solver, list[float]]:
         """The solver and its grid, from the highest noise level of training or a lower one."""
         solver, (lowest, most) = options.made_solver(), self.path.levels()
+        self.parts.allow(options.solver, solver)
         ends = (lowest, most if highest is None else highest)
         grid = GRIDS[options.grid].target(self.path, solver.steps(options.evaluations), *ends)
         return solver, clipped(grid, *ends)
+
+    @override
+    def evidence(
+        self, x: Tensor, noise: Noise, condition: Ids, options: DiffusionOptions
+    ) -> Evidence:
+        if options.likelihood != "flow":
+            self.parts.need_score(f"the likelihood {options.likelihood!r}")
+        return super().evidence(x, noise, condition, options)
 
     # --- codes --------------------------------------------------------------------------------
 

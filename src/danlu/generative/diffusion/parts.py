@@ -3,14 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
+from jaxtyping import Float, Int
+from torch import Tensor
+
 from danlu.contracts import DanluError, Method, unknown
 from danlu.generative.diffusion import (
+    COUPLINGS,
     PATHS,
     PRECONDITIONERS,
     PREDICTIONS,
     TIME_SAMPLERS,
     WEIGHTINGS,
 )
+from danlu.generative.diffusion.paths import Path
+from danlu.generative.diffusion.solvers.solver import Solver
+from danlu.solvers.noise import BatchNoise
 
 TABLES: Mapping[str, Mapping[str, Method]] = {
     "path": PATHS,
@@ -18,6 +25,7 @@ TABLES: Mapping[str, Mapping[str, Method]] = {
     "preconditioner": PRECONDITIONERS,
     "weighting": WEIGHTINGS,
     "times": TIME_SAMPLERS,
+    "coupling": COUPLINGS,
 }
 
 
@@ -31,9 +39,10 @@ class Parts:
         preconditioner: of PRECONDITIONERS.
         weighting: of WEIGHTINGS.
         times: of TIME_SAMPLERS.
+        coupling: of COUPLINGS; all but the first keep the flow alone, and no score.
 
     Raises:
-        DanluError: a table has no such name.
+        DanluError: a table has no such name, or a score is asked of a coupling without one.
     """
 
     path: str = "linear"
@@ -41,12 +50,49 @@ class Parts:
     preconditioner: str = "plain"
     weighting: str = "unit"
     times: str = "logit-normal"
+    coupling: str = "independent"
 
     def __post_init__(self) -> None:
         for field, table in TABLES.items():
             name = getattr(self, field)
             if name not in table:
                 raise unknown("time sampler" if field == "times" else field, name, table)
+        if self.prediction == "score":
+            self.need_score("the prediction 'score'")
+
+    def coupled(
+        self,
+        x: Float[Tensor, "batch ..."],
+        condition: Int[Tensor, " batch"] | None,
+        t: Float[Tensor, " batch"],
+        path: Path,
+        draws: BatchNoise,
+    ) -> tuple[Float[Tensor, "batch ..."], Float[Tensor, "batch ..."]]:
+        """Data and noise by the coupling, whose mix at the times t is trained on."""
+        coupling = COUPLINGS[self.coupling].build()
+        z = coupling.pair(x, draws.normal(*x.shape[1:]), condition, draws)
+        return coupling.bend(x, z, t, path, draws)
+
+    def allow(self, name: str, solver: Solver) -> None:
+        """Refuse a solver that needs a score where there is none.
+
+        Raises:
+            DanluError: it does.
+        """
+        if solver.needs_score:
+            self.need_score(f"the fresh noise of solver {name!r}")
+
+    def need_score(self, what: str) -> None:
+        """Refuse what needs a score where data and noise are not independent.
+
+        Raises:
+            DanluError: they are not.
+        """
+        if not COUPLINGS[self.coupling].target.independent:
+            raise DanluError(
+                f"With the coupling {self.coupling!r} a model has a flow but no score, which "
+                f"{what} needs: take one without, or train with the coupling 'independent'."
+            )
 
     def changed(self, text: str) -> "Parts":
         """These parts with some changed, `prediction=v,weighting=min-snr`.

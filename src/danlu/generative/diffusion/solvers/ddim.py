@@ -31,6 +31,11 @@ class DDIM(Solver):
             raise DanluError(f"eta goes from 0 (deterministic) to 1 (ancestral), got {eta}.")
         self.eta = eta
 
+    @property
+    @override
+    def needs_score(self) -> bool:
+        return self.eta > 0
+
     @override
     def step(
         self,

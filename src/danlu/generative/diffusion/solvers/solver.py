@@ -36,6 +36,11 @@ class Solver(ABC):
     calls: ClassVar[int] = 1
     start_calls: ClassVar[int] = 0
 
+    @property
+    def needs_score(self) -> bool:
+        """Whether it adds fresh noise, which takes the denoiser for a score."""
+        return self.order is None
+
     @abstractmethod
     def step(
         self,

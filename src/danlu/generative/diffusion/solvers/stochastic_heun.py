@@ -37,6 +37,11 @@ class StochasticHeun(Solver):
             raise DanluError(f"churn goes from 0 to {LARGEST_CHURN:.4f} a step, got {churn}.")
         self.churn = churn
 
+    @property
+    @override
+    def needs_score(self) -> bool:
+        return self.churn > 0
+
     @override
     def step(
         self,
