@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import torch
 
+from danlu.experiments.checks.couplings import LAWS as COUPLING_LAWS
 from danlu.experiments.checks.law import Law
 from danlu.experiments.checks.reverse_equations import LAWS as REVERSE_LAWS
 from danlu.experiments.checks.reverse_equations import half
@@ -189,4 +190,5 @@ LAWS = [
         "solvers/stepper orders", "every stepper reaches its order on x' = Ax", 0.1, stepper_orders
     ),
     *REVERSE_LAWS,
+    *COUPLING_LAWS,
 ]
