@@ -40,6 +40,7 @@ PARTS = {
     ("rectified-flow", "two-moons"): {"denoiser"},
     ("ddpm", "digits"): {"denoiser"},
     ("flow", "digits"): {"decoder"},
+    ("vq", "digits"): {"decoder"},
     ("latent-flow", "digits"): {"denoiser", "decoder", "decoder-mean"},
 }
 
