@@ -15,7 +15,7 @@ from danlu.evaluation.markup import Safe, tag
 Point = tuple[float, float]
 
 WIDTH, HEIGHT = 500, 272
-LEFT, RIGHT, TOP, BOTTOM = 56, 360, 14, 226  # of the plotted area; names stand to its right
+LEFT, RIGHT, TOP, BOTTOM = 56, 350, 14, 226  # of the plotted area; names stand to its right
 LINE_HEIGHT = 17
 LONGEST_NAME = 15
 MOST_POINTS = 160
