@@ -31,9 +31,12 @@ from torch.nn.functional import silu
 from typing_extensions import override
 
 from danlu.contracts import SequenceContext, State, unknown
+from danlu.layers.packing import padded_rows, unpack
+from danlu.layers.varlen import CALL, Documents
+from danlu.layers.varlen import allowed as within
 from danlu.mixers.base import Mixer, by_steps
 from danlu.mixers.keys import join_padded, remembered, visible
-from danlu.positions.base import PositionEncoding
+from danlu.positions.base import PositionEncoding, Positions
 
 Weights = Literal["scaled", "mean", "summed", "softmax", "softmax-plus"]
 
@@ -58,6 +61,8 @@ class GAU(Mixer):
     forms = ("parallel", "recurrent")
     honours = frozenset({"embed", "rotate", "bias", "score_scale"})
     bounded = False
+    unpadded = True
+    call = CALL
 
     def __init__(
         self,
@@ -89,14 +94,52 @@ class GAU(Mixer):
         if "rotate" in self.position.hooks:
             q, k = self.position.rotate(q, k, context.positions, context.positions)
         seen = remembered({"keys": k[:, 0], "values": v}, context, state)
-        allowed = visible(context.order, seen, causal=self.causal)
+        if context.cu_seqlens is not None:
+            y, seen = self._in_documents(q[:, 0], seen, context)
+        else:
+            allowed = visible(context.order, seen, causal=self.causal)
+            y = self._read(q[:, 0], seen, context.positions, allowed)
+        return self.gates.output(gate * y), seen if self.causal else {}
+
+    def _read(
+        self,
+        q: Float[Tensor, "batch length size"],
+        seen: State,
+        places: Positions,
+        allowed: Bool[Tensor, "#batch 1 #length keys"],
+    ) -> Float[Tensor, "batch length hidden"]:
+        """The values that each token reads."""
+        q, k = q[:, None], seen["keys"][:, None]
         count = allowed.sum(-1, keepdim=True).to(q.dtype)
         if self.divisor is not None:
             count = torch.full_like(count, self.divisor)
-        places = context.positions, seen["positions"]
-        given = gated_weights(self.weights, self.position, q, seen["keys"][:, None], places, count)
-        y = masked(self.weights, given, allowed)[:, 0] @ seen["values"]
-        return self.gates.output(gate * y), seen if self.causal else {}
+        given = gated_weights(self.weights, self.position, q, k, (places, seen["positions"]), count)
+        return masked(self.weights, given, allowed)[:, 0] @ seen["values"]
+
+    def _in_documents(
+        self, q: Float[Tensor, "1 total size"], seen: State, context: SequenceContext
+    ) -> tuple[Float[Tensor, "1 total hidden"], State]:
+        """What the tokens read in their own documents, and the state with a row for each."""
+        assert context.cu_seqlens is not None
+        assert context.lengths is not None
+        documents = Documents(context.cu_seqlens, context.lengths, self.call)
+        groups = documents.groups(sum(self.gates.sizes[1:]))
+        parts = {name: groups.take(part[0]) for name, part in seen.items()}
+        rows = []
+        for number, own in enumerate(groups.take(q[0])):
+            of_group = {name: taken[number] for name, taken in parts.items()}
+            # What pads a row stands on its right: nobody's past, and dropped afterwards.
+            valid = None if self.causal else groups.valid(number, q.device)
+            length = own.shape[1]
+            mask = within(length, valid, q.device, causal=self.causal, window=None)
+            if mask is None:
+                mask = torch.ones(1, 1, 1, length, dtype=torch.bool, device=q.device)
+            rows.append(self._read(own, of_group, of_group["positions"], mask))
+        y = groups.put(rows)[None]
+        if not context.remember:
+            return y, {}
+        token, valid = padded_rows(context.cu_seqlens)
+        return y, {name: unpack(part, token, valid) for name, part in seen.items()}
 
     @override
     def join(self, states: list[State]) -> State:
@@ -158,7 +201,7 @@ def gated_weights(
 def masked(
     weights: Weights,
     given: Float[Tensor, "batch heads length keys"],
-    allowed: Bool[Tensor, "batch heads length keys"],
+    allowed: Bool[Tensor, "#batch #heads #length keys"],
 ) -> Float[Tensor, "batch heads length keys"]:
     """What `gated_weights` gave, with nothing on the keys that may not be seen."""
     if weights.startswith("softmax"):
