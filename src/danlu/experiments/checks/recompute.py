@@ -1,7 +1,4 @@
-"""Laws of recomputing: gradients to the bit, schedules and plans against exact searches.
-
-The transformer's blocks are mixers, whose laws include it; the backbones here are the others.
-"""
+"""Laws of recomputing: gradients to the bit, schedules and plans against exact searches."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
 from danlu.backbones.convnets import ConvDecoder, ConvEncoder
 from danlu.backbones.mlp import MLP
+from danlu.backbones.resnet import ResNet
+from danlu.backbones.transformer import Transformer, transformer_block
 from danlu.backbones.unet import UNet
 from danlu.experiments.checks.law import Law
 from danlu.layers.recompute import (
@@ -67,19 +67,62 @@ def _decoder() -> tuple[nn.Module, tuple[Tensor, ...]]:
     return ConvDecoder(3, (1, 16, 16), width=8, features=4), (torch.randn(3, 3), torch.randn(3, 4))
 
 
+def _resnet() -> tuple[nn.Module, tuple[Tensor, ...]]:
+    network = ResNet(1, 1, width=8, depth=3, patch=2, features=4)
+    return network, (torch.randn(3, 1, 8, 8), torch.randn(3, 4))
+
+
+def _transformer() -> tuple[nn.Module, tuple[Tensor, ...]]:
+    return Transformer(8, 2, transformer_block(2)), (torch.randn(3, 5, 8),)
+
+
+class _Normed(nn.Module):
+    """A chain of maps and batch norms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Tanh()) for _ in range(3)
+        )
+
+    def forward(self, x: Float[Tensor, "batch 4"]) -> Float[Tensor, "batch 4"]:
+        """The end of the chain."""
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+def _batch_norm() -> tuple[nn.Module, tuple[Tensor, ...]]:
+    return _Normed(), (torch.randn(6, 4),)
+
+
 BACKBONES: dict[str, Callable[[], tuple[nn.Module, tuple[Tensor, ...]]]] = {
     "mlp": _mlp,
     "unet": _unet,
     "conv-encoder": _encoder,
     "conv-decoder": _decoder,
+    "resnet": _resnet,
+    "transformer": _transformer,
+    "batch-norm": _batch_norm,
 }
 
 
+CHAINS = ("mlp", "batch-norm")
+"""Between whose blocks nothing happens, so that segments may be longer than a block."""
+
+
 def _gradients(model: nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
+    """Of all weights, and the buffers after a step, which began as they stood."""
     torch.manual_seed(1)
     model.zero_grad()
-    model(*inputs).square().sum().backward()
-    return [p.grad.clone() for p in model.parameters() if p.grad is not None]
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    y = model(*inputs)
+    (y[0] if isinstance(y, tuple) else y).square().sum().backward()
+    found = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+    found += [value.clone() for value in model.buffers()]
+    for name, value in model.named_buffers():
+        value.copy_(before[name])
+    return found
 
 
 def backbone_is_bit_equal(name: str) -> float:
@@ -90,8 +133,8 @@ def backbone_is_bit_equal(name: str) -> float:
         for parameter in model.parameters():  # maps that start at zero would hide the rest
             nn.init.normal_(parameter, std=0.3)
         _dropped(model)
-        plain = _gradients(model, inputs)
         blocks = once(blocks_of(model), lambda: model(*inputs))
+        plain = _gradients(model, inputs)
         wrong = 0.0 if blocks else inf
         for contexts in ({}, {"contexts": save_products}):
             with recompute(blocks, uniform(len(blocks), len(blocks)), **contexts):

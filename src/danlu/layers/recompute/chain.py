@@ -3,16 +3,18 @@ r"""Recompute a chain of blocks, from outside: no block and no model is written 
 A chain is a list of blocks that run one after another, $h_{i+1} = B_i(h_i, c)$ with the same extra
 arguments $c$. A segment of it keeps its input alone; its inside is computed again when the backward
 pass arrives. Random numbers and autocast are restored, so gradients equal the plain ones bit for
-bit, dropout included.
+bit, dropout included; and the running statistics of batch norms, which see each batch once.
 
 Sources: arXiv:1604.06174 (Chen et al. 2016).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import (
     CheckpointPolicy,
     checkpoint,
@@ -106,7 +108,9 @@ class _Run:
 
     def __init__(self, blocks: tuple[nn.Module, ...], contexts: Contexts) -> None:
         self.blocks = blocks
-        self.contexts = contexts
+        self.norms = [m for block in blocks for m in block.modules() if isinstance(m, _NormBase)]
+        self.contexts = self._guarded if self.norms else contexts
+        self.inner = contexts
         self.ahead: list[tuple[Any, tuple]] = []
 
     def __call__(self, h: Any, *extra: Any, **named: Any) -> Any:
@@ -123,6 +127,10 @@ class _Run:
         self.ahead = [(_with_state(output, last), extra) for output in outputs]
         return self.ahead[0][0]
 
+    def _guarded(self) -> tuple[Any, Any]:
+        forward, again = self.inner()
+        return forward, _statistics_kept(self.norms, again)
+
     def _all(self, h: Any, *extra: Any, **named: Any) -> list[Any]:
         outputs = []
         for block in self.blocks:
@@ -131,6 +139,24 @@ class _Run:
             h = _state(output)
         # Only the end leaves the segment; inner states would stay alive in the list.
         return [_with_state(output, None) for output in outputs[:-1]] + outputs[-1:]
+
+
+@contextmanager
+def _statistics_kept(
+    norms: Sequence[nn.Module], inner: AbstractContextManager[Any]
+) -> Iterator[None]:
+    """What runs inside updates copies of the norms' statistics, which are then forgotten."""
+    kept = [dict(norm._buffers) for norm in norms]
+    for norm, buffers in zip(norms, kept, strict=True):
+        norm._buffers.update(
+            {name: None if value is None else value.clone() for name, value in buffers.items()}
+        )
+    try:
+        with inner:
+            yield
+    finally:
+        for norm, buffers in zip(norms, kept, strict=True):
+            norm._buffers.update(buffers)
 
 
 class _Pass:

@@ -1,0 +1,156 @@
+"""Multi-label losses on text: which of 1,000 words occur in a passage, from its other words.
+
+A passage is 20 consecutive words of the Brown corpus, of those that occur at least five times. The
+classes are 1,000 words in a row by frequency; the passage without them is the input, as the mean of
+word vectors that are trained from random ones, and a hidden layer. Three ranges of ranks make three
+levels of imbalance. All losses train the same network with the same steps, batches and rate of
+AdamW; passages to test on come from other files of the corpus.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from danlu.contracts import derive_seed
+from danlu.embeddings import Vocabulary, count_words
+from danlu.experiments.benchmarks.brown import BROWN, brown_parts
+from danlu.experiments.benchmarks.multilabel import (
+    CLAIM,
+    LOSSES,
+    OPTIONS,
+    SHOWN,
+    fit,
+    judge,
+    rows_of,
+    verdict,
+)
+from danlu.experiments.benchmarks.page import curves, write_page
+
+CLASSES, PASSAGE, WIDTH = 1000, 20, 128
+STEPS, BATCH, SEEDS, TESTED, MIN_COUNT = 200, 64, (0, 1), 1000, 5
+FIRST = (0, 1000, 4000)
+"""The first rank of each range of classes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passages:
+    """Passages at random places of a text.
+
+    Attributes:
+        ids: the words of the text by rank.
+        words: how many different words there are; this number stands for a word left out.
+        classes: the ranks that are asked for.
+    """
+
+    ids: Int[Tensor, " length"]
+    words: int
+    classes: range
+
+    def draw(
+        self, n: int, generator: torch.Generator
+    ) -> tuple[Int[Tensor, "n passage"], Float[Tensor, "n classes"]]:
+        """Passages with `words` in place of the classes, and which classes occur."""
+        starts = torch.randint(len(self.ids) - PASSAGE, (n, 1), generator=generator)
+        ids = self.ids[starts + torch.arange(PASSAGE)]
+        asked = (ids >= self.classes.start) & (ids < self.classes.stop)
+        t = torch.zeros(n, len(self.classes) + 1)
+        t.scatter_(1, torch.where(asked, ids - self.classes.start, len(self.classes)), 1.0)
+        return ids.masked_fill(asked, self.words), t[:, :-1]
+
+
+class MeanOfWords(nn.Module):
+    """The mean of the vectors of a passage's words, a hidden layer, and scores of classes."""
+
+    def __init__(self, words: int, classes: int) -> None:
+        super().__init__()
+        self.vectors = nn.EmbeddingBag(words + 1, WIDTH, mode="mean", padding_idx=words)
+        self.rest = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, classes))
+
+    def forward(self, ids: Int[Tensor, "batch passage"]) -> Float[Tensor, "batch classes"]:
+        """Scores of the classes."""
+        return self.rest(self.vectors(ids))
+
+
+def run(
+    report: Callable[[str], None],
+    *,
+    steps: int = STEPS,
+    corpus: Path = BROWN,
+    first: tuple[int, ...] = FIRST,
+    classes: int = CLASSES,
+    folder: Path | None = None,
+) -> dict[str, Any]:
+    """Train every loss at every level, and write the page."""
+    parts = brown_parts(corpus)
+    vocabulary = Vocabulary.of(count_words(parts), min_count=MIN_COUNT)
+    texts = [
+        torch.tensor([i for word in part if (i := vocabulary.index.get(word)) is not None])
+        for part in parts
+    ]
+    levels: dict[str, dict[str, dict[str, float]]] = {}
+    shares = []
+    for rank in first:
+        asked = range(rank, rank + classes)
+        training, test = (Passages(text, len(vocabulary), asked) for text in texts)
+        x, t = test.draw(TESTED, torch.Generator().manual_seed(derive_seed(0, "test")))
+        shares.append(t.mean().item())
+        level = f"words {rank + 1:,} to {rank + classes:,}, {t.sum(1).mean():.2f} of them"
+        levels[level] = {}
+        for name in LOSSES:
+            row = _mean_of(training, (x, t), name, steps)
+            levels[level][name] = row
+            report(f"{level}, {name}: " + ", ".join(f"{key} {row[key]:.3f}" for key in SHOWN[:3]))
+    lines = _page(levels, steps, len(vocabulary))
+    page = write_page("word-occurrence", lines, _pictures(levels, shares), folder)
+    report(f"written: {page}")
+    return {"levels": levels, "shares": shares}
+
+
+def _mean_of(
+    passages: Passages, test: tuple[Tensor, Tensor], name: str, steps: int
+) -> dict[str, float]:
+    rows = []
+    for seed in SEEDS:
+        generator = torch.Generator().manual_seed(derive_seed(seed, "passages"))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = MeanOfWords(passages.words, len(passages.classes))
+        fit(network, lambda g=generator: passages.draw(BATCH, g), name, steps)
+        with torch.no_grad():
+            rows.append(judge(network(test[0]), test[1], name))
+    return {key: mean(row[key] for row in rows) for key in rows[0]}
+
+
+def _page(levels: dict[str, dict[str, dict[str, float]]], steps: int, words: int) -> list[str]:
+    lines = [
+        "# Which of 1,000 words occur",
+        "\nCommand: `OMP_NUM_THREADS=1 danlu bench word-occurrence`. Passages of "
+        f"{PASSAGE} words of the Brown corpus ({words:,} kinds); from the words of other ranks in "
+        f"a passage a network predicts which of {CLASSES:,} words occur in it; {steps} steps of "
+        f"{BATCH} passages, rate {OPTIONS.rate:g} of AdamW for all, mean of {len(SEEDS)} seeds, "
+        f"{TESTED:,} passages of held-out files. Sets are predicted at each loss's own threshold; "
+        "focal and asymmetric loss have the numbers of their papers.",
+        *CLAIM,
+        *verdict(levels),
+    ]
+    for level, rows in levels.items():
+        lines += [f"\n## {level.capitalize()} in a passage\n", *rows_of(rows, SHOWN)]
+    return lines
+
+
+def _pictures(
+    levels: dict[str, dict[str, dict[str, float]]], shares: list[float]
+) -> dict[str, Any]:
+    return {
+        key: curves(
+            {name: (shares, [rows[name][key] for rows in levels.values()]) for name in LOSSES},
+            "share of classes that are right", key.replace("-", " "), log=True,
+        )
+        for key in ("mean-average-precision", "micro-f1")
+    }  # fmt: skip
