@@ -139,13 +139,34 @@ def test_the_page_of_word_vectors_has_every_number(tmp_path):
 @pytest.mark.long
 def test_what_training_costs_in_one_run(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    small = {"DIM": 16, "DEPTH": 1, "CLASSES": 8, "LONGEST": 24, "DOCUMENTS": 4, "ROUNDS": 1}
+    for name, value in {**small, "PACKED": 3000, "STACKS": ("gau",)}.items():
+        monkeypatch.setattr(packing, name, value)
+    for name, value in {"ROUNDS": 1, "DEPTH": 2, "BATCH": 1, "LENGTH": 32}.items():
+        monkeypatch.setattr(memory, name, value)
+    monkeypatch.setattr(memory, "SEGMENTS", (1, 2))
     monkeypatch.setattr(amos, "ROUNDS", 3)
-    for part in (memory, packing):
-        monkeypatch.setattr(part, "run", lambda report: {"holds": True})
     lines = []
-    figures = BENCHMARKS["training"](lines.append)
-    assert set(figures["amos"]["rows"]) == set(amos.TASKS)
+    figures = BENCHMARKS["training"](lines.append, folder=tmp_path)
+    assert set(figures["optimisers"]["rows"]) == set(amos.TASKS)
+    page = (tmp_path / "training.md").read_text(encoding="utf-8")
+    for row in figures["packing"]["rows"]:
+        assert f"| {row['speed']:.2f} |" in page
+    assert f"{figures['memory']['planned']['memory']:.3f} of the memory" in page
     assert any("word vectors are left out: corpora/brown is not here" in line for line in lines)
+
+
+@pytest.mark.long
+def test_plans_need_the_memory_that_was_predicted(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "ROUNDS", 1)
+    monkeypatch.setattr(memory, "SEGMENTS", (4,))
+    figures = BENCHMARKS["memory"](lambda line: None, folder=tmp_path)
+    assert figures["error"] <= memory.MOST_ERROR
+    assert figures["planned"]["memory"] <= memory.MOST_MEMORY
+    page = (tmp_path / "memory.md").read_text(encoding="utf-8")
+    for rows in figures["models"].values():
+        assert all(f"| {row['memory']:.3f} |" in page for row in rows)
+    assert len(list(tmp_path.glob("memory-*.png"))) == 2
 
 
 def test_mosaics_mark_what_they_show():

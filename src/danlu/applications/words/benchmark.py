@@ -36,7 +36,7 @@ ROWS: Rows = (
     ("skip-gram, 10 epochs", "skip-gram", SGNS),
     ("CBOW, 10 epochs", "cbow", SGNS),
     ("fastText, 5 epochs", "fasttext", {**SGNS, "epochs": "5"}),
-    ("CBOW with softmax, 2 epochs", "cbow-softmax", {"epochs": "2"}),
+    ("CBOW with softmax, 1 epoch", "cbow-softmax", {"epochs": "1"}),
 )
 
 Report = Callable[[str], None]

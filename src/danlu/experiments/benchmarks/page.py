@@ -57,15 +57,18 @@ def curves(lines: Mapping[str, Curve], across: str, up: str, *, log: bool = Fals
     return figure
 
 
-def points(named: Mapping[str, tuple[float, float]], across: str, up: str) -> Figure:
-    """Named points in one picture, the first number on a logarithmic axis."""
+def points(
+    named: Mapping[str, tuple[float, float]], across: str, up: str, *, log: bool = True
+) -> Figure:
+    """Named points in one picture, the first number on a logarithmic axis or not."""
     figure = Figure(figsize=(6.0, 3.6))
     axes = figure.subplots()
     for number, (name, (x, y)) in enumerate(named.items()):
         axes.plot([x], [y], label=name, linestyle="", marker="os^vDP*X"[number % 8])
     axes.set_xlabel(across)
     axes.set_ylabel(up)
-    axes.set_xscale("log")
+    if log:
+        axes.set_xscale("log")
     axes.grid(alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize="small")
     return figure

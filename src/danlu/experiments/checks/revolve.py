@@ -10,6 +10,7 @@ from torch import Tensor
 
 from danlu.experiments.checks.law import Law
 from danlu.layers.recompute import least_steps, revolve
+from danlu.solvers import STEPPERS
 
 
 @cache
@@ -92,6 +93,32 @@ def _total(state: tuple[Tensor, ...]) -> Tensor:
     return torch.cat([leaf.sin().flatten() for leaf in state]).sum()
 
 
+def ode_is_exact() -> float:
+    """Error of gradients through a solved equation, over all steppers."""
+    worst = 0.0
+    generator = torch.Generator().manual_seed(0)
+    for method in STEPPERS.values():
+        stepper, n = method.build(), 12
+        weight = torch.randn(3, 3, generator=generator, dtype=torch.float64).requires_grad_()
+        x = torch.randn(2, 3, generator=generator, dtype=torch.float64).requires_grad_()
+
+        def step(state: tuple[Tensor, ...], index: int) -> tuple[Tensor, ...]:
+            def drift(x: Tensor, t: float) -> Tensor:
+                return torch.tanh(x @ weight + t)  # noqa: B023
+
+            return (stepper.step(drift, state[0], index / n, (index + 1) / n),)  # noqa: B023
+
+        state: tuple[Tensor, ...] = (x,)
+        for index in range(n):
+            state = step(state, index)
+        expected = torch.autograd.grad(_total(state), [x, weight])
+        state = revolve(step, [x], [weight], n=n, snapshots=3)
+        found = torch.autograd.grad(_total(state), [x, weight])
+        errors = [(a - b).abs().max().item() for a, b in zip(expected, found, strict=True)]
+        worst = max(worst, *errors)
+    return worst
+
+
 LAWS: list[Law] = [
     Law(
         "recompute/revolve-steps",
@@ -110,5 +137,11 @@ LAWS: list[Law] = [
         "gradients through a scan equal the plain ones, in the fewest steps",
         0.0,
         revolve_is_exact,
+    ),
+    Law(
+        "recompute/revolve-equation",
+        "gradients through the steps of every solver equal the plain ones",
+        1e-12,
+        ode_is_exact,
     ),
 ]
