@@ -5,7 +5,7 @@ import torch
 
 from danlu.backbones.mlp import MLP
 from danlu.backbones.unet import UNet
-from danlu.layers.attention import attend, fused, plain
+from danlu.layers.attention import attend, attend_causally, fused, plain, plain_causal
 from danlu.layers.condition import ClassEmbedding
 from danlu.layers.convolution import groups
 from danlu.layers.time import TimeEmbedding
@@ -17,6 +17,16 @@ def test_attention_forms_agree_with_gradients():
     second = torch.autograd.grad(plain(q, k, v).square().sum(), (q, k, v))
     for a, b in zip(first, second, strict=True):
         assert (a - b).abs().max() < 1e-12
+
+
+def test_causal_attention_forms_agree_with_gradients():
+    q, k, v = (torch.randn(2, 3, 7, 4, dtype=torch.float64, requires_grad=True) for _ in range(3))
+    past = torch.ones(7, 7, dtype=torch.bool).tril()[None, None]
+    ways = (plain_causal(q, k, v), plain(q, k, v, past), attend_causally(q, k, v))
+    first, *others = ([y, *torch.autograd.grad(y.sin().sum(), (q, k, v))] for y in ways)
+    for found in others:
+        for a, b in zip(found, first, strict=True):
+            assert (a - b).abs().max() < 1e-12
 
 
 def test_attention_has_higher_derivatives_on_demand():

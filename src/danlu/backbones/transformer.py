@@ -13,7 +13,7 @@ Sources: arXiv:1706.03762; arXiv:2002.04745 (norm before the layer).
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -74,10 +74,21 @@ class Transformer(Mixer):
         states: list[State | None] = []
         for index, (norm, layer) in enumerate(zip(self.norms, self.layers, strict=True)):
             before = None if state is None else state["layers"][index]
-            y, after = layer(norm(x), context, before)
-            x = x + y
+            x, after = self.branch(x, layer, norm, context, before)
             states.append(after)
         return self.final(x), {"layers": states} if self.causal else {}
+
+    def branch(
+        self,
+        x: Tensor,
+        layer: nn.Module,
+        norm: nn.Module,
+        context: SequenceContext,
+        state: State | None,
+    ) -> tuple[Tensor, State | None]:
+        """A layer on the stream."""
+        y, after = layer(norm(x), context, state)
+        return x + y, after
 
     @override
     def join(self, states: list[State]) -> State:
@@ -88,6 +99,30 @@ class Transformer(Mixer):
         ]
         rest = super().join([{"position": state["position"]} for state in states])
         return {**rest, "layers": joined}
+
+
+class PostNormTransformer(Transformer):
+    r"""The first form, $x \leftarrow \operatorname{norm}(x + f(x))$, with no norm at the end.
+
+    Its gradients grow towards the last layers, so that training needs a warm-up; BERT and RoFormer
+    have it.
+    """
+
+    def __init__(self, dim: int, depth: int, block: Sequence[Factory], **options: Any) -> None:
+        super().__init__(dim, depth, block, **options)
+        self.final = nn.Identity()
+
+    @override
+    def branch(
+        self,
+        x: Tensor,
+        layer: nn.Module,
+        norm: nn.Module,
+        context: SequenceContext,
+        state: State | None,
+    ) -> tuple[Tensor, State | None]:
+        y, after = layer(x, context, state)
+        return norm(x + y), after
 
 
 class EncoderDecoder(nn.Module):

@@ -57,8 +57,7 @@ def attend_causally(
     """Attention of each token to itself and what came before, without a mask in memory."""
     low = q.device.type == "cpu" and torch.is_grad_enabled() and _is_low(q)
     if low and q.shape[-2] <= PLAIN_UP_TO:
-        past = torch.ones(q.shape[-2], q.shape[-2], dtype=torch.bool, device=q.device).tril()
-        return plain(q, k, v, past[None, None], scale)
+        return plain_causal(q, k, v, scale)
     return scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
 
 
@@ -74,6 +73,14 @@ def plain(q: Tensor, k: Tensor, v: Tensor, mask: Mask = None, scale: float | Non
     return weights(q, k, mask=mask, scale=scale).to(v.dtype) @ v
 
 
+def plain_causal(q: Tensor, k: Tensor, v: Tensor, scale: float | None = None) -> Tensor:
+    """The same where each token sees itself and what came before."""
+    scores = _scores(q, k, scale)
+    # What is added leaves the gradient as it is; a mask would go over it once more.
+    future = torch.full_like(scores[:1, :1], -torch.inf).triu(1)
+    return (scores + future).softmax(-1).to(v.dtype) @ v
+
+
 def weights(
     q: Float[Tensor, "batch heads length dim"],
     k: Float[Tensor, "batch heads keys dim"],
@@ -82,7 +89,7 @@ def weights(
     scale: float | None = None,
 ) -> Float[Tensor, "batch heads length keys"]:
     """The weights that attention gives to each key; a row sums to 1, or to 0 if it sees none."""
-    scores = q @ k.transpose(-2, -1) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
+    scores = _scores(q, k, scale)
     if mask is None:
         return scores.softmax(-1)
     if mask.dtype is not torch.bool:
@@ -91,6 +98,11 @@ def weights(
     # A finite floor and a second mask: a row that sees nothing has no NaN, backwards either.
     floor = torch.finfo(scores.dtype).min
     return scores.masked_fill(~mask, floor).softmax(-1).masked_fill(~mask, 0.0)
+
+
+def _scores(q: Tensor, k: Tensor, scale: float | None) -> Tensor:
+    """Scaled products of queries and keys; the queries are the smaller thing to scale."""
+    return (q * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)) @ k.transpose(-2, -1)
 
 
 def _is_low(q: Tensor) -> bool:

@@ -8,6 +8,7 @@ from functools import partial
 from danlu.contracts import Method
 from danlu.mixers.base import FORMS, Factory, Mixer
 from danlu.mixers.cross import CrossAttention
+from danlu.mixers.diag_attention import DiagAttention
 from danlu.mixers.efficient import EfficientAttention
 from danlu.mixers.feature_maps import Exponential, FirstOrder, Identity
 from danlu.mixers.flash import FLASH
@@ -153,6 +154,14 @@ MIXERS = {
     ),
     "norm-attention": Method(
         NormAttention, ("arXiv:2210.10340",), partial(NormAttention, 8, heads=2)
+    ),
+    "diag-attention": Method(
+        DiagAttention, ("arXiv:2210.10340",), partial(DiagAttention, 8, heads=2, block=4)
+    ),
+    "diag-attention-bidirectional": Method(
+        DiagAttention,
+        ("arXiv:2210.10340",),
+        partial(DiagAttention, 8, heads=2, block=4, causal=False),
     ),
     "retention": Method(Retention, ("arXiv:2307.08621",), partial(Retention, 8, heads=2)),
     "mamba2": Method(Mamba2, ("arXiv:2405.21060",), partial(Mamba2, 8, state_size=3, head_dim=4)),

@@ -2,7 +2,8 @@ r"""Gated linear attention (GLA): each feature of the key forgets at a rate that
 
 $S_t = \operatorname{diag}(\alpha_t) S_{t-1} + k_t v_t^\top$, $o_t = S_t^\top q_t / \sqrt{d}$, with
 $\alpha_t = \sigma(W_2 W_1 x_t + b)^{1/16}$ from a thin pair of maps. Each head is normalised by its
-root mean square and gated by $\mathrm{SiLU}(x_t W_g)$.
+root mean square and gated by $\mathrm{SiLU}(x_t W_g)$. The maps of queries, keys and decays start
+small (Xavier's with a gain of $2^{-5/2}$), those of values and outputs as any linear map.
 
 Use it where what to forget depends on the content; its chunks cost more than those of a decay for
 each head.
@@ -11,6 +12,7 @@ Sources: arXiv:2312.06635 §4.4, eq. 3.
 """
 
 import math
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, silu
@@ -49,6 +51,8 @@ class GatedLinearAttention(Recurrence):
         self.decay = nn.Sequential(nn.Linear(dim, rank, bias=False), nn.Linear(rank, key_dim))
         self.norm = RMSNorm(size_of_head(dim, heads))
         self.output = nn.Linear(dim, dim, bias=False)
+        for linear in (self.query, self.key, *self.decay):
+            nn.init.xavier_uniform_(cast(nn.Linear, linear).weight, gain=2**-2.5)
 
     @override
     def recur(self, x: Tensor, rows: Rows, state: State) -> tuple[Tensor, State]:

@@ -26,14 +26,12 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import SequenceContext, State, unknown
+from danlu.layers.scans import Run, scalar_scan
 from danlu.mixers.base import Mixer, by_steps
 from danlu.mixers.softmax import size_of_head, split_heads
 from danlu.positions.base import PositionEncoding
 
 Norms = Literal["chi", "equal"]
-
-CHUNK = 32
-"""Tokens that see one another by a matrix of weights, in the chunked form."""
 
 
 class Performer(Mixer):
@@ -91,7 +89,7 @@ class Performer(Mixer):
     def mix(
         self, x: Tensor, context: SequenceContext, state: State | None, form: str
     ) -> tuple[Tensor, State]:
-        if form == "recurrent":
+        if form == "recurrent":  # the largest feature so far changes with every token
             return by_steps(self, x, context, state)
         assert context.positions is not None
         q, k, v = (split_heads(to(x), self.heads) for to in (self.query, self.key, self.value))
@@ -104,8 +102,7 @@ class Performer(Mixer):
         before = v.new_zeros(*of_key.shape[:2], of_key.shape[-1], v.shape[-1])
         before = before if state is None else state["sum"] * kept
         if self.causal:
-            read = _in_chunks if form == "chunked" else _at_once
-            y, total = read(of_query, of_key, v, before)
+            y, total = scalar_scan(of_query, of_key, v, None, before, run=Run(form=form))
         else:
             total = before + of_key.transpose(-2, -1) @ v
             y = of_query @ total
@@ -148,26 +145,3 @@ def orthogonal_rows(rows: int, dim: int, *, norms: Norms, seed: int) -> Float[Te
     if norms == "equal":
         return math.sqrt(dim) * directions
     return torch.randn(rows, dim, generator=generator).norm(dim=1, keepdim=True) * directions
-
-
-def _at_once(q: Tensor, k: Tensor, v: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-    """Reads of the past by one matrix of weights."""
-    return (q @ k.transpose(-2, -1)).tril() @ v + q @ before, before + k.transpose(-2, -1) @ v
-
-
-def _in_chunks(q: Tensor, k: Tensor, v: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-    """The same with matrices of `CHUNK` tokens, and sums before each chunk."""
-    length = q.shape[2]
-    number = max(1, -(-length // CHUNK))
-    missing = number * CHUNK - length
-
-    def cut(part: Tensor) -> Tensor:
-        longer = torch.cat([part, part.new_zeros(*part.shape[:2], missing, part.shape[3])], dim=2)
-        return longer.unflatten(2, (number, CHUNK))
-
-    q, k, v = cut(q), cut(k), cut(v)
-    by_chunk = (k.transpose(-2, -1) @ v).cumsum(2)
-    start = before[:, :, None]
-    total = torch.cat([start, start + by_chunk], dim=2)
-    y = (q @ k.transpose(-2, -1)).tril() @ v + q @ total[:, :, :-1]
-    return y.flatten(2, 3)[:, :, :length], total[:, :, -1]

@@ -4,7 +4,8 @@ $S_n = \gamma S_{n-1} + k_n v_n^\top$, $o_n = S_n^\top q_n$, with rotated querie
 at once $O = (Q K^\top \circ D) V$, $D_{nm} = \gamma^{n-m}$. Each head is normalised by itself, then
 $Y = W_O(\mathrm{SiLU}(X W_G) \circ \mathrm{norm}(O))$. The rates are $\gamma_h = 1 - 2^{-5-h}$
 (`powers`), or $1 - e^{u_h}$ with $u$ spread evenly from $\log 1/32$ to $\log 1/512$ (`spread`);
-the angles of the rotation are $10000^{-u}$ with $u$ spread evenly over $[0, 1]$.
+the angles of the rotation are $10000^{-u}$ with $u$ spread evenly over $[0, 1]$. All maps start as
+those of the authors' first code: Xavier's with a gain of $2^{-5/2}$, of $1/2$ for the output.
 
 Use it where generation must be cheap and the horizon of each head is known beforehand.
 

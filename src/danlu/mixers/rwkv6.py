@@ -5,11 +5,12 @@ $o_t = (S_{t-1} + \operatorname{diag}(u) k_t v_t^\top)^\top r_t$ with
 $w_t = \exp(-e^{\lambda + \tanh(x^w_t A) B})$. The inputs $x^w, x^k, x^v, x^r, x^g$ of the maps are
 blends of the token and the one before it, whose shares depend on the token by thin maps:
 $x_t + (x_{t-1} - x_t) \circ (\mu + \tanh(\bar x_t A') B')$. Heads are normalised by themselves and
-gated by SiLU.
+gated by SiLU. At first the maps are orthogonal, those of keys and gates a tenth of that, the output
+is zero, and the gain of the norm grows with the layer.
 
 Use it as a recurrent layer with a larger memory than RWKV-4's.
 
-Sources: arXiv:2404.05892 eq. 10-19 and appendix (initialisation).
+Sources: arXiv:2404.05892 eq. 10-19; starting values of the authors' code (RWKV-v5, x060).
 """
 
 import torch
@@ -72,6 +73,11 @@ class RWKV6(Recurrence):
             nn.Linear(dim, dim, bias=False) for _ in range(5)
         )
         self.norm = HeadNorm(dim, heads, epsilon=EPSILON)
+        for linear, gain in ((self.receptance, 1.0), (self.value, 1.0), (self.key, 0.1)):
+            nn.init.orthogonal_(linear.weight, gain)
+        nn.init.orthogonal_(self.gate.weight, 0.1)
+        nn.init.zeros_(self.output.weight)
+        nn.init.constant_(self.norm.gain, ((1 + layer) / depth) ** 0.7)
 
     @override
     def recur(self, x: Tensor, rows: Rows, state: State) -> tuple[Tensor, State]:

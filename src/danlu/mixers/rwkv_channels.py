@@ -1,7 +1,8 @@
 r"""Channel mixing of RWKV: a feed-forward layer that sees the token before as well.
 
 $y_t = \sigma(W_r x'_t) \circ W_v\, \mathrm{relu}(W_k x''_t)^2$, where $x'$ and $x''$ are blends
-$\mu x_t + (1 - \mu) x_{t-1}$ of the token and the one before it.
+$\mu x_t + (1 - \mu) x_{t-1}$ of the token and the one before it. The layer adds nothing at first:
+$W_v = 0$.
 
 Use it beside the time mixing of RWKV-4 (hidden width 4 dim) or RWKV-6 (3.5 dim).
 
@@ -42,6 +43,9 @@ class RWKVChannels(Recurrence):
         self.key = nn.Linear(dim, hidden, bias=False)
         self.value = nn.Linear(hidden, dim, bias=False)
         self.receptance = nn.Linear(dim, dim, bias=False)
+        nn.init.orthogonal_(self.key.weight)
+        nn.init.zeros_(self.value.weight)
+        nn.init.zeros_(self.receptance.weight)
 
     @override
     def recur(self, x: Tensor, rows: Rows, state: State) -> tuple[Tensor, State]:

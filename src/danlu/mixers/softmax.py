@@ -13,9 +13,13 @@ Sources: arXiv:1706.03762 eq. 1; arXiv:1911.02150 and arXiv:2305.13245 (shared k
 arXiv:2004.05150 §3.1 (window).
 """
 
+from functools import partial
+from typing import ClassVar
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn.functional import linear
 from typing_extensions import override
 
 from danlu.contracts import DanluError, SequenceContext, State
@@ -44,6 +48,8 @@ class Softmax(Mixer):
     honours = HOOKS
     unpadded = True
     call = CALL
+    shifts: ClassVar[bool] = False
+    """Whether its maps have a bias."""
 
     def __init__(
         self,
@@ -65,10 +71,10 @@ class Softmax(Mixer):
             raise DanluError(f"A window must hold the token itself, got {window}.")
         self.heads, self.key_heads, self.head_dim = heads, key_heads, head_dim
         self.causal, self.window, self.bounded = causal, window, window is not None
-        self.query = nn.Linear(dim, heads * head_dim, bias=False)
-        self.key = nn.Linear(dim, key_heads * head_dim, bias=False)
-        self.value = nn.Linear(dim, key_heads * head_dim, bias=False)
-        self.output = nn.Linear(heads * head_dim, dim, bias=False)
+        self.query = nn.Linear(dim, heads * head_dim, bias=self.shifts)
+        self.key = nn.Linear(dim, key_heads * head_dim, bias=self.shifts)
+        self.value = nn.Linear(dim, key_heads * head_dim, bias=self.shifts)
+        self.output = nn.Linear(heads * head_dim, dim, bias=self.shifts)
 
     @override
     def mix(
@@ -76,12 +82,13 @@ class Softmax(Mixer):
     ) -> tuple[Tensor, State]:
         if form == "recurrent" and self.causal:
             return by_steps(self, x, context, state)
-        q = split_heads(self.query(x), self.heads)
-        k, v = (split_heads(to(x), self.key_heads) for to in (self.key, self.value))
+        q, k, v = self._heads(x)
         assert context.positions is not None
         assert context.order is not None
         if "rotate" in self.position.hooks:
             q, k = self.position.rotate(q, k, context.positions, context.positions)
+        if "carry" in self.position.hooks:
+            v = self.position.carry(v, context.positions)
         if context.cu_seqlens is not None:
             y, seen = self._in_documents(q, k, v, context)
             return self.output(y.flatten(2)), seen
@@ -94,9 +101,23 @@ class Softmax(Mixer):
             k, v = (share_heads(part, self.heads) for part in (k, v))
             y = attend_causally(q, k, v, scale=scale)
         else:
-            mask = visible(context.order, seen, causal=self.causal, window=self.window)
-            y = read(self.position, q, seen, context.positions, mask)
+            everything = not self.causal and self.window is None and context.valid is None
+            sees = partial(visible, context.order, seen, causal=self.causal, window=self.window)
+            y = read(self.position, q, seen, context.positions, None if everything else sees())
         return self.output(y.transpose(1, 2).flatten(2)), self._kept(seen)
+
+    def _heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values as heads."""
+        maps, sizes = (self.query, self.key, self.value), (self.heads, *[self.key_heads] * 2)
+        few = torch.compiler.is_compiling() or x.shape[0] * x.shape[1] < self.dim
+        if few:  # joining the maps would cost more than it saves
+            q, k, v = (to(x) for to in maps)
+        else:
+            bias = torch.cat([to.bias for to in maps]) if self.shifts else None
+            joined = linear(x, torch.cat([to.weight for to in maps]), bias)
+            q, k, v = joined.split([to.out_features for to in maps], dim=-1)
+        q, k, v = (split_heads(each, size) for each, size in zip((q, k, v), sizes, strict=True))
+        return q, k, v
 
     def _in_documents(
         self, q: Tensor, k: Tensor, v: Tensor, context: SequenceContext
@@ -153,6 +174,12 @@ class Softmax(Mixer):
     @property
     def _needs_scores(self) -> bool:
         return not self.position.hooks.isdisjoint({"bias", "values"})
+
+
+class ShiftedSoftmax(Softmax):
+    """The same with a bias in each of its maps, as the models after BERT have it."""
+
+    shifts = True
 
 
 def _as_keys(k: Tensor, v: Tensor) -> State:

@@ -26,6 +26,7 @@ from danlu.positions.orthogonal_power import OrthogonalPower
 from danlu.positions.recursive import Recursive
 from danlu.positions.rotary import Rotary, permute_rope_weights
 from danlu.positions.rotary_grid import RotaryGrid
+from danlu.positions.rotary_values import RotaryValues
 from danlu.positions.shaw import Shaw
 from danlu.positions.sinusoidal import Sinusoidal
 from danlu.positions.t5 import T5
@@ -51,6 +52,7 @@ POSITIONS = {
         Rotary, ("arXiv:2104.09864",), partial(Rotary, 4, layout="interleaved")
     ),
     "rope-partial": Method(Rotary, ("arXiv:2204.06745",), partial(Rotary, 4, rotated=2)),
+    "rope-values": Method(RotaryValues, ("kexue.fm/archives/8130",), partial(RotaryValues, 4)),
     "alibi": Method(ALiBi, ("arXiv:2108.12409",), partial(ALiBi, 2)),
     "t5": Method(T5, ("arXiv:1910.10683",), partial(T5, 2, buckets=8, farthest=16)),
     "shaw": Method(Shaw, ("arXiv:1803.02155",), partial(Shaw, 4, farthest=3)),

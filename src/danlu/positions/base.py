@@ -1,9 +1,9 @@
-r"""The contract of position encodings: up to four places where a position may enter.
+r"""The contract of position encodings: up to five places where a position may enter.
 
-`embed` changes the input; `rotate` turns queries and keys; `bias` adds to the scaled scores
-$s_{ij} = \text{scale}(d)\, q_i^\top k_j + b_{ij}$; `values` adds to what attention reads. A member
-names the places that it uses in `hooks`. Whoever is given an encoding calls all of them: a mixer
-that cannot refuses it when it is built.
+`embed` changes the input; `rotate` turns queries and keys; `carry` changes the values; `bias` adds
+to the scaled scores $s_{ij} = \text{scale}(d)\, q_i^\top k_j + b_{ij}$; `values` adds to what
+attention reads. A member names the places that it uses in `hooks`. Whoever is given an encoding
+calls all of them: a mixer that cannot refuses it when it is built.
 
 Positions are always an argument, int or float, `[batch, length]` or with trailing axes: packing,
 caches, grids and time stamps need no special case. An instance may be shared by layers.
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from danlu.contracts import SequenceContext
 
-HOOKS = frozenset({"embed", "rotate", "bias", "values", "score_scale"})
+HOOKS = frozenset({"embed", "rotate", "carry", "bias", "values", "score_scale"})
 
 Positions = Num[Tensor, "batch length *axes"]
 KeyPositions = Num[Tensor, "batch keys *axes"]
@@ -58,6 +58,12 @@ class PositionEncoding(nn.Module):
         k_positions: KeyPositions,
     ) -> tuple[Float[Tensor, "batch heads length dim"], Float[Tensor, "batch key_heads keys dim"]]:
         """Queries and keys, turned."""
+        raise NotImplementedError
+
+    def carry(
+        self, v: Float[Tensor, "batch heads length values"], positions: Positions
+    ) -> Float[Tensor, "batch heads length values"]:
+        """Values with their positions."""
         raise NotImplementedError
 
     def bias(

@@ -1,9 +1,9 @@
 r"""Transformer-XL's relative positions: queries meet projected sinusoids of the distance.
 
 $s_{ij} = ((q_i + u)^\top k_j + (q_i + v)^\top W r_{i-j}) / \sqrt d$ with trained $u$, $v$ for each
-head and $r$ the sinusoidal encoding. Since $\sin$ and $\cos$ of a difference are products of those
-of its terms, $W^\top(q_i + v)$ is turned by position $i$ and meets the encoding of $j$: no table of
-distances and no shifting trick, and positions may be floats.
+head and $r$ the sinusoidal encoding, as wide as all heads together. Since $\sin$ and $\cos$ of a
+difference are products of those of its terms, $W^\top(q_i + v)$ is turned by position $i$ and meets
+the encoding of $j$: no table of distances and no shifting trick, and positions may be floats.
 
 Use it for long texts read in segments with memory of the last one.
 
@@ -24,19 +24,20 @@ from danlu.positions.sinusoidal import sinusoids
 
 
 class TransformerXL(PositionEncoding):
-    """Content and position biases for `heads` heads of size `dim`; `dim` must be even."""
+    """Content and position biases for `heads` heads of size `dim`; all together an even number."""
 
     hooks = frozenset({"bias"})
     relative = True
 
     def __init__(self, heads: int, dim: int) -> None:
         super().__init__()
-        if dim % 2:
-            raise DanluError(f"TransformerXL needs an even head size, got {dim}.")
-        self.frequencies = geometric(dim)
+        width = heads * dim
+        if width % 2:
+            raise DanluError(f"TransformerXL needs an even width, got {heads} heads of {dim}.")
+        self.frequencies = geometric(width)
         self.content = nn.Parameter(torch.zeros(heads, dim))
         self.place = nn.Parameter(torch.zeros(heads, dim))
-        self.project = nn.Parameter(torch.randn(heads, dim, dim) / math.sqrt(dim))
+        self.project = nn.Parameter(torch.randn(heads, dim, width) / math.sqrt(width))
 
     @override
     def bias(

@@ -1,5 +1,6 @@
 """Laws of linear attention and retention: each layer against its matrix of weights."""
 
+import itertools
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -9,8 +10,10 @@ from torch import Tensor
 from danlu.contracts import SequenceContext
 from danlu.experiments.checks.law import Case, Law, law_of_cases
 from danlu.experiments.checks.mixers import mixer_laws
-from danlu.experiments.checks.sequences import gap, made, tokens
+from danlu.experiments.checks.sequences import gap, gradients, made, tokens
+from danlu.layers.attention import weights
 from danlu.layers.norms import HeadNorm
+from danlu.mixers.diag_attention import DiagAttention
 from danlu.mixers.efficient import EfficientAttention
 from danlu.mixers.feature_maps import Elu, FirstOrder, Identity
 from danlu.mixers.linear import LinearAttention
@@ -154,6 +157,26 @@ def _retention(layer: Retention, x: Tensor, rescaled: bool) -> Tensor:
     return layer.output(torch.nn.functional.silu(layer.gate(x)) * y)
 
 
+def blocks_are_masked() -> Iterable[Case]:
+    """Attention in blocks against softmax with their mask; a long block is all of softmax."""
+    for causal, block in itertools.product((True, False), (1, 4, LENGTH)):
+        build = partial(DiagAttention, 8, heads=2, block=block, causal=causal)
+        layer, place = made(build), torch.arange(LENGTH)
+        seen = place[:, None] // block == place // block
+        seen = (seen.tril() if causal else seen)[None, None]
+
+        def dense(x: Tensor, a: DiagAttention = layer, seen: Tensor = seen) -> Tensor:
+            q, k, v = (split_heads(to(x), 2) for to in (a.query, a.key, a.value))
+            y = weights(q, k, mask=seen) @ v
+            return a.output(y.transpose(1, 2).flatten(2))
+
+        def error(a: DiagAttention = layer, dense: Callable[[Tensor], Tensor] = dense) -> float:
+            x = tokens(a, LENGTH)
+            return gap(gradients(a, x, lambda x: a(x)[0]), gradients(a, x, dense))
+
+        yield f"blocks of {block}, {'causal' if causal else 'both sides'}", error
+
+
 def turned() -> LinearAttention:
     """Linear attention with a rotation."""
     return LinearAttention(8, heads=2, position=Rotary(4))
@@ -171,6 +194,7 @@ ROWS = [
     ("associative", "(Q K^T) V = Q (K^T V)", 1e-12, associative),
     ("quotients", "linear attention is its matrix of weights", 1e-12, quotients),
     ("sums-to-one", "normalised weights sum to 1 and are not negative", 1e-12, sums_to_one),
+    ("blocks", "attention in blocks is softmax with their mask", 1e-11, blocks_are_masked),
     ("retention", "retention is its formula; the norm undoes rescaling", 1e-9, retention_in_full),
 ]
 

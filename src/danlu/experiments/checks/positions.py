@@ -12,12 +12,14 @@ from danlu.contracts import DanluError, SequenceContext
 from danlu.experiments.checks.law import Case, Law, law_of_cases
 from danlu.experiments.checks.mixers import mixer_laws
 from danlu.experiments.checks.sequences import gap, made, tokens
-from danlu.mixers.softmax import Softmax
+from danlu.layers.attention import weights
+from danlu.mixers.softmax import Softmax, split_heads
 from danlu.positions import HOOKS, POSITIONS, PositionEncoding
 from danlu.positions.alibi import slopes
 from danlu.positions.base import Positions, differences
 from danlu.positions.frequencies import geometric
 from danlu.positions.rotary import Rotary, permute_rope_weights
+from danlu.positions.rotary_values import RotaryValues
 from danlu.positions.shaw import Shaw
 from danlu.positions.sinusoidal import sinusoids
 from danlu.positions.t5 import bucket
@@ -128,6 +130,19 @@ def rope_layouts() -> float:
     return max(gap(scores(maps, "interleaved"), scores(halves, "half")), gap(back, maps))
 
 
+def rope_of_values() -> float:
+    """Attention with turned values against values that were turned as complex numbers."""
+    mixer = made(lambda: Softmax(8, heads=2, position=RotaryValues(4)))
+    x, places = tokens(mixer, 7), torch.arange(7).expand(2, 7)
+    q, k, v = (split_heads(to(x), 2) for to in (mixer.query, mixer.key, mixer.value))
+    angle = torch.arange(7)[:, None] * torch.tensor(geometric(4), dtype=torch.float64)
+    turned = torch.complex(*v.chunk(2, dim=-1)) * torch.polar(torch.ones_like(angle), angle)
+    given = mixer.position.rotate(q, k, places, places)
+    past = torch.ones(7, 7, dtype=torch.bool).tril()[None, None]
+    y = weights(*given, mask=past) @ torch.cat([turned.real, turned.imag], dim=-1)
+    return gap(mixer(x)[0], mixer.output(y.transpose(1, 2).flatten(2)))
+
+
 def rope_decay() -> float:
     """The published values of the bound on the score at distance m, for 128 features."""
     theta = torch.tensor(geometric(128), dtype=torch.float64)
@@ -232,6 +247,7 @@ IDENTITIES = [
     ("sinusoidal/turns", "a shift turns each pair", 1e-12, sinusoid_turns),
     ("rope/exponential", "the rotation is exp(m B), B skew", 1e-11, rope_is_exponential),
     ("rope/layouts", "permuted weights give the same scores", 1e-12, rope_layouts),
+    ("rope-values/turned", "values turn by their own position", 1e-12, rope_of_values),
     ("rope/decay", "the decay bound has its published values", 0.05, rope_decay),
     ("alibi/slopes", "the slopes are the published ones", 1e-15, alibi_slopes),
     ("t5/buckets", "the buckets follow their definition", 0.0, t5_buckets),
