@@ -38,7 +38,7 @@ from danlu.mixers.rwkv_channels import RWKVChannels
 from danlu.mixers.s4 import S4
 from danlu.mixers.s4d import S4D
 from danlu.mixers.slru import SLRU
-from danlu.mixers.softmax import Softmax
+from danlu.mixers.softmax import ShiftedSoftmax, Softmax
 from danlu.mixers.sparse import Sparse
 from danlu.mixers.transformer_vq import TransformerVQ
 
@@ -54,6 +54,9 @@ MIXERS = {
     ),
     "bidirectional": Method(
         Softmax, ("arXiv:1706.03762",), partial(Softmax, 8, heads=2, causal=False)
+    ),
+    "softmax-shifted": Method(
+        ShiftedSoftmax, ("arXiv:1810.04805",), partial(ShiftedSoftmax, 8, heads=2)
     ),
     "cross-attention": Method(
         CrossAttention, ("arXiv:1409.0473", "arXiv:1706.03762"), partial(CrossAttention, 8, heads=2)
