@@ -26,7 +26,7 @@ test: $(DEVELOPER)  ## Everything a change must pass.
 
 check-all: test $(VENV)/.installed-peers $(VENV)/.installed-export $(VENV)/.installed-track  ## The rest: peers, processes, kills; no test may be skipped.
 	$(PYTEST) -m long --no-skips
-	JAXTYPING_DISABLE=1 $(PYTEST) --jaxtyping-packages= -m long --no-skips tests/compile
+	JAXTYPING_DISABLE=1 $(PYTEST) -m long --no-skips tests/compile
 
 docs: $(VENV)/.installed-docs methods  ## The documentation in docs/_build/html; a warning is an error.
 	$(BIN)/python -m sphinx -W --keep-going --quiet --builder html docs docs/_build/html
