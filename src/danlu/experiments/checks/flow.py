@@ -16,6 +16,7 @@ from danlu.generative.chain import Layer
 from danlu.generative.flow.flow import Flow, FlowOptions, build
 from danlu.generative.flow.networks import FEATURES, NETWORKS
 from danlu.generative.parts.actnorm import ActNorm
+from danlu.generative.parts.affine import ClassAffine
 from danlu.generative.parts.couplings import Coupling, channel_half, checkerboard
 from danlu.generative.parts.logit import Logit
 from danlu.generative.parts.split import Split
@@ -56,6 +57,7 @@ def bijections() -> Iterator[tuple[Layer, Tensor]]:
             network = NETWORKS["dense"](shape, 2 * shape[0], width=8, depth=1)
             embedding = ClassEmbedding(CLASSES, FEATURES)
             yield Coupling(mask(shape, parity), network, embedding), x
+    yield ClassAffine(5, CLASSES), drawn(N, 5)
     yield Squeeze(), drawn(N, 2, 4, 4)
     yield Logit(-1.0, 3.0), torch.linspace(-1.0, 3.0, 4 * N, dtype=torch.float64).view(N, 4)
 

@@ -12,8 +12,17 @@ from danlu.experiments.checks.chain import drawn, vectors
 from danlu.experiments.checks.law import Law
 from danlu.experiments.checks.test_bed import item_noise
 from danlu.generative.chain import ChainOptions
+from danlu.generative.parts.affine import ClassAffine
 from danlu.generative.parts.priors import GaussianPrior
-from danlu.generative.vae.vae import LOG_VARIANCE_LIMIT, VAE, VAEBlock, divergence
+from danlu.generative.tiny import TINY
+from danlu.generative.vae.vae import (
+    LABEL_DROP,
+    LOG_VARIANCE_LIMIT,
+    VAE,
+    VAEBlock,
+    build,
+    divergence,
+)
 from danlu.losses.likelihoods import DiscretisedLogistic, Gaussian
 
 DIM, LATENT = 6, 3
@@ -117,6 +126,25 @@ def analytic_divergence() -> float:
     return (divergence(mean, log_variance) - expected).abs().max().item()
 
 
+def class_prior() -> float:
+    """The rate of a loss against torch.distributions' KL from the Gaussian of each class."""
+    model = build()
+    affine = model.layers[1]
+    assert isinstance(affine, ClassAffine)
+    torch.nn.init.normal_(affine.moments.table.weight, std=0.5)
+    model = model.double()
+    x, condition = drawn(9, *TINY.shape), torch.arange(9) % TINY.classes
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        found = model.loss(Batch(x, condition, torch.arange(9)), "model", Progress(0, 0.0, 0))
+        torch.manual_seed(0)
+        kept = model.block.embedding.drop(condition, LABEL_DROP)
+        mean, log_variance = model.block.posterior(x, kept)
+        shift, log_scale = affine.shift_and_log_scale(kept, 9)
+        q, p = Normal(mean, (0.5 * log_variance).exp()), Normal(shift, log_scale.exp())
+        return (found.parts["rate"] - kl_divergence(q, p).sum(1).mean()).abs().item()
+
+
 def logistic_bins() -> list[tuple[Tensor, Tensor, Tensor]]:
     """(mass `[levels, cases]`, levels, mean `[cases]`) over locations and scales, some extreme."""
     bins = []
@@ -182,6 +210,12 @@ LAWS = [
         loss_is_elbo,
     ),
     Law("vae/divergence", "the analytic KL is torch.distributions'", 1e-12, analytic_divergence),
+    Law(
+        "vae/class-prior",
+        "the rate is the KL from the Gaussian of the example's class",
+        1e-12,
+        class_prior,
+    ),
     Law("likelihoods/bins", "the bins of the discretised logistic sum to 1", 1e-12, bins_sum),
     Law("likelihoods/mean", "its mean is the sum over its levels", 1e-12, bins_mean),
     Law("likelihoods/draws", "its draws have its masses, within 4 s.e.", 0.0, bins_drawn),

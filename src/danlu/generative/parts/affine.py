@@ -2,6 +2,8 @@ r"""Affine bijections: the volume they change is a constant.
 
 `Normalise`: $z_i = (x_i - m_i)/s_i$ with fixed shift and scale, $\log|\det J| = -\sum\ln s_i$.
 `Linear`: $z = W x + b$ with a learned square matrix, $\log|\det J| = \ln|\det W|$.
+`ClassAffine`: $z_i = (x_i - m_{ci})e^{-l_{ci}}$ with a learned shift and log-scale for each class c
+and for no class. Under a standard normal prior it makes the prior of x a Gaussian of its class.
 
 Sources: arXiv:1908.09257 §3.1 (linear flows), arXiv:1605.08803 eq. 2 (change of variables).
 """
@@ -13,6 +15,7 @@ from typing_extensions import override
 
 from danlu.contracts import Bound
 from danlu.generative.chain import Ids, Layer
+from danlu.layers.condition import ClassEmbedding
 from danlu.optim.parameters import Rule
 from danlu.solvers.noise import Noise
 
@@ -70,3 +73,35 @@ class Linear(Layer):
         self, code: Float[Tensor, "batch dim"], condition: Ids, noise: Noise
     ) -> Float[Tensor, "batch dim"]:
         return torch.linalg.solve(self.weight, (code - self.bias).T).T
+
+
+class ClassAffine(Layer):
+    """A learned shift and scale of every number of a vector, by class; starts as the identity."""
+
+    bound = Bound.EXACT
+
+    def __init__(self, dim: int, classes: int) -> None:
+        super().__init__()
+        self.moments = ClassEmbedding(classes, 2 * dim)
+        nn.init.zeros_(self.moments.table.weight)
+
+    def shift_and_log_scale(
+        self, condition: Ids, n: int
+    ) -> tuple[Float[Tensor, "n dim"], Float[Tensor, "n dim"]]:
+        """Mean and log-deviation of x for each class, under a standard normal code."""
+        shift, log_scale = self.moments.known(condition, n).chunk(2, dim=1)
+        return shift, log_scale
+
+    @override
+    def encode(
+        self, x: Float[Tensor, "batch dim"], condition: Ids, noise: Noise
+    ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, " batch"]]:
+        shift, log_scale = self.shift_and_log_scale(condition, len(x))
+        return (x - shift) * (-log_scale).exp(), -log_scale.sum(1)
+
+    @override
+    def decode(
+        self, code: Float[Tensor, "batch dim"], condition: Ids, noise: Noise
+    ) -> Float[Tensor, "batch dim"]:
+        shift, log_scale = self.shift_and_log_scale(condition, len(code))
+        return code * log_scale.exp() + shift

@@ -3,15 +3,21 @@ r"""Variational autoencoder: a decoder of Gaussian codes, trained through an enc
 $\log p(x) \ge E_{q(z|x)}[\log p(x|z)] - \mathrm{KL}(q(z|x) \,\|\, p(z))$ with
 $q(z|x) = \mathcal N(\mu(x), \operatorname{diag}\sigma^2(x))$, $p(z) = \mathcal N(0, I)$ and
 $\mathrm{KL} = \tfrac12 \sum_i (\mu_i^2 + \sigma_i^2 - 1 - \ln \sigma_i^2)$; the gradient goes
-through $z = \mu + \sigma\epsilon$. Both networks see the class, which is dropped at times, so
-that one model is conditional and unconditional. Averaging K weights inside the logarithm gives
-the tighter importance-weighted bound at evaluation.
+through $z = \mu + \sigma\epsilon$. Averaging K weights inside the logarithm gives the tighter
+importance-weighted bound at evaluation.
+
+Where there are classes, both networks see the class, and the prior is a diagonal Gaussian of its
+class, $p(z|c) = \mathcal N(m_c, \operatorname{diag} e^{2 l_c})$, with learned moments. The codes of
+a class gather in a place of their own long before the encoder has learned to leave the class out;
+draws from one prior for all would show another class than the one asked for. The class is dropped
+at times, so that one model is conditional and unconditional.
 
 Use it for codes and a likelihood bound at one network pass; its samples are the softest of all
 families, and honest samples are draws from $p(x|z)$, not its means.
 
 Sources: arXiv:1312.6114 eq. 3 and app. B; arXiv:1509.00519 eq. 8 (importance weighting);
-arXiv:1701.05517 eq. 2 (discretised logistic). Also kexue.fm/archives/5253 and 5343.
+arXiv:1701.05517 eq. 2 (discretised logistic); Sohn, Lee and Yan, NIPS 2015, eq. 4 (a prior of the
+condition). Also kexue.fm/archives/5253 and 5343.
 """
 
 import math
@@ -25,6 +31,7 @@ from typing_extensions import override
 from danlu.contracts import Batch, Bound, DataDescription, Export, Losses, Progress, unknown
 from danlu.generative.chain import Chain, ChainOptions, Ids, Layer, Output
 from danlu.generative.decoding import decoder_export
+from danlu.generative.parts.affine import ClassAffine
 from danlu.generative.parts.networks import decoder, encoder
 from danlu.generative.parts.priors import GaussianPrior
 from danlu.generative.tiny import TINY
@@ -106,17 +113,19 @@ class VAEBlock(Layer):
 
 
 class VAE(Chain):
-    """One `VAEBlock` under a standard normal prior, trained by the ELBO with the analytic KL."""
+    """One `VAEBlock` under a Gaussian prior, by class, trained by the ELBO with the analytic KL."""
 
     picture_options = ChainOptions(output=Output.MEAN)
     picture_note = "means of p(x|z)"
 
     def __init__(self, description: DataDescription, block: VAEBlock, prior: GaussianPrior) -> None:
-        super().__init__(description, [block], prior)
+        classes = description.classes
+        last = [ClassAffine(prior.description.dims, classes)] if classes else []
+        super().__init__(description, [block, *last], prior)
 
     @property
     def block(self) -> VAEBlock:
-        """The single layer."""
+        """The layer with the networks."""
         return cast(VAEBlock, self.layers[0])
 
     @override
@@ -136,6 +145,10 @@ class VAE(Chain):
         noise = BatchNoise(len(batch), device=mean.device, dtype=mean.dtype)
         z = mean + (0.5 * log_variance).exp() * noise.normal(mean.shape[1])
         distortion = -block.likelihood.log_prob(batch.x, block.output(z, condition)).mean()
+        for affine in self.layers[1:]:  # a KL does not change under a bijection
+            assert isinstance(affine, ClassAffine)
+            shift, log_scale = affine.shift_and_log_scale(condition, len(mean))
+            mean, log_variance = (mean - shift) * (-log_scale).exp(), log_variance - 2 * log_scale
         rate = divergence(mean, log_variance).mean()
         # Per number, so that one learning rate and clipping serve all sizes.
         total = (distortion + rate) / self.description.dims
