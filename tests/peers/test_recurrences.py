@@ -3,13 +3,21 @@
 import pytest
 import torch
 from torch.nn.functional import layer_norm
-from transformers import Mamba2Config, Mamba2ForCausalLM, RwkvConfig, RwkvForCausalLM
+from transformers import (
+    Mamba2Config,
+    Mamba2ForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+    RwkvConfig,
+    RwkvForCausalLM,
+)
 from transformers.models.qwen3_next.modeling_qwen3_next import torch_recurrent_gated_delta_rule
 
-from danlu.backbones.converters import from_mamba2, from_rwkv4
+from danlu.backbones.converters import from_mamba, from_mamba2, from_rwkv4
 from danlu.backbones.transformer import Transformer
 from danlu.layers.norms import EPSILON, LayerNorm
 from danlu.layers.scans import delta_scan
+from danlu.mixers.mamba import Mamba
 from danlu.mixers.mamba2 import Mamba2
 from danlu.mixers.rwkv4 import RWKV4
 from danlu.mixers.rwkv_channels import RWKVChannels
@@ -24,6 +32,18 @@ def scattered(model):
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     return model.eval()
+
+
+def same_logits(theirs, ours, rest):
+    x = rest["backbone.embeddings.weight"][IDS].requires_grad_()
+    y = ours(x)[0] @ rest["lm_head.weight"].T
+    their_x = x.detach().clone().requires_grad_()
+    expected = theirs(inputs_embeds=their_x, use_cache=False).logits
+    torch.testing.assert_close(y, expected, rtol=1e-4, atol=1e-4)
+    (slope,), (their_slope,) = (
+        torch.autograd.grad(out.square().sum(), at) for out, at in ((y, x), (expected, their_x))
+    )
+    torch.testing.assert_close(slope, their_slope, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("groups", [1, 2])
@@ -46,15 +66,23 @@ def test_mamba2_gives_the_same_logits_and_gradients(groups):
     ).eval()
     stack, rest = from_mamba2(theirs.state_dict())
     ours.load_state_dict(stack)
-    x = rest["backbone.embeddings.weight"][IDS].requires_grad_()
-    y = ours(x)[0] @ rest["lm_head.weight"].T
-    their_x = x.detach().clone().requires_grad_()
-    expected = theirs(inputs_embeds=their_x).logits
-    torch.testing.assert_close(y, expected, rtol=1e-4, atol=1e-4)
-    (slope,), (their_slope,) = (
-        torch.autograd.grad(out.square().sum(), at) for out, at in ((y, x), (expected, their_x))
+    same_logits(theirs, ours, rest)
+
+
+def test_mamba_gives_the_same_logits_and_gradients():
+    config = MambaConfig(
+        vocab_size=23,
+        hidden_size=16,
+        num_hidden_layers=2,
+        state_size=6,
+        layer_norm_epsilon=EPSILON,
+        tie_word_embeddings=False,
     )
-    torch.testing.assert_close(slope, their_slope, rtol=1e-3, atol=1e-3)
+    theirs = scattered(MambaForCausalLM(config))
+    ours = Transformer(16, 2, [lambda dim, *_: Mamba(dim, states=6)]).eval()
+    stack, rest = from_mamba(theirs.state_dict())
+    ours.load_state_dict(stack)
+    same_logits(theirs, ours, rest)
 
 
 def test_rwkv_gives_the_same_logits():

@@ -5,6 +5,7 @@ import torch
 
 from danlu.backbones.transformer import Transformer
 from danlu.mixers.mamba import Mamba
+from danlu.mixers.s4 import diagonal_and_rank_one
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("float64")]
 
@@ -67,3 +68,15 @@ def test_a_model_of_transformers_gives_the_same_features():
 
     # Their decay passes through float32.
     compared(lambda x: ours(x)[0], features, torch.randn(2, 21, 16), tolerance=1e-5)
+
+
+def test_the_start_of_s4_is_that_of_s5():
+    from s5.init import make_DPLR_HiPPO
+
+    found, expected = diagonal_and_rank_one(8), make_DPLR_HiPPO(8)[:3]
+    half = [torch.as_tensor(part)[4:] for part in expected]
+    torch.testing.assert_close(found[0], half[0])
+    # Eigenvectors are known up to a phase, which the products do not have.
+    for ours, theirs in zip(found[1:], half[1:], strict=True):
+        torch.testing.assert_close(ours.abs(), theirs.abs())
+    torch.testing.assert_close(found[1] * found[2].conj(), half[1] * half[2].conj())
