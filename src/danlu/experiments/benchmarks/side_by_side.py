@@ -1,0 +1,79 @@
+"""Ways of doing the same thing, timed in turns in one process.
+
+In a round each way runs once, or as often as the clock needs to see it, and the next round begins
+with another one. A figure is the median of the rounds, and a ratio the median of the ratios within
+each round, so that a machine whose speed drifts favours nobody.
+"""
+
+import math
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter, process_time
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+Way = Callable[[], object]
+
+ROUNDS = (3, 9)
+"""The fewest and the most rounds."""
+SECONDS = 6.0
+"""What all ways of one comparison may take together, beyond the fewest rounds."""
+LEAST = 0.02
+"""Seconds that a way runs in a round; what is quicker is repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds of each way, one figure a round."""
+
+    seconds: Mapping[str, list[float]]
+
+    def median(self, name: str) -> float:
+        """Seconds of one run."""
+        return statistics.median(self.seconds[name])
+
+    def ratio(self, slow: str, quick: str) -> float:
+        """How many times as long the first takes as the second."""
+        rounds = zip(self.seconds[slow], self.seconds[quick], strict=True)
+        return statistics.median(a / b for a, b in rounds)
+
+
+def clock() -> float:
+    """Seconds on the wall; with one thread those of the process, which others cannot stretch."""
+    return process_time() if torch.get_num_threads() == 1 else perf_counter()
+
+
+def in_turns(ways: Mapping[str, Way]) -> Times:
+    """Run all ways in turns; each runs once beforehand."""
+    repeats, took = {}, 0.0
+    for name, way in ways.items():
+        way()  # pays for what is made once
+        began = clock()
+        way()
+        once = max(clock() - began, 1e-9)
+        repeats[name] = max(1, math.ceil(LEAST / once))
+        took += once * repeats[name]
+    names, seconds = list(ways), {name: [] for name in ways}
+    for index in range(max(ROUNDS[0], min(ROUNDS[1], int(SECONDS / took)))):
+        first = index % len(names)
+        for name in names[first:] + names[:first]:
+            began = clock()
+            for _ in range(repeats[name]):
+                ways[name]()
+            seconds[name].append((clock() - began) / repeats[name])
+    return Times(seconds)
+
+
+def costliest(way: Way, most: int = 6) -> list[tuple[str, float]]:
+    """The operations in which a way spends its time, with their shares."""
+    way()
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        way()
+    events: Any = profiler.key_averages()
+    spent = {event.key: event.self_cpu_time_total for event in events}
+    total = max(sum(spent.values()), 1e-9)
+    order = sorted(spent, key=lambda name: -spent[name])
+    return [(name, spent[name] / total) for name in order[:most]]
