@@ -71,6 +71,6 @@ def test_the_loops_of_the_comparison_compute_what_the_scan_does():
 def test_what_is_kept_for_the_gradient_is_counted_once():
     weight = torch.nn.Linear(4, 4, bias=False)
     x = torch.randn(3, 4, requires_grad=True)
-    # The input of the map, and the output of the square's, which is that of the map.
+    # The input of the map and the output of the activation; the weight is left out.
     kept = mixers.saved(torch.nn.Sequential(weight, torch.nn.Tanh()), x)
     assert sorted(kept) == [48, 48]

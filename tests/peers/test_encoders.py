@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch.nn.functional import gelu, layer_norm
+from torch.nn.functional import gelu, layer_norm, linear
 from transformers import DebertaConfig, RoFormerConfig, RoFormerForMaskedLM, XLNetConfig
 from transformers.models.deberta.modeling_deberta import (
     DisentangledSelfAttention,
@@ -76,15 +76,16 @@ def test_roformer_gives_the_same_logits_and_gradients(position):
         y = ours(normed(words + of_type, "roformer.embeddings"))[0]
         head = "cls.predictions.transform"
         y = gelu(y @ rest[f"{head}.dense.weight"].T + rest[f"{head}.dense.bias"])
-        words = rest["roformer.embeddings.word_embeddings.weight"]
-        return normed(y, head) @ words.T + rest["cls.predictions.bias"]
+        decoder = [rest[f"cls.predictions.decoder.{part}"] for part in ("weight", "bias")]
+        return linear(normed(y, head), *decoder)
 
     x = rest["roformer.embeddings.word_embeddings.weight"][IDS]
     # Their angles are of float32.
     same(logits, lambda x: theirs(inputs_embeds=x).logits, x, tolerance=1e-5)
 
 
-def test_deberta_attention():
+@pytest.mark.parametrize("direction", ["content to place", "place to content"])
+def test_deberta_attention(direction):
     config = DebertaConfig(
         hidden_size=DIM,
         num_attention_heads=HEADS,
@@ -95,6 +96,10 @@ def test_deberta_attention():
         attention_probs_dropout_prob=0.0,
     )
     theirs = scattered(DisentangledSelfAttention(config))
+    silent = theirs.pos_q_proj if direction == "content to place" else theirs.pos_proj
+    with torch.no_grad():
+        for parameter in silent.parameters():
+            parameter.zero_()
     distances = torch.randn(10, DIM)
     ours = DeBERTa(HEADS, SIZE, farthest=5).double()
     with torch.no_grad():
@@ -115,14 +120,15 @@ def test_deberta_attention():
         q = theirs.transpose_for_scores(theirs.in_proj(x))
         everything = torch.ones(2, 1, 5, 5, dtype=torch.bool)
         relative = build_relative_position(q, q)
+        # From place to content their code takes the distance i - j, the paper j - i.
+        relative = relative if silent is theirs.pos_q_proj else -relative
         return theirs(x, everything, relative_pos=relative, rel_embeddings=distances)[0]
 
-    # No longer than their span, beyond which the published code clips otherwise than the paper.
     same(attention, expected, torch.randn(2, 5, DIM), tolerance=1e-6)
 
 
 def test_xlnet_attention():
-    config = XLNetConfig(d_model=DIM, n_head=HEADS, d_head=SIZE, n_layer=1, d_inner=16, dropout=0.0)
+    config = XLNetConfig(d_model=DIM, n_head=HEADS, n_layer=1, d_inner=16, dropout=0.0)
     theirs = scattered(XLNetRelativeAttention(config))
     model = XLNetModel(config)
     # From the longest distance down; what their shift leaves unused stands at the end.

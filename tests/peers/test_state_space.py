@@ -70,6 +70,7 @@ def test_a_model_of_transformers_gives_the_same_features():
     compared(lambda x: ours(x)[0], features, torch.randn(2, 21, 16), tolerance=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the import
 def test_the_start_of_s4_is_that_of_s5():
     from s5.init import make_DPLR_HiPPO
 

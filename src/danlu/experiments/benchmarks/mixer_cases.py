@@ -167,7 +167,7 @@ def loop_cases() -> Iterator[Case]:
     """The same recurrence token by token: by indices as most write it, by ours, by the layer."""
     group = f"SSD against its loop over {LOOP_LENGTH} tokens, forward and backward"
     parts = (*heads(LOOP_LENGTH), decays(LOOP_LENGTH))
-    mixer, x = Mamba2(DIM), torch.randn(1, LOOP_LENGTH, DIM)
+    mixer, x = Mamba2(DIM, state_size=HEAD, head_dim=HEAD), torch.randn(1, LOOP_LENGTH, DIM)
     for what, peer, ours, theirs in (
         ("scan", "loop over indices", trained(_ssd, *parts), trained(_by_index, *parts)),
         ("scan", "recurrent form", trained(_ssd, *parts), trained(_by_tokens, *parts)),

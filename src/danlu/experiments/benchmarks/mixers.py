@@ -143,10 +143,9 @@ def _steps(name: str) -> Times:
         states[position] = state
     token = torch.randn(1, STEP_DIM)
     early, late = states[EARLY], states[LATE]
-    with torch.no_grad():
-        return in_turns(
-            {"early": lambda: mixer.step(token, early), "late": lambda: mixer.step(token, late)}
-        )
+    return in_turns(
+        {"early": lambda: mixer.step(token, early), "late": lambda: mixer.step(token, late)}
+    )
 
 
 # --- the page -----------------------------------------------------------------------------------

@@ -19,8 +19,10 @@ Way = Callable[[], object]
 
 ROUNDS = (3, 9)
 """The fewest and the most rounds."""
-SECONDS = 6.0
+SECONDS = 4.0
 """What all ways of one comparison may take together, beyond the fewest rounds."""
+LONG = 0.5
+"""Seconds of a run beside which what the first one pays is nothing."""
 LEAST = 0.02
 """Seconds that a way runs in a round; what is quicker is repeated."""
 
@@ -47,13 +49,12 @@ def clock() -> float:
 
 
 def in_turns(ways: Mapping[str, Way]) -> Times:
-    """Run all ways in turns; each runs once beforehand."""
+    """Run all ways in turns; each runs beforehand."""
     repeats, took = {}, 0.0
     for name, way in ways.items():
-        way()  # pays for what is made once
-        began = clock()
-        way()
-        once = max(clock() - began, 1e-9)
+        once = _seconds(way)
+        if once < LONG:  # the first run paid for what is made once
+            once = _seconds(way)
         repeats[name] = max(1, math.ceil(LEAST / once))
         took += once * repeats[name]
     names, seconds = list(ways), {name: [] for name in ways}
@@ -65,6 +66,12 @@ def in_turns(ways: Mapping[str, Way]) -> Times:
                 ways[name]()
             seconds[name].append((clock() - began) / repeats[name])
     return Times(seconds)
+
+
+def _seconds(way: Way) -> float:
+    began = clock()
+    way()
+    return max(clock() - began, 1e-9)
 
 
 def costliest(way: Way, most: int = 6) -> list[tuple[str, float]]:
