@@ -41,6 +41,7 @@ def test_every_comparison_is_made_and_judged(tiny, tmp_path):
     assert figures["holds"] is False
     missed = [row for row in rows if not row["holds"]]
     assert all(0 < sum(share for _, share in row["spent"]) <= 1.0001 for row in missed)
+    assert all(row["products"] > 0 for row in missed)
     assert [row["what"] for row in figures["steps"]] == ["linear", "lstm"]
     assert len(figures["mamba"]["growth"]) == 1
     page = (tmp_path / "mixers.md").read_text(encoding="utf-8")

@@ -51,6 +51,7 @@ class Case:
         goal: how many times as long theirs must take at least.
         ours: our way.
         theirs: the peer's way; None where it is not installed.
+        dtype: of the matrix products.
     """
 
     group: str
@@ -60,6 +61,7 @@ class Case:
     goal: float
     ours: Way
     theirs: Way | None
+    dtype: torch.dtype = torch.float32
 
 
 def cases() -> Iterator[Case]:
@@ -250,6 +252,7 @@ def layer_cases() -> Iterator[Case]:
                 group=group, what="transformer", peer=peer, length=length, goal=LAYER_GOAL,
                 ours=trained(Alone(our_layer()), x, low=True),
                 theirs=None if theirs is None else trained(theirs, x, low=True),
+                dtype=torch.bfloat16,
             )  # fmt: skip
 
 

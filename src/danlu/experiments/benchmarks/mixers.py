@@ -16,7 +16,12 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from danlu.experiments.benchmarks.mixer_cases import DIM, Alone, Case, cases, trained
 from danlu.experiments.benchmarks.page import curves, table, write_page
-from danlu.experiments.benchmarks.side_by_side import Times, costliest, in_turns
+from danlu.experiments.benchmarks.side_by_side import (
+    Times,
+    costliest,
+    in_turns,
+    share_of_products,
+)
 from danlu.mixers import MIXERS
 from danlu.mixers.mamba import Mamba
 
@@ -49,6 +54,7 @@ def _compare(case: Case, report: Report) -> Row:
     row: Row = {
         "group": case.group, "what": case.what, "peer": case.peer, "length": case.length,
         "goal": case.goal, "ratio": None, "holds": None, "spent": [],
+        "products": None,
     }  # fmt: skip
     if case.theirs is None:
         times = in_turns({"ours": case.ours})
@@ -60,7 +66,8 @@ def _compare(case: Case, report: Report) -> Row:
         shown = f"{1e3 * row['theirs']:9.2f} ms  {ratio:6.2f} x  (goal {case.goal:g})"
         if not row["holds"]:
             row["spent"] = costliest(case.ours)
-            shown += "  missed: " + _spent(row["spent"])
+            row["products"] = share_of_products(case.ours, times.median("ours"), case.dtype)
+            shown += "  missed: " + _spent(row)
     row["ours"] = times.median("ours")
     report(f"{case.what:<17}{case.length:>6}{1e3 * row['ours']:9.2f} ms  {case.peer:<24}{shown}")
     return row
@@ -207,16 +214,18 @@ def _missed(rows: list[Row]) -> list[str]:
         return []
     return [
         "\n## What bounds the rows that miss their goal\n",
-        "Shares of the time of our way, by torch's profiler.\n",
+        "Shares of the time of our way, by torch's profiler; and the share that its matrix "
+        "products need at the rate of a large one, which is the arithmetic limit of this machine.\n",
         *(
-            f"- {row['what']} at {row['length']} (against {row['peer']}): {_spent(row['spent'])}"
+            f"- {row['what']} at {row['length']} (against {row['peer']}): {_spent(row)}"
             for row in missed
         ),
     ]
 
 
-def _spent(parts: list[tuple[str, float]]) -> str:
-    return ", ".join(f"{name.removeprefix('aten::')} {share:.0%}" for name, share in parts)
+def _spent(row: Row) -> str:
+    parts = [f"{name.removeprefix('aten::')} {share:.0%}" for name, share in row["spent"]]
+    return ", ".join([*parts, f"limit by products {row['products']:.0%}"])
 
 
 def _pictures(rows: list[Row]) -> dict[str, Any]:

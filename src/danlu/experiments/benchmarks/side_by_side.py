@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from danlu.experiments.benchmarks.packing import operations
+
 Way = Callable[[], object]
 
 ROUNDS = (3, 9)
@@ -25,6 +27,8 @@ LONG = 0.5
 """Seconds of a run beside which what the first one pays is nothing."""
 LEAST = 0.02
 """Seconds that a way runs in a round; what is quicker is repeated."""
+LARGE = 1024
+"""Size of the product whose rate is the machine's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,16 @@ def _seconds(way: Way) -> float:
     began = clock()
     way()
     return max(clock() - began, 1e-9)
+
+
+def share_of_products(way: Way, seconds: float, dtype: torch.dtype) -> float:
+    """The part of these seconds that the matrix products of a way need at the rate of a large one.
+
+    What is left is spent on passes over memory, on small products and on calls.
+    """
+    a = torch.randn(LARGE, LARGE, dtype=dtype)
+    fastest = min(_seconds(lambda: a @ a) for _ in range(5))
+    return operations(way) / (2 * LARGE**3 / fastest) / seconds
 
 
 def costliest(way: Way, most: int = 6) -> list[tuple[str, float]]:
