@@ -215,7 +215,7 @@ def _missed(rows: list[Row]) -> list[str]:
     return [
         "\n## What bounds the rows that miss their goal\n",
         "Shares of the time of our way, by torch's profiler; and the share that its matrix "
-        "products need at the rate of a large one, which is the arithmetic limit of this machine.\n",
+        "products need at the rate of a large one, the arithmetic limit of this machine.\n",
         *(
             f"- {row['what']} at {row['length']} (against {row['peer']}): {_spent(row)}"
             for row in missed
