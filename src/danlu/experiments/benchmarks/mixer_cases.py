@@ -36,7 +36,7 @@ LAYER_SHAPES = {49: 64, 256: 12, 512: 6}
 """Length -> sequences in a batch, about as many tokens in each."""
 LAYER_GOAL = 1.5
 
-Layer = Callable[[Tensor], Tensor]
+Layer = Callable[..., Tensor]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +130,8 @@ def transformers_mamba() -> Layer | None:
         return None
     logging.getLogger("transformers").setLevel(logging.ERROR)  # there is no quick path here
     config = MambaConfig(vocab_size=2, hidden_size=DIM, num_hidden_layers=1)
-    return MambaModel(config).layers[0].mixer
+    block: Any = MambaModel(config).layers[0]
+    return block.mixer
 
 
 def mambapy_mamba() -> Layer | None:

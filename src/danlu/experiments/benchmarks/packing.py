@@ -150,7 +150,7 @@ def _compare(name: str, case: Case) -> dict[str, float]:
     }
 
 
-def operations(way: Callable[[], None]) -> int:
+def operations(way: Callable[[], object]) -> int:
     """Floating-point operations, with attention as the matrix products that it is."""
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         way()
