@@ -237,7 +237,7 @@ def _pictures(rows: list[Row]) -> dict[str, Any]:
         for name, figure in ((row["what"], row["ours"]), (row["peer"], row["theirs"])):
             x, y = lines.setdefault(name, ([], []))
             if row["length"] not in x:
-                x.append(row["length"])
+                x.append(float(row["length"]))
                 y.append(1e6 * figure / row["length"])
     if not lines:
         return {}
