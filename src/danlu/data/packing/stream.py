@@ -4,17 +4,20 @@ Document number p of a run is entry `p mod n` of a permutation drawn from (seed,
 the packer; each batch takes the next packs. Every process packs the lengths of all documents and
 reads the tokens of its own packs alone, so that each knows how many targets the whole batch has.
 The state is the number of documents given to the packer, what the packer holds, and the finished
-packs that are not yet used: plain numbers.
+packs that are not yet used: plain numbers. All of it is a function of the position as well, so the
+trainer keeps that alone, and packs again, without reading a token, on the way to it.
 """
 
 from collections import deque
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from danlu.contracts import DanluError, Rows, derive_seed
+from danlu.contracts import DanluError, DataDescription, Rows, derive_seed
 from danlu.data.packing.batch import PackedBatch
 from danlu.data.packing.documents import Documents
 from danlu.data.packing.packer import Pack, Packer, pieces, plain
@@ -29,6 +32,7 @@ class PackedStream:
         packs: of a whole batch.
         seed: of the order.
         shard: (rank, world): which of how many even parts of each batch this process gets.
+        description: of a row as long as a pack.
 
     Attributes:
         position: packs used so far over all processes.
@@ -42,6 +46,7 @@ class PackedStream:
         packs: int = 1,
         seed: int = 0,
         shard: tuple[int, int] = (0, 1),
+        description: DataDescription | None = None,
     ) -> None:
         rank, world = shard
         if not 0 <= rank < world <= packs:
@@ -50,6 +55,10 @@ class PackedStream:
             raise DanluError("All documents are empty.")
         self.documents, self.packer = documents, packer
         self.packs, self.seed, self.shard = packs, seed, shard
+        self.description = description or DataDescription(
+            shape=(packer.capacity,), levels=None, low=0.0, high=1.0, classes=0
+        )
+        self._fresh = deepcopy(packer.state())
         self.position = 0
         self._given = 0
         self._ready: deque[Pack] = deque()
@@ -82,6 +91,45 @@ class PackedStream:
         self.position, self._given = state["position"], state["given"]
         self._ready = deque(tuple(pieces(pack)) for pack in state["ready"])
         self.packer.load(state["packer"])
+
+    def seek(self, position: int) -> None:
+        """Go to an exact pack, counted over all processes from the start of the run."""
+        if position < 0 or position % self.packs:
+            raise ValueError(f"batches of {self.packs} packs never begin at pack {position}")
+        if position < self.position:
+            self.load({"position": 0, "given": 0, "ready": [], "packer": deepcopy(self._fresh)})
+        while self.position < position:
+            self._next_packs()
+
+    def once(self, batch: int) -> Iterator[PackedBatch]:
+        """Every document once, `batch` at a time, in source order; moves no position."""
+        lengths = self.documents.lengths
+        for first in range(0, len(lengths), batch):
+            chosen = range(first, min(first + batch, len(lengths)))
+            pack = tuple((document, 0, lengths[document]) for document in chosen)
+            yield PackedBatch.of(self.documents.read([pack]), tuple(lengths[d] for d in chosen))
+
+    def sharded(self, rank: int, world: int) -> "PackedStream":
+        """The same stream at the same position, giving only one of `world` parts of each batch."""
+        stream = PackedStream(
+            self.documents,
+            deepcopy(self.packer),
+            packs=self.packs,
+            seed=self.seed,
+            shard=(rank, world),
+            description=self.description,
+        )
+        stream._fresh = deepcopy(self._fresh)
+        stream.load(deepcopy(self.state()))
+        return stream
+
+    def replaced(self, x: Tensor, description: DataDescription) -> "PackedStream":
+        """Codes in place of tokens: there are none.
+
+        Raises:
+            DanluError: always.
+        """
+        raise DanluError("Packed documents cannot be encoded by a stage; train on rows instead.")
 
     def _next_packs(self) -> list[Pack]:
         while len(self._ready) < self.packs:

@@ -172,7 +172,8 @@ def _page(
         f"{OPTIONS.rate:g} of AdamW for all, mean of {len(SEEDS)} seeds, mosaics of the test "
         "split. Sets are predicted at each loss's own threshold; focal and asymmetric loss have "
         "the numbers of their papers. Which of 1,000 words occur: see "
-        "[word occurrence](word-occurrence.md).",
+        "[word occurrence](word-occurrence.md). The runs are short: the steps that a loss spends "
+        "on learning that classes are rare count as well.",
         *CLAIM,
         *verdict(levels),
     ]

@@ -1,10 +1,10 @@
-"""Multi-label losses on text: which of 1,000 words occur in a passage, from its other words.
+"""Multi-label losses on text: which of 1,000 words occur in a passage.
 
-A passage is 20 consecutive words of the Brown corpus, of those that occur at least five times. The
-classes are 1,000 words in a row by frequency; the passage without them is the input, as the mean of
-word vectors that are trained from random ones, and a hidden layer. Three ranges of ranks make three
-levels of imbalance. All losses train the same network with the same steps, batches and rate of
-AdamW; passages to test on come from other files of the corpus.
+A passage is 20 consecutive words of the Brown corpus, of those that occur at least five times. It
+is read as the mean of word vectors that are trained from random ones, then a hidden layer; the
+classes are 1,000 words in a row by frequency. Three ranges of ranks make three levels of imbalance.
+All losses train the same network with the same steps, batches and rate of AdamW; passages to test
+on come from other files of the corpus.
 """
 
 from collections.abc import Callable
@@ -44,24 +44,22 @@ class Passages:
 
     Attributes:
         ids: the words of the text by rank.
-        words: how many different words there are; this number stands for a word left out.
         classes: the ranks that are asked for.
     """
 
     ids: Int[Tensor, " length"]
-    words: int
     classes: range
 
     def draw(
         self, n: int, generator: torch.Generator
     ) -> tuple[Int[Tensor, "n passage"], Float[Tensor, "n classes"]]:
-        """Passages with `words` in place of the classes, and which classes occur."""
+        """Passages, and which classes occur in them."""
         starts = torch.randint(len(self.ids) - PASSAGE, (n, 1), generator=generator)
         ids = self.ids[starts + torch.arange(PASSAGE)]
         asked = (ids >= self.classes.start) & (ids < self.classes.stop)
         t = torch.zeros(n, len(self.classes) + 1)
         t.scatter_(1, torch.where(asked, ids - self.classes.start, len(self.classes)), 1.0)
-        return ids.masked_fill(asked, self.words), t[:, :-1]
+        return ids, t[:, :-1]
 
 
 class MeanOfWords(nn.Module):
@@ -69,7 +67,7 @@ class MeanOfWords(nn.Module):
 
     def __init__(self, words: int, classes: int) -> None:
         super().__init__()
-        self.vectors = nn.EmbeddingBag(words + 1, WIDTH, mode="mean", padding_idx=words)
+        self.vectors = nn.EmbeddingBag(words, WIDTH, mode="mean")
         self.rest = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, classes))
 
     def forward(self, ids: Int[Tensor, "batch passage"]) -> Float[Tensor, "batch classes"]:
@@ -97,13 +95,13 @@ def run(
     shares = []
     for rank in first:
         asked = range(rank, rank + classes)
-        training, test = (Passages(text, len(vocabulary), asked) for text in texts)
+        training, test = (Passages(text, asked) for text in texts)
         x, t = test.draw(TESTED, torch.Generator().manual_seed(derive_seed(0, "test")))
         shares.append(t.mean().item())
         level = f"words {rank + 1:,} to {rank + classes:,}, {t.sum(1).mean():.2f} of them"
         levels[level] = {}
         for name in LOSSES:
-            row = _mean_of(training, (x, t), name, steps)
+            row = _mean_of(training, (x, t), name, words=len(vocabulary), steps=steps)
             levels[level][name] = row
             report(f"{level}, {name}: " + ", ".join(f"{key} {row[key]:.3f}" for key in SHOWN[:3]))
     lines = _page(levels, steps, len(vocabulary))
@@ -113,14 +111,14 @@ def run(
 
 
 def _mean_of(
-    passages: Passages, test: tuple[Tensor, Tensor], name: str, steps: int
+    passages: Passages, test: tuple[Tensor, Tensor], name: str, *, words: int, steps: int
 ) -> dict[str, float]:
     rows = []
     for seed in SEEDS:
         generator = torch.Generator().manual_seed(derive_seed(seed, "passages"))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = MeanOfWords(passages.words, len(passages.classes))
+            network = MeanOfWords(words, len(passages.classes))
         fit(network, lambda g=generator: passages.draw(BATCH, g), name, steps)
         with torch.no_grad():
             rows.append(judge(network(test[0]), test[1], name))
@@ -131,8 +129,8 @@ def _page(levels: dict[str, dict[str, dict[str, float]]], steps: int, words: int
     lines = [
         "# Which of 1,000 words occur",
         "\nCommand: `OMP_NUM_THREADS=1 danlu bench word-occurrence`. Passages of "
-        f"{PASSAGE} words of the Brown corpus ({words:,} kinds); from the words of other ranks in "
-        f"a passage a network predicts which of {CLASSES:,} words occur in it; {steps} steps of "
+        f"{PASSAGE} words of the Brown corpus ({words:,} kinds); from the mean of {WIDTH} numbers "
+        f"for each word a network tells which of {CLASSES:,} words occur; {steps} steps of "
         f"{BATCH} passages, rate {OPTIONS.rate:g} of AdamW for all, mean of {len(SEEDS)} seeds, "
         f"{TESTED:,} passages of held-out files. Sets are predicted at each loss's own threshold; "
         "focal and asymmetric loss have the numbers of their papers.",

@@ -26,7 +26,7 @@ from danlu.data.packing.window import WindowBestFit
 from danlu.experiments.checks.packers import lognormal
 from danlu.mixers import MIXERS
 
-DIM, DEPTH, CLASSES, DOCUMENTS, LONGEST, ROUNDS = 256, 4, 1024, 16, 512, 5
+DIM, DEPTH, CLASSES, DOCUMENTS, LONGEST, ROUNDS = 256, 4, 1024, 16, 512, 3
 PACKED, CAPACITY = 1_000_000, 2048
 STACKS = ("softmax", "mamba2", "gau")
 WITH_FEED_FORWARD = ("softmax",)

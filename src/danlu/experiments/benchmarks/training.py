@@ -4,6 +4,7 @@ Recomputing, packing, Amos' steps and state, and word vectors by counting.
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,11 @@ Part = Callable[[Report], dict[str, Any]]
 def run(report: Report, *, words: Part | None = None, folder: Path | None = None) -> dict[str, Any]:
     """Measure all parts and write the page; `holds` says whether every promise is kept."""
     parts: dict[str, Part] = {
-        "memory": memory.measured,
+        "memory": partial(memory.run, folder=folder),
         "packing": packing.run,
         "optimisers": amos.costs,
     }
     figures = {name: part(report) for name, part in parts.items()}
-    figures["memory"].pop("traces", None)
     if words is not None:
         try:
             figures["words"] = words(report)

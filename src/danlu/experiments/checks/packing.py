@@ -207,6 +207,24 @@ def _resumed() -> Iterable[Case]:
         yield name, error
 
 
+def _sought() -> Iterable[Case]:
+    """Difference of a stream that seeks, forwards and back, and of its shards after that."""
+    for name, one in _streams():
+
+        def error(one: Callable[[], PackedStream] = one) -> float:
+            straight, stream, worst = one(), one(), 0.0
+            wanted = [next(straight) for _ in range(12)]
+            for step in (5, 11, 2, 0):
+                stream.seek(step * stream.packs)
+                parts = [next(stream.sharded(rank, 2)) for rank in range(2)]
+                found = next(stream)
+                tokens = torch.cat([part.x for part in parts], dim=1)
+                worst = max(worst, gap([found.x, tokens], [wanted[step].x] * 2))
+            return worst + abs(stream.position - stream.packs)
+
+        yield name, error
+
+
 def _patches() -> float:
     generator = torch.Generator().manual_seed(0)
     sizes = ((4, 6), (2, 2), (8, 2))
@@ -244,6 +262,7 @@ LAWS = [
     law_of_cases("packing/loss", "loss and gradients do not see the packing", 1e-12, _by_packing),
     law_of_cases("packing/parts", "nor micro-batches and processes", 1e-12, _by_parts),
     law_of_cases("packing/stream", "a saved stream goes on alike", 0.0, _resumed),
+    law_of_cases("packing/seek", "a position is the whole state", 0.0, _sought),
     Law("packing/patches", "images of several sizes come back", 0.0, _patches),
     Law("packing/images", "packed images do not see one another", 1e-12, _images_apart),
 ]
