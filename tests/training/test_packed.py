@@ -38,6 +38,7 @@ def trained(steps, *, folder=None, stop=None, parts=1):
     plan = Plan(batch=2, micro_batches=parts, optimizers={"default": OptimizerOptions(rate=0.01)})
     hooks = [] if stop is None else [StopAfter(stop)]
     run = TrainingRun(folder=folder, seed=7, policy=Policy(), hooks=hooks)
+    torch.manual_seed(0)
     trainer = Trainer(Reader(), stream(), plan, Budget(steps=steps), run=run)
     trainer.run()
     assert trainer.status().examples == 2 * (stop or steps)
