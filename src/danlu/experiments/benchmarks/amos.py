@@ -26,7 +26,7 @@ from danlu.optim import OPTIMIZERS, OptimizerOptions, Scheduled, named_parameter
 
 SEARCH, STEPS, SEEDS, POINTS, ROUNDS = 80, 240, (0, 1), 10, 40
 MOST_TIME, MOST_STATE = 1.1, 0.51
-HELD_OUT = 512
+HELD_OUT, HELD_OUT_BATCH = 256, 128
 FOREACH = "AdamW foreach"
 
 
@@ -85,7 +85,8 @@ def run(
 
 def _runs(task: Task, source: Source, name: str, rate: float, steps: int) -> list[Trained]:
     options = replace(OPTIONS[name], rate=rate)
-    return [_train(task, source, options, steps, seed) for seed in SEEDS]
+    due = {round(steps * point / POINTS) for point in range(1, POINTS + 1)}
+    return [_train(task, source, options, due, seed) for seed in SEEDS]
 
 
 def _page(
@@ -184,7 +185,7 @@ def _best_rate(
     task: Task, source: Source, name: str, steps: int, report: Callable[[str], None]
 ) -> float:
     found = {
-        rate: _train(task, source, replace(OPTIONS[name], rate=rate), steps, seed=99).last
+        rate: _train(task, source, replace(OPTIONS[name], rate=rate), {steps}, seed=99).last
         for rate in RATES[name]
     }
     report(f"search, {name}: " + ", ".join(f"{rate:g}: {loss:.4f}" for rate, loss in found.items()))
@@ -192,15 +193,17 @@ def _best_rate(
     return min(finite, key=finite.__getitem__)
 
 
-def _train(task: Task, source: Source, options: OptimizerOptions, steps: int, seed: int) -> Trained:
+def _train(
+    task: Task, source: Source, options: OptimizerOptions, due: set[int], seed: int
+) -> Trained:
+    """Up to the last of the steps at which the validation loss is due."""
     with torch.random.fork_rng():
         torch.manual_seed(derive_seed(seed, "model"))
         model = task.build(source)
         optimizer = OPTIMIZERS[options.name].build(named_parameters(model, [model]), options)
         scheduled = Scheduled(optimizer, options)
         stream = ExampleStream(source.training, source.description, batch=task.batch, seed=seed)
-        due = {round(steps * point / POINTS) for point in range(1, POINTS + 1)}
-        losses = {}
+        losses, steps = {}, max(due)
         for step in range(steps):
             progress = Progress(step, step / steps, derive_seed(seed, "step", step))
             torch.manual_seed(progress.seed)
@@ -217,17 +220,17 @@ def _train(task: Task, source: Source, options: OptimizerOptions, steps: int, se
 @torch.no_grad()
 def _validation(task: Task, model: nn.Module, source: Source) -> float:
     values = []
-    for index, batch in enumerate(_held_out(source, task.batch)):
+    for index, batch in enumerate(_held_out(source)):
         seed = derive_seed(0, "validation", index)
         torch.manual_seed(seed)
         values.append(task.loss(model, batch, Progress(0, 0.5, seed)).item())
     return mean(values)
 
 
-def _held_out(source: Source, size: int) -> Iterator[Batch]:
+def _held_out(source: Source) -> Iterator[Batch]:
     most = min(HELD_OUT, len(source.validation))
     indices = torch.arange(most)
-    for part in indices.split(size):
+    for part in indices.split(HELD_OUT_BATCH):
         yield Batch(source.validation.x(part), source.validation.classes(part), part)
 
 
