@@ -13,11 +13,12 @@ Sources: arXiv:2006.16236 eq. 5-12; kexue.fm/archives/7546.
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from typing_extensions import override
 
 from danlu.contracts import State
 from danlu.layers.scans import scalar_scan
-from danlu.layers.scans.chunks import silenced, wide
+from danlu.layers.scans.chunks import silenced
 from danlu.mixers.feature_maps import Elu, FeatureMap
 from danlu.mixers.recurrence import Recurrence, Rows, merge_heads
 from danlu.mixers.softmax import size_of_head, split_heads
@@ -53,6 +54,7 @@ class LinearAttention(Recurrence):
         size_of_head(dim, heads)
         self.heads, self.causal = heads, causal
         self.features = Elu() if features is None else features
+        self.divides = self.features.normalised
         if not causal:
             self.forms = ("parallel",)
         self.query = nn.Linear(dim, dim, bias=False)
@@ -69,34 +71,38 @@ class LinearAttention(Recurrence):
 
         q, k, v = (split_heads(to(x), self.heads) for to in (self.query, self.key, self.value))
         q, k, sum_q, sum_k = self.features(q, k, turn)
-        if self.causal:
-            y, memory = scalar_scan(q, k, v, None, state.get("memory"), run=rows.run)
-            new: State = {"memory": memory}
+        if not self.divides:
+            y, new = self._sums("memory", (q, k, v), rows, state)
+            return self.output(merge_heads(self.finished(y))), new
+        if sum_q is q and sum_k is k:  # the sum of weights is what values of 1 add up to
+            both, new = self._sums("memory", (q, k, pad(v, (0, 1), value=1.0)), rows, state)
+            y, weight = both.split([v.shape[-1], 1], dim=-1)
         else:
-            y, new = q @ (silenced(k, rows.run.valid).transpose(-2, -1) @ v), {}
-        y, more = self.rescaled(y, sum_q, silenced(sum_k, rows.run.valid), state)
-        return self.output(merge_heads(y)), {**new, **more}
+            ones = torch.ones_like(v[..., :1])
+            y, new = self._sums("memory", (q, k, v), rows, state)
+            weight, more = self._sums("sum", (sum_q, sum_k, ones), rows, state)
+            new = {**new, **more}
+        return self.output(merge_heads(self.finished(divided(y, weight)))), new
 
-    def rescaled(self, y: Tensor, q: Tensor, k: Tensor, state: State) -> tuple[Tensor, State]:
-        """The sums of values divided by those of weights, and what of that is remembered."""
-        if not self.features.normalised:
-            return y, {}
-        seen = self._seen(k, state.get("sum"))
-        last = seen[:, :, -1] if k.shape[2] else state.get("sum", seen.sum(2))
-        return divided(y, q, seen), {"sum": last} if self.causal else {}
+    def finished(
+        self, y: Float[Tensor, "batch heads length dim"]
+    ) -> Float[Tensor, "batch heads length dim"]:
+        """What follows in each head."""
+        return y
 
-    def _seen(
-        self, k: Float[Tensor, "batch heads length dim"], before: Tensor | None
-    ) -> Float[Tensor, "batch heads #length dim"]:
-        """The sum of the keys that each token sees."""
-        k = k.to(wide(k))
-        if not self.causal:
-            return k.sum(2, keepdim=True)
-        total = k.cumsum(2)
-        return total if before is None else total + before[:, :, None]
+    def _sums(
+        self, name: str, parts: tuple[Tensor, Tensor, Tensor], rows: Rows, state: State
+    ) -> tuple[Tensor, State]:
+        """Values summed with weights over what each token sees, and what is remembered of them."""
+        q, k, v = parts
+        if self.causal:
+            y, memory = scalar_scan(q, k, v, None, state.get(name), run=rows.run)
+            return y, {name: memory}
+        return q @ (silenced(k, rows.run.valid).transpose(-2, -1) @ v), {}
 
 
-def divided(y: Tensor, q: Tensor, seen: Tensor) -> Tensor:
+def divided(
+    y: Float[Tensor, "batch heads length dim"], weight: Float[Tensor, "batch heads length 1"]
+) -> Float[Tensor, "batch heads length dim"]:
     """Weighted sums of values by the sum of the weights; 0 where nothing is seen."""
-    weight = (q * seen).sum(-1, keepdim=True)
     return (y / weight.clamp(min=torch.finfo(weight.dtype).tiny)).to(y.dtype)

@@ -14,7 +14,6 @@ from typing import Any
 from torch import Tensor
 from typing_extensions import override
 
-from danlu.contracts import State
 from danlu.layers.norms import RMSNorm
 from danlu.mixers.linear import LinearAttention
 from danlu.mixers.softmax import size_of_head
@@ -25,8 +24,9 @@ class NormAttention(LinearAttention):
 
     def __init__(self, dim: int, *, heads: int = 8, **options: Any) -> None:
         super().__init__(dim, heads=heads, **options)
+        self.divides = False
         self.norm = RMSNorm(size_of_head(dim, heads))
 
     @override
-    def rescaled(self, y: Tensor, q: Tensor, k: Tensor, state: State) -> tuple[Tensor, State]:
-        return self.norm(y), {}
+    def finished(self, y: Tensor) -> Tensor:
+        return self.norm(y)

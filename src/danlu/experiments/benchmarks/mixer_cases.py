@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 
 from danlu.backbones.transformer import Transformer, softmax_layer
 from danlu.experiments.benchmarks.side_by_side import Way
@@ -200,7 +200,8 @@ def _fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 def _linear(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     features = Elu()
     q, k = features.queries(q), features.keys(k)
-    return divided(scalar_scan(q, k, v)[0], q, k.cumsum(2))
+    y, weight = scalar_scan(q, k, pad(v, (0, 1), value=1.0))[0].split([HEAD, 1], dim=-1)
+    return divided(y, weight)
 
 
 def _retention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -2,7 +2,8 @@ r"""The recurrence with one decay for each head: $S_t = g_t S_{t-1} + k_t v_t^\t
 
 With $a_t = \log g_t$ summed to $c_t$ it is the masked product
 $o = (L \circ q k^\top) v$, $L_{ij} = e^{c_i - c_j}$ for $j \le i$: all at once in the parallel
-form; in chunks the product inside a chunk and one state between chunks.
+form; in chunks the product inside a chunk and one state between chunks. Where nothing decays
+$L$ is a triangle of ones and the states are running sums.
 
 Sources: arXiv:2405.21060 eq. 6 and §6; arXiv:2307.08621 eq. 5-7.
 """
@@ -49,9 +50,11 @@ def scalar_scan(
     before = begun(state, k, v)
     if not v.shape[2]:
         return v, before
-    # Where nothing decays, padding is silent through k alone.
-    log_decay = v.new_zeros(1, 1, 1) if log_decay is None else tamed(log_decay, run.valid)
-    return scan(_block, _step, (q, silenced(k, run.valid), v, log_decay), before, run, CHUNK)
+    parts = (q, silenced(k, run.valid), v)
+    if log_decay is None:
+        return scan(_block_of_sums, _step_of_sums, parts, before, run, CHUNK)
+    parts = (*parts, tamed(log_decay, run.valid))
+    return scan(_block, _step, parts, before, run, CHUNK)
 
 
 def _block(
@@ -72,5 +75,20 @@ def _block(
 def _step(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor]:
-    state = log_decay.exp()[..., None, None] * state + k[..., None] * v[..., None, :]
+    return _step_of_sums(q, k, v, log_decay.exp()[..., None, None] * state)
+
+
+def _block_of_sums(
+    q: Tensor, k: Tensor, v: Tensor, state: Tensor, size: int
+) -> tuple[Tensor, Tensor]:
+    q, k, v = (in_chunks(part, size) for part in (q, k, v))
+    scores = (q @ k.transpose(-2, -1)).tril()
+    added = (k.transpose(-2, -1) @ v).to(state.dtype)
+    total = torch.cat([state[:, :, None], added], dim=2).cumsum(2)
+    y = scores @ v + q @ total[:, :, :-1].to(q.dtype)
+    return y.flatten(2, 3), total[:, :, -1]
+
+
+def _step_of_sums(q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    state = state + k[..., None] * v[..., None, :]
     return (q[..., None, :].to(wide(q)) @ state)[..., 0, :].to(v.dtype), state
