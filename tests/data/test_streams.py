@@ -90,6 +90,18 @@ def test_replaced_keeps_order_classes_and_position():
     assert torch.equal(b.x[:, 0].long(), b.index)
 
 
+def test_replaced_by_another_number_of_values_spreads_the_classes():
+    original = stream()
+    classes = examples(10).classes(torch.arange(10))
+    points = DataDescription(shape=(1,), levels=None, low=-1.0, high=1.0, classes=4)
+    for count in (5, 10, 30):
+        made = original.replaced(torch.arange(float(count))[:, None], points)
+        found = torch.cat([batch.condition for batch in made.once(4)])
+        assert torch.equal(found, classes[torch.arange(count) * 10 // count])
+        again = made.replaced(torch.zeros(count, 1), points)
+        assert torch.equal(torch.cat([batch.condition for batch in again.once(4)]), found)
+
+
 def test_bad_streams_are_refused():
     with pytest.raises(DanluError, match="at least one example for each process"):
         stream(batch=2, shard=(0, 3))
@@ -100,8 +112,8 @@ def test_bad_streams_are_refused():
         ExampleStream(
             Examples(torch.zeros(3, 2), None, points), points, batch=1, seed=0, flips=True
         )
-    with pytest.raises(ValueError, match="10 values"):
-        stream().replaced(torch.zeros(9, 2), points)
+    with pytest.raises(DanluError, match="at least one example"):
+        stream().replaced(torch.zeros(0, 2), points)
     with pytest.raises(ValueError, match="from 0"):
         stream().seek(-1)
     with pytest.raises(ValueError, match="do not fit"):

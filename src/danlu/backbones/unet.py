@@ -7,7 +7,7 @@ blocks; the coarsest level also attends.
 Sources: arXiv:1505.04597, arXiv:2006.11239, arXiv:2105.05233.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -18,32 +18,34 @@ from danlu.layers.convolution import ResidualBlock, SelfAttention2d, groups
 
 
 class UNet(nn.Module):
-    """Maps `[batch, channels, height, width]` and features to the same shape.
+    """Maps `[batch, channels, height, width]` and features to an image of the same size.
 
     Args:
-        channels: of the image.
+        channels: of the image; of input and output where they differ.
         width: channels of the first level.
         multipliers: channels of each level over `width`; every further level halves the size.
         blocks: residual blocks of a level on the way down (one more on the way up).
         patch: side of the square folded into channels before the first level.
         features: size of the conditioning vector.
+        attention: makes the layer of the coarsest level from its channels.
     """
 
     def __init__(
         self,
-        channels: int,
+        channels: int | tuple[int, int],
         *,
         width: int = 64,
         multipliers: Sequence[int] = (1, 2),
         blocks: int = 1,
         patch: int = 1,
         features: int = 256,
+        attention: Callable[[int], nn.Module] = SelfAttention2d,
     ) -> None:
         super().__init__()
         self.patch = patch
-        folded = channels * patch**2
+        given, made = (channels, channels) if isinstance(channels, int) else channels
         widths = [width * multiplier for multiplier in multipliers]
-        self.enter = nn.Conv2d(folded, width, 3, padding=1)
+        self.enter = nn.Conv2d(given * patch**2, width, 3, padding=1)
         self.down = nn.ModuleList()
         self.shrink = nn.ModuleList()
         skips, current = [width], width
@@ -58,7 +60,7 @@ class UNet(nn.Module):
                 self.shrink.append(nn.Conv2d(current, current, 3, stride=2, padding=1))
                 skips.append(current)
         self.middle = ResidualBlock(current, current, features)
-        self.attention = SelfAttention2d(current)
+        self.attention = attention(current)
         self.up = nn.ModuleList()
         self.grow = nn.ModuleList()
         for level, wide in reversed(list(enumerate(widths))):
@@ -70,7 +72,7 @@ class UNet(nn.Module):
             if level:
                 self.grow.append(nn.Conv2d(current, current, 3, padding=1))
         self.norm = nn.GroupNorm(groups(current), current)
-        self.leave = nn.Conv2d(current, folded, 3, padding=1)
+        self.leave = nn.Conv2d(current, made * patch**2, 3, padding=1)
         for parameter in self.leave.parameters():
             nn.init.zeros_(parameter)
 
@@ -78,7 +80,7 @@ class UNet(nn.Module):
         self,
         x: Float[Tensor, "batch channels height width"],
         features: Float[Tensor, "batch features"],
-    ) -> Float[Tensor, "batch channels height width"]:
+    ) -> Float[Tensor, "batch outputs height width"]:
         """The map's output, the size of the input."""
         features = silu(features)
         height, width = x.shape[-2:]

@@ -98,5 +98,8 @@ class Stream(Protocol):
         ...
 
     def replaced(self, x: Tensor, description: DataDescription) -> "Stream":
-        """The same order and conditions over other values, such as codes; x is by source index."""
+        """The same order and conditions over other values, such as codes; x is by source index.
+
+        Of k values over n examples, number i has the condition of example floor(i n / k).
+        """
         ...

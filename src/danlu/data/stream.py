@@ -89,11 +89,14 @@ class ExampleStream:
         return stream
 
     def replaced(self, x: Tensor, description: DataDescription) -> "ExampleStream":
-        """The same order, position and classes over other values, without flips."""
-        if len(x) != len(self.examples):
-            raise ValueError(f"expected {len(self.examples)} values by source index, got {len(x)}")
+        """The same order, position and classes over other values, without flips.
+
+        Values in another number than the examples get the classes of examples evenly spread over
+        the source, and an order of their own.
+        """
+        owner = torch.arange(len(x)) * len(self.examples) // max(len(x), 1)
         stream = ExampleStream(
-            Examples(x, self.examples.condition, description),
+            Examples(x, self.examples.classes(owner), description),
             description,
             batch=self.batch,
             seed=self.seed,

@@ -143,6 +143,50 @@ RECIPES = {
         plan=_plan(64, _adamw(2e-3)),
         options={**_FEW_STEPS, "guidance": 2.0},
     ),
+    ("meanflow", Kind.VECTOR): Recipe(
+        model={"width": 128, "blocks": 3}, plan=_plan(256, _adamw(2e-3))
+    ),
+    ("meanflow", Kind.SMALL_IMAGE): Recipe(
+        model={"width": 32, "levels": 1, "blocks": 2},
+        plan=_plan(64, _adamw(2e-3)),
+    ),
+    ("meanflow", Kind.IMAGE): Recipe(
+        model={"width": 64, "levels": 2, "blocks": 1, "patch": 2},
+        plan=_plan(64, _adamw(2e-3)),
+    ),
+    ("consistency", Kind.VECTOR): Recipe(
+        model={"width": 128, "blocks": 3}, plan=_plan(256, _adamw(2e-3))
+    ),
+    ("consistency", Kind.SMALL_IMAGE): Recipe(
+        model={"width": 32, "levels": 1, "blocks": 2},
+        plan=_plan(64, _adamw(2e-3)),
+    ),
+    ("consistency", Kind.IMAGE): Recipe(
+        model={"width": 64, "levels": 2, "blocks": 1, "patch": 2},
+        plan=_plan(64, _adamw(2e-3)),
+    ),
+    ("reflow", Kind.VECTOR): Recipe(
+        model={"width": 128, "blocks": 3, "pairs": 16384}, plan=_plan(256, _adamw(2e-3))
+    ),
+    ("reflow", Kind.SMALL_IMAGE): Recipe(
+        model={"width": 32, "levels": 1, "blocks": 2, "pairs": 4096},
+        plan=_plan(64, _adamw(2e-3)),
+    ),
+    ("reflow", Kind.IMAGE): Recipe(
+        model={"width": 64, "levels": 2, "blocks": 1, "patch": 2, "pairs": 4096},
+        plan=_plan(64, _adamw(2e-3)),
+    ),
+    ("distilled", Kind.VECTOR): Recipe(
+        model={"width": 128, "blocks": 3, "pairs": 16384}, plan=_plan(256, _adamw(2e-3))
+    ),
+    ("distilled", Kind.SMALL_IMAGE): Recipe(
+        model={"width": 32, "levels": 1, "blocks": 2, "pairs": 4096},
+        plan=_plan(64, _adamw(2e-3)),
+    ),
+    ("distilled", Kind.IMAGE): Recipe(
+        model={"width": 64, "levels": 2, "blocks": 1, "patch": 2, "pairs": 4096},
+        plan=_plan(64, _adamw(2e-3)),
+    ),
     ("latent-flow", Kind.VECTOR): Recipe(plan=_plan(256, _adamw(2e-3))),
     ("latent-flow", Kind.SMALL_IMAGE): Recipe(plan=_plan(128, _adamw(2e-3))),
     ("latent-flow", Kind.IMAGE): Recipe(plan=_plan(64, _adamw(2e-3))),

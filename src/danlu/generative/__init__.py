@@ -9,7 +9,14 @@ from functools import partial
 from danlu.contracts import Method
 from danlu.generative.autoregressive import autoregressive
 from danlu.generative.compositions import latent_flow
-from danlu.generative.diffusion import ddpm, rectified_flow
+from danlu.generative.diffusion import (
+    consistency,
+    ddpm,
+    distilled,
+    meanflow,
+    rectified_flow,
+    reflow,
+)
 from danlu.generative.flow import flow
 from danlu.generative.gan import gan
 from danlu.generative.vae import vae
@@ -34,6 +41,12 @@ FAMILIES = {
     ),
     "flow": Method(flow.Flow, ("arXiv:1605.08803", "arXiv:1807.03039"), flow.build),
     "ddpm": Method(ddpm.DDPM, ("arXiv:2006.11239", "arXiv:2102.09672"), ddpm.build),
+    "meanflow": Method(meanflow.MeanFlow, ("arXiv:2505.13447",), meanflow.build),
+    "consistency": Method(
+        consistency.Consistency, ("arXiv:2303.01469", "arXiv:2310.14189"), consistency.build
+    ),
+    "reflow": Method(reflow.Reflow, ("arXiv:2209.03003 alg. 1",), reflow.build),
+    "distilled": Method(distilled.Distilled, ("arXiv:2209.03003 §2.2",), distilled.build),
     "latent-flow": Method(latent_flow, ("arXiv:2112.10752", "arXiv:2106.05931"), latent_flow),
     "autoregressive": Method(
         autoregressive.Autoregressive,

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from danlu.layers.attention import attend
+from danlu.layers.attention import Derivatives, attend
 
 
 def groups(channels: int) -> int:
@@ -51,9 +51,12 @@ class ResidualBlock(nn.Module):
 class SelfAttention2d(nn.Module):
     """Residual multi-head self-attention over the positions of a feature map."""
 
-    def __init__(self, channels: int, *, heads: int = 4) -> None:
+    def __init__(
+        self, channels: int, *, heads: int = 4, derivatives: Derivatives = "first"
+    ) -> None:
         super().__init__()
         self.heads = heads
+        self.derivatives: Derivatives = derivatives
         self.norm = nn.GroupNorm(groups(channels), channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = nn.Conv2d(channels, channels, 1)
@@ -67,5 +70,5 @@ class SelfAttention2d(nn.Module):
         height, width = x.shape[-2:]
         qkv = self.qkv(self.norm(x)).flatten(2).transpose(1, 2)  # [batch, positions, 3*channels]
         q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        y = attend(q, k, v).transpose(1, 2).flatten(2).transpose(1, 2)
+        y = attend(q, k, v, derivatives=self.derivatives).transpose(1, 2).flatten(2).transpose(1, 2)
         return x + self.out(y.unflatten(-1, (height, width)))

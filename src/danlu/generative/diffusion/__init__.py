@@ -2,7 +2,8 @@
 
 Every part is a table of its own. A model is trained by one row of `PATHS`, `PREDICTIONS`,
 `PRECONDITIONERS`, `WEIGHTINGS`, `TIME_SAMPLERS` and `COUPLINGS` each, and sampled by one of
-`SOLVERS` and `GRIDS` each, in any combination and under any of `GUIDANCES`.
+`SOLVERS` and `GRIDS` each, in any combination and under any of `GUIDANCES`. Flow maps are taken by
+`JUMPS`.
 """
 
 from danlu.contracts import Method
@@ -29,6 +30,7 @@ from danlu.generative.diffusion.guidance.classifier_free import ClassifierFree
 from danlu.generative.diffusion.guidance.interval import Interval
 from danlu.generative.diffusion.guidance.projected import Projected
 from danlu.generative.diffusion.guidance.rescaled import Rescaled
+from danlu.generative.diffusion.jumps import Renoised, Straight
 from danlu.generative.diffusion.solvers.ancestral import Ancestral
 from danlu.generative.diffusion.solvers.ddim import DDIM
 from danlu.generative.diffusion.solvers.dpm_multistep import DPMSolverMultistep
@@ -143,6 +145,18 @@ GRIDS = {
     "shifted": Method(grids.shifted, ("arXiv:2403.03206 eq. 23",), lambda: grids.shifted),
     "karras": Method(grids.karras, (f"{_EDM} eq. 5",), lambda: grids.karras),
     "logarithmic": Method(grids.logarithmic, ("arXiv:2206.00927",), lambda: grids.logarithmic),
+}
+
+JUMPS = {
+    "straight": Method(
+        Straight, ("arXiv:2505.13447",), Straight, "From time to time along the trajectory."
+    ),
+    "renoised": Method(
+        Renoised,
+        ("arXiv:2303.01469 alg. 1",),
+        Renoised,
+        "To the data, and back up by fresh noise.",
+    ),
 }
 
 _MIXTURE = two_dimensional()

@@ -4,7 +4,10 @@ The function is $D(y, \hat\sigma) = E[x_0 \mid x_0 + \hat\sigma\varepsilon = y]$
 that guidance, solver and path stay with the loop. The facts give the loop of this run: the noise
 levels that it visits and the guidance at each.
 
-Sources: arXiv:2206.00364 (denoiser and coordinates), arXiv:2207.12598 (guidance).
+A flow map $f(x, t, s)$ comes with the times that its jumps visit and what they do.
+
+Sources: arXiv:2206.00364 (denoiser and coordinates), arXiv:2207.12598 (guidance),
+arXiv:2303.01469 alg. 1 (jumps).
 """
 
 import math
@@ -23,6 +26,7 @@ from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.paths import Path
 
 Denoised = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+Mapped = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 
 FORMULAS = {
     "classifier-free": "D(y, level, no class) + s * (D(y, level, class) - D(y, level, no class))",
@@ -93,4 +97,68 @@ def denoiser_export(
         output=data_port(model),
         example=example,
         facts=loop,
+    )
+
+
+JUMP_FORMULAS = {
+    "straight": "x = f(x, t, s)",
+    "renoised": "x = alpha(s) * f(x, t, 0) + sigma(s) * noise, standard normal",
+}
+
+
+class ExportedFlowMap(nn.Module):
+    """The flow map of a model as a module."""
+
+    def __init__(self, model: nn.Module, mapped: Mapped) -> None:
+        super().__init__()
+        self.model = model
+        self.mapped = mapped
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch ..."],
+        t: Float[Tensor, " batch"],
+        s: Float[Tensor, " batch"],
+        class_id: Int[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch ..."]:
+        """The state of each row at time s."""
+        return self.mapped(x, t, s, class_id)
+
+
+def flow_map_export(
+    model: GenerativeModel, mapped: Mapped, path: Path, times: Sequence[float], jumps: str
+) -> Export:
+    """The flow map `(x, t, s[, class_id])` of a model with the jumps that sample it.
+
+    `times` fall from pure noise to the data.
+    """
+    points = [path.at(t) for t in times]
+
+    def example(n: int) -> list[Tensor]:
+        kind = {"device": model.device, "dtype": model.dtype}
+        t = torch.full((n,), times[0], **kind)
+        x = points[0].sigma * torch.randn(n, *model.description.shape, **kind)
+        return [x, t, torch.full((n,), times[-1], **kind), *class_example(model, n)]
+
+    time = {"low": 0.0, "high": 1.0}
+    inputs = {
+        "x": Port(about="alpha(t) * data + sigma(t) * noise"),
+        "t": Port(about="time of x, 0 for data and 1 for noise", **time),
+        "s": Port(about="earlier time to go to", **time),
+        **class_port(model),
+    }
+    facts = {
+        "times": list(times),
+        "alpha": [point.alpha for point in points],
+        "sigma": [point.sigma for point in points],
+        "start": "x = sigma[0] * noise, standard normal",
+        "jump": f"from t = times[i] to s = times[i + 1]: {JUMP_FORMULAS[jumps]}",
+    }
+    return Export(
+        about="the state at an earlier time of the trajectory through x at time t",
+        module=ExportedFlowMap(model, mapped).eval(),
+        inputs=inputs,
+        output=data_port(model),
+        example=example,
+        facts=facts,
     )

@@ -45,7 +45,7 @@ from danlu.generative.diffusion.grids import clipped
 from danlu.generative.diffusion.guidance.chosen import chosen
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.parts import STRAIGHT, Parts
-from danlu.generative.diffusion.paths import Linear
+from danlu.generative.diffusion.paths import Linear, Point
 from danlu.generative.diffusion.predictions import combine, gain, solve, velocity
 from danlu.generative.diffusion.scoring import LINES, Scored
 from danlu.generative.diffusion.solvers.solver import Solver, run
@@ -95,16 +95,31 @@ class DiffusionModel(Scored):
         if self.continuous:
             x, _ = self.spread(x, draws)
         t = stratified(draws, self.times, self.path)
-        point = self.path.points(t).like(x)
         x, noise = self.parts.coupled(x, batch.condition, t, self.path, draws)
         condition = self.network.classes.drop(batch.condition, LABEL_DROP)
+        return Losses.of(**self.errors(x, noise, t, condition))
+
+    def errors(
+        self,
+        x: Float[Tensor, "batch ..."],
+        noise: Float[Tensor, "batch ..."],
+        t: Float[Tensor, " batch"],
+        condition: Ids,
+    ) -> dict[str, Tensor]:
+        """The named parts of the loss at data, noise and a time for each row."""
+        point = self.path.points(t).like(x)
         value = self.value(point.alpha * x + point.sigma * noise, t, condition)
+        return {self.parts.prediction: self.weighted(point, value, x, noise).mean()}
+
+    def weighted(
+        self, point: Point, value: Tensor, x: Tensor, noise: Tensor
+    ) -> Float[Tensor, "batch ..."]:
+        """The weighted squared error of each predicted number."""
         # Low precision would lose the small differences.
         value = value.to(torch.promote_types(value.dtype, torch.float32))
         squared_gain = gain(self.prediction, point) ** 2
         weight = self.weighting(point, squared_gain) / squared_gain
-        target = combine(self.prediction, point, x, noise)
-        return Losses.of(**{self.parts.prediction: (weight * (value - target).square()).mean()})
+        return weight * (value - combine(self.prediction, point, x, noise)).square()
 
     # --- the network as a denoiser ------------------------------------------------------------
 

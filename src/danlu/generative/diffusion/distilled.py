@@ -1,0 +1,108 @@
+r"""Distilled flow: a reflow whose last stage learns to reach the data in one step.
+
+After a flow and its [reflow](families.md), new pairs $(T(z), z)$ are made by the straightened
+flow, and the same network learns $v(z, 1) = z - T(z)$ at the noise end alone, by least squares. The
+sample is $z - v(z, 1)$, one evaluation. What is left is a map from noise to data: it has no flow
+between, no codes and no likelihood.
+
+Use it for samples at the cost of one evaluation when the time for three stages is there.
+
+Sources: arXiv:2209.03003 §2.2 (distillation).
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from typing_extensions import override
+
+from danlu.contracts import DataDescription, Export
+from danlu.generative.base import Code, Condition, NoOptions
+from danlu.generative.diffusion import JUMPS
+from danlu.generative.diffusion.exporting import flow_map_export
+from danlu.generative.diffusion.jumps import FlowMap, leap
+from danlu.generative.diffusion.model import Ids
+from danlu.generative.diffusion.networks import ConditionedNetwork, proportioned
+from danlu.generative.diffusion.reflow import FLOW, REFLOW, Reflow
+from danlu.generative.tiny import TINY
+from danlu.solvers.noise import BatchNoise, Noise
+
+DISTIL = "distil"
+TIMES = (1.0, 0.0)
+JUMP = "straight"
+
+
+class Distilled(Reflow):
+    """A reflow with a last stage in which one step becomes exact."""
+
+    can = frozenset({"sample", "condition"})
+    instead: ClassVar[dict[str, str]] = {
+        "log_prob": "only the way from pure noise to data is learned; reflow has a density.",
+        "encode": "only the way from pure noise to data is learned; reflow goes both ways.",
+        "decode": "sample, or take reflow, which also encodes.",
+        "reconstruct": "it does not encode; reflow does.",
+    }
+    Options: ClassVar[type] = NoOptions
+    names: ClassVar[Sequence[str]] = (FLOW, REFLOW, DISTIL)
+
+    @override
+    def pair_times(self, player: str, draws: BatchNoise) -> Float[Tensor, " batch"]:
+        t = super().pair_times(player, draws)
+        return torch.ones_like(t) if player == DISTIL else t
+
+    def flow_map(self, condition: Ids) -> FlowMap:
+        """The step from any time to any other; exact from pure noise to the data."""
+
+        def flow_map(
+            x: Float[Tensor, "batch ..."], t: float, s: float
+        ) -> Float[Tensor, "batch ..."]:
+            return x - (t - s) * self.value(x, x.new_full((len(x),), t), condition)
+
+        return flow_map
+
+    @override
+    def draw(self, noise: Noise, n: int, condition: Ids, options: NoOptions) -> Tensor:
+        jump, shape = JUMPS[JUMP].build(), self.description.shape
+        return self.discrete(leap(jump, self.flow_map(condition), noise, shape, self.path, TIMES))
+
+    @override
+    def sampling_evaluations(self, options: NoOptions) -> int:
+        return 1
+
+    @override
+    def encode(self, x: Tensor, *, condition: Condition = None, seed: int = 0) -> Code:
+        raise self.lacks("encode")
+
+    @override
+    def decode(self, code: Code, *, condition: Condition = None, seed: int = 0) -> Tensor:
+        raise self.lacks("decode")
+
+    @override
+    def prior_mismatch(self, x: Float[Tensor, "batch ..."]) -> None:
+        return None
+
+    @override
+    def exports(self, options: NoOptions) -> dict[str, Export]:
+        def mapped(x: Tensor, t: Tensor, s: Tensor, condition: Ids) -> Tensor:
+            wide = (t - s).view(-1, *[1] * (x.dim() - 1))
+            return x - wide * self.value(x, t, condition)
+
+        return {"flow-map": flow_map_export(self, mapped, self.path, TIMES, JUMP)}
+
+
+def build(
+    description: DataDescription = TINY,
+    *,
+    width: int = 16,
+    levels: int = 1,
+    blocks: int = 1,
+    patch: int = 1,
+    pairs: int = 16,
+    share: float = 0.4,
+) -> Distilled:
+    """A distilled flow; the flow gets `share`, the two stages after it the rest in halves."""
+    size = proportioned(description, width=width, levels=levels, blocks=blocks, patch=patch)
+    network, rest = ConditionedNetwork(description, size), (1 - share) / 2
+    return Distilled(description, network, pairs=pairs, shares=(share, rest, rest))
