@@ -92,6 +92,32 @@ DEFAULTS = {
 _FEW_STEPS = {"solver": "dpm-multistep", "grid": "logarithmic", "evaluations": 12}
 """A thousand ancestral steps take minutes; a second-order solver needs a dozen."""
 
+_NETWORKS: Mapping[Kind, Mapping[str, Any]] = {
+    Kind.VECTOR: {"width": 128, "blocks": 3},
+    Kind.SMALL_IMAGE: {"width": 32, "levels": 1, "blocks": 2},
+    Kind.IMAGE: {"width": 64, "levels": 2, "blocks": 1, "patch": 2},
+}
+_BATCHES = {Kind.VECTOR: 256, Kind.SMALL_IMAGE: 64, Kind.IMAGE: 64}
+
+
+def _diffusion(
+    family: str,
+    *,
+    model: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    rate: float = 2e-3,
+) -> dict[tuple[str, Kind], Recipe]:
+    """Recipes of a family with the usual networks for noisy data."""
+    return {
+        (family, kind): Recipe(
+            model={**_NETWORKS[kind], **(model or {})},
+            plan=_plan(_BATCHES[kind], _adamw(rate)),
+            options=options or {},
+        )
+        for kind in Kind
+    }
+
+
 RECIPES = {
     ("vae", Kind.VECTOR): Recipe(plan=_plan(256, _adamw(2e-3))),
     ("vae", Kind.SMALL_IMAGE): Recipe(plan=_plan(128, _adamw(2e-3))),
@@ -120,6 +146,11 @@ RECIPES = {
     ("flow", Kind.IMAGE): Recipe(
         model={"couplings": 2, "levels": 2, "width": 256}, plan=_plan(64, _adamw(1e-3))
     ),
+    ("ffjord", Kind.VECTOR): Recipe(model={"width": 64, "depth": 2}, plan=_plan(256, _adamw(5e-3))),
+    ("ffjord", Kind.SMALL_IMAGE): Recipe(
+        model={"width": 128, "depth": 2}, plan=_plan(128, _adamw(2e-3))
+    ),
+    ("ffjord", Kind.IMAGE): Recipe(model={"width": 64, "depth": 2}, plan=_plan(64, _adamw(1e-3))),
     ("ddpm", Kind.VECTOR): Recipe(
         model={"width": 128, "blocks": 3, "features": 128},
         plan=_plan(256, _adamw(2e-3)),
@@ -143,50 +174,13 @@ RECIPES = {
         plan=_plan(64, _adamw(2e-3)),
         options={**_FEW_STEPS, "guidance": 2.0},
     ),
-    ("meanflow", Kind.VECTOR): Recipe(
-        model={"width": 128, "blocks": 3}, plan=_plan(256, _adamw(2e-3))
-    ),
-    ("meanflow", Kind.SMALL_IMAGE): Recipe(
-        model={"width": 32, "levels": 1, "blocks": 2},
-        plan=_plan(64, _adamw(2e-3)),
-    ),
-    ("meanflow", Kind.IMAGE): Recipe(
-        model={"width": 64, "levels": 2, "blocks": 1, "patch": 2},
-        plan=_plan(64, _adamw(2e-3)),
-    ),
-    ("consistency", Kind.VECTOR): Recipe(
-        model={"width": 128, "blocks": 3}, plan=_plan(256, _adamw(2e-3))
-    ),
-    ("consistency", Kind.SMALL_IMAGE): Recipe(
-        model={"width": 32, "levels": 1, "blocks": 2},
-        plan=_plan(64, _adamw(2e-3)),
-    ),
-    ("consistency", Kind.IMAGE): Recipe(
-        model={"width": 64, "levels": 2, "blocks": 1, "patch": 2},
-        plan=_plan(64, _adamw(2e-3)),
-    ),
-    ("reflow", Kind.VECTOR): Recipe(
-        model={"width": 128, "blocks": 3, "pairs": 16384}, plan=_plan(256, _adamw(2e-3))
-    ),
-    ("reflow", Kind.SMALL_IMAGE): Recipe(
-        model={"width": 32, "levels": 1, "blocks": 2, "pairs": 4096},
-        plan=_plan(64, _adamw(2e-3)),
-    ),
-    ("reflow", Kind.IMAGE): Recipe(
-        model={"width": 64, "levels": 2, "blocks": 1, "patch": 2, "pairs": 4096},
-        plan=_plan(64, _adamw(2e-3)),
-    ),
-    ("distilled", Kind.VECTOR): Recipe(
-        model={"width": 128, "blocks": 3, "pairs": 16384}, plan=_plan(256, _adamw(2e-3))
-    ),
-    ("distilled", Kind.SMALL_IMAGE): Recipe(
-        model={"width": 32, "levels": 1, "blocks": 2, "pairs": 4096},
-        plan=_plan(64, _adamw(2e-3)),
-    ),
-    ("distilled", Kind.IMAGE): Recipe(
-        model={"width": 64, "levels": 2, "blocks": 1, "patch": 2, "pairs": 4096},
-        plan=_plan(64, _adamw(2e-3)),
-    ),
+    **_diffusion("improved-ddpm", options={"evaluations": 50, "guidance": 2.0}),
+    **_diffusion("score-sde", options={"evaluations": 100, "grid": "logarithmic"}),
+    **_diffusion("edm"),
+    **_diffusion("meanflow"),
+    **_diffusion("consistency"),
+    **_diffusion("reflow", model={"pairs": 4096}),
+    **_diffusion("distilled", model={"pairs": 4096}),
     ("latent-flow", Kind.VECTOR): Recipe(plan=_plan(256, _adamw(2e-3))),
     ("latent-flow", Kind.SMALL_IMAGE): Recipe(plan=_plan(128, _adamw(2e-3))),
     ("latent-flow", Kind.IMAGE): Recipe(plan=_plan(64, _adamw(2e-3))),

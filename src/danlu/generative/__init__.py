@@ -13,11 +13,14 @@ from danlu.generative.diffusion import (
     consistency,
     ddpm,
     distilled,
+    edm,
+    improved_ddpm,
     meanflow,
     rectified_flow,
     reflow,
+    score_sde,
 )
-from danlu.generative.flow import flow
+from danlu.generative.flow import ffjord, flow
 from danlu.generative.gan import gan
 from danlu.generative.vae import vae
 from danlu.generative.vq import vq
@@ -40,7 +43,13 @@ FAMILIES = {
         rectified_flow.RectifiedFlow, ("arXiv:2209.03003", "arXiv:2210.02747"), rectified_flow.build
     ),
     "flow": Method(flow.Flow, ("arXiv:1605.08803", "arXiv:1807.03039"), flow.build),
+    "ffjord": Method(ffjord.FFJORD, ("arXiv:1810.01367", "arXiv:1806.07366"), ffjord.build),
     "ddpm": Method(ddpm.DDPM, ("arXiv:2006.11239", "arXiv:2102.09672"), ddpm.build),
+    "improved-ddpm": Method(improved_ddpm.ImprovedDDPM, ("arXiv:2102.09672",), improved_ddpm.build),
+    "score-sde": Method(
+        score_sde.ScoreSDE, ("arXiv:2011.13456", "arXiv:1907.05600"), score_sde.build
+    ),
+    "edm": Method(edm.EDM, ("arXiv:2206.00364",), edm.build),
     "meanflow": Method(meanflow.MeanFlow, ("arXiv:2505.13447",), meanflow.build),
     "consistency": Method(
         consistency.Consistency, ("arXiv:2303.01469", "arXiv:2310.14189"), consistency.build

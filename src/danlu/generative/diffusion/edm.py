@@ -9,8 +9,8 @@ $c_{in} = \frac{1}{\sqrt{\hat\sigma^2+\sigma_d^2}}$
 
 leave the network a residual of unit variance. Training draws $\ln\hat\sigma \sim N(-1.2, 1.2^2)$
 and counts the error of D by $\lambda = 1/c_{out}^2$, that is the error of F by 1. Samples follow
-$dy/d\hat\sigma = (y - D)/\hat\sigma$ by Heun's rule over levels that are even in their seventh root,
-with churn when asked for.
+$dy/d\hat\sigma = (y - D)/\hat\sigma$ by Heun's rule over levels that are even in their seventh
+root, with churn when asked for.
 
 Use it as the most robust parametrisation; a rectified flow is simpler and needs no scale of the
 data.

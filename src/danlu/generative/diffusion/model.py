@@ -167,8 +167,10 @@ class DiffusionModel(Scored):
         y = grid[0] * noise.normal(*self.description.shape)
         return self.discrete(run(solver, denoise, y, grid, noise))
 
-    def guided(self, condition: Ids, options: DiffusionOptions) -> Denoiser:
-        """The denoiser under a condition with the guidance of the options.
+    def guided(
+        self, condition: Ids, options: DiffusionOptions, denoise: Denoiser | None = None
+    ) -> Denoiser:
+        """The denoiser under a condition, another one if given, with the guidance of the options.
 
         Raises:
             DanluError: guidance is asked for and the model has no classes.
@@ -178,7 +180,7 @@ class DiffusionModel(Scored):
                 f"guidance={options.guidance} needs a conditional model, and the data of this "
                 "one has no classes: leave it at 1."
             )
-        denoise = self.denoiser(condition)
+        denoise = denoise or self.denoiser(condition)
         if condition is None:
             return denoise
         return chosen(options, self.denoiser(None), self.path)(denoise)

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from danlu.contracts import DanluError, unknown
 from danlu.generative.diffusion import GRIDS, SOLVERS
@@ -20,6 +21,7 @@ class DiffusionOptions:
     """Options of sampling and likelihood.
 
     Attributes:
+        variances: those that the chain of the model may have.
         solver: a name of SOLVERS.
         grid: a name of GRIDS.
         evaluations: denoiser evaluations for one sample; guidance doubles the network's.
@@ -42,6 +44,8 @@ class DiffusionOptions:
         terms: levels of a draw, of the bound or pointwise; for the bound, `chain` or more
             sums them all.
     """
+
+    variances: ClassVar[Sequence[str]] = VARIANCES
 
     solver: str = "heun"
     grid: str = "uniform"
@@ -68,7 +72,7 @@ class DiffusionOptions:
             ("solver", self.solver, tuple(SOLVERS)),
             ("grid", self.grid, tuple(GRIDS)),
             ("guidance", self.guided_by, GUIDED_BY),
-            ("variance", self.variance, VARIANCES),
+            ("variance", self.variance, self.variances),
             ("likelihood", self.likelihood, LIKELIHOODS),
             ("trace", self.trace, TRACES),
         ]

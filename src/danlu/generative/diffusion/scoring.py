@@ -10,6 +10,7 @@ eq. 8 (pointwise).
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -19,7 +20,7 @@ from typing_extensions import override
 from danlu.contracts import Bound, DataDescription, Evidence, Measure
 from danlu.generative.base import GenerativeModel
 from danlu.generative.diffusion import GRIDS, likelihood
-from danlu.generative.diffusion.bound import Chain
+from danlu.generative.diffusion.bound import Chain, RowDenoiser
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.paths import Linear, Path
 from danlu.generative.diffusion.pointwise import pointwise
@@ -86,15 +87,22 @@ class Scored(GenerativeModel):
         cost = draws * flowed.evaluations
         return self._evidence(values.mean(0), Bound.NONE, error, cost, condition)
 
-    def _bound(
-        self, x: Tensor, noise: Noise, condition: Ids, options: DiffusionOptions
-    ) -> Evidence:
-        levels = GRIDS["linspace"].target(self.path, options.chain, *self.path.levels())
-        chain = Chain(levels[-2::-1], options.variance)  # rising, without the 0
+    def reverse_chain(
+        self, levels: Sequence[float], condition: Ids, options: DiffusionOptions
+    ) -> tuple[Chain, RowDenoiser]:
+        """The chain over rising levels whose bound is asked for, and the denoiser it is given."""
 
         def denoise(y: Tensor, level: Tensor) -> Tensor:
             return self.denoised(y, level, condition)
 
+        return Chain(levels, options.variance), denoise
+
+    def _bound(
+        self, x: Tensor, noise: Noise, condition: Ids, options: DiffusionOptions
+    ) -> Evidence:
+        levels = GRIDS["linspace"].target(self.path, options.chain, *self.path.levels())
+        # Rising, without the 0.
+        chain, denoise = self.reverse_chain(levels[-2::-1], condition, options)
         draws = [
             chain.bound(denoise, x, noise, self.description, options.terms)
             for _ in range(options.draws)
@@ -133,6 +141,7 @@ class Scored(GenerativeModel):
             dims=self.description.dims,
         )
 
+    @torch.no_grad()
     def _one_pass(
         self, x: Tensor, noise: Noise, condition: Ids, options: DiffusionOptions
     ) -> tuple[Float[Tensor, " batch"], likelihood.Flowed]:

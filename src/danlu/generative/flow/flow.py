@@ -163,7 +163,7 @@ def build(
     stack = _Stack(
         description, network_of(network, description, width=width, depth=depth), couplings
     )
-    stack.layers += _to_the_line(description, squash)
+    stack.layers += to_the_line(description, squash)
     if description.is_image:
         for _ in range(levels):
             if any(side % FACTOR for side in stack.shape[1:]):
@@ -178,7 +178,7 @@ def build(
     return Flow(description, stack.layers, GaussianPrior(code))
 
 
-def _to_the_line(description: DataDescription, squash: str) -> list[Layer]:
+def to_the_line(description: DataDescription, squash: str) -> list[Layer]:
     """Layers that make values on levels continuous and spread them over the line."""
     if squash not in ("auto", "logit", "affine"):
         raise unknown("squash", squash, ("auto", "logit", "affine"))

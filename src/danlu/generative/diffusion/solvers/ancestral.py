@@ -9,11 +9,15 @@ $y_s = D + \frac{\hat\sigma_s^2}{\hat\sigma_t^2}(y_t - D) + \sqrt{v}\,z$.
 - large: $v = \frac{\alpha_t^2}{\alpha_s^2}(\hat\sigma_t^2 - \hat\sigma_s^2)$, the variance of the
   forward step; right when the data is white noise. In the state of the variance-preserving path
   these are DDPM's $\tilde\beta_t$ and $\beta_t$.
+- a share u of the way from small to large in the logarithm, a number for each of the state, as a
+  network may predict it.
 
-Sources: arXiv:2006.11239 eq. 6, 7 and §3.2; kexue.fm/archives/9119.
+Sources: arXiv:2006.11239 eq. 6, 7 and §3.2; arXiv:2102.09672 eq. 15 (the share);
+kexue.fm/archives/9119.
 """
 
 import math
+from collections.abc import Callable
 from typing import ClassVar
 
 from jaxtyping import Float
@@ -26,6 +30,9 @@ from danlu.generative.diffusion.solvers.solver import Memory, Solver
 from danlu.solvers.noise import Noise
 
 VARIANCES = ("small", "large")
+
+Shares = Callable[[Float[Tensor, "batch ..."], float], Float[Tensor, "batch ..."]]
+"""(state, level) -> shares from the small to the large variance; asked after the denoiser."""
 
 
 def given_data(level: float, level_next: float) -> tuple[float, float]:
@@ -40,14 +47,15 @@ def forward_variance(level: float, level_next: float) -> float:
 
 
 class Ancestral(Solver):
-    """The reverse chain with one of its two fixed variances."""
+    """The reverse chain with one of its two fixed variances, or with one between them."""
 
     order: ClassVar[int | None] = None
 
-    def __init__(self, variance: str = "small") -> None:
+    def __init__(self, variance: str = "small", shares: Shares | None = None) -> None:
         if variance not in VARIANCES:
             raise unknown("variance", variance, VARIANCES)
         self.variance = variance
+        self.shares = shares
 
     @override
     def step(
@@ -60,7 +68,9 @@ class Ancestral(Solver):
         memory: Memory,
     ) -> tuple[Float[Tensor, "batch ..."], Memory]:
         data = denoise(y, level)
-        weight, variance = given_data(level, level_next)
-        if self.variance == "large":
-            variance = forward_variance(level, level_next)
-        return data + weight * (y - data) + math.sqrt(variance) * noise.normal(*y.shape[1:]), None
+        weight, small = given_data(level, level_next)
+        large = forward_variance(level, level_next)
+        std: float | Tensor = math.sqrt(large if self.variance == "large" else small)
+        if self.shares is not None:
+            std = math.sqrt(small) * (self.shares(y, level) * math.log(large / small) / 2).exp()
+        return data + weight * (y - data) + std * noise.normal(*y.shape[1:]), None
