@@ -5,13 +5,13 @@ import torch
 
 from danlu.contracts import Batch, CapabilityError, DanluError, Progress
 from danlu.data import Examples, ExampleStream
+from danlu.experiments.checks.small_players import StopAfter
 from danlu.generative.diffusion import distilled, reflow
 from danlu.generative.diffusion.reflow import ReflowOptions, paired, without_class
 from danlu.generative.diffusion.straightness import straightness
 from danlu.generative.tiny import TINY, TINY_VECTOR
 from danlu.solvers.noise import BatchNoise, ItemNoise
-from danlu.training import Budget, Plan, Trainer, TrainingRun
-from danlu.training.weights import snapshot
+from danlu.training import Budget, Plan, Policy, Trainer, TrainingRun
 
 N = 24
 
@@ -65,26 +65,24 @@ def test_stages_play_one_network_by_turns():
 
 @pytest.mark.parametrize("build", [reflow.build, distilled.build])
 def test_a_resumed_run_ends_in_the_same_bits(tmp_path, build):
-    def run(folder, steps):
+    def run(folder, stop=None):
         torch.manual_seed(0)
-        setting = TrainingRun(folder=folder, seed=0)
+        hooks = [] if stop is None else [StopAfter(stop)]
+        setting = TrainingRun(folder=folder, seed=0, hooks=hooks, policy=Policy())
         trainer = Trainer(build(), stream(), Plan(batch=8), Budget(steps=9), run=setting)
-        trainer.begin()
-        for _ in range(steps):
-            if trainer.course.active.over:
-                trainer._advance()
-            trainer.round()
-        trainer._save(force=True)
-        return trainer
+        assert trainer.run().interrupted == (stop is not None)
+        return trainer.model.state_dict()
 
-    straight = run(tmp_path / "straight", 9)
-    run(tmp_path / "parted", 6)
-    kept = {path.name: path.read_bytes() for path in (tmp_path / "parted/prepared").iterdir()}
-    resumed = run(tmp_path / "parted", 3)
-    for name, weights in snapshot(straight.model).items():
-        assert torch.equal(snapshot(resumed.model)[name], weights)
-    now = {path.name: path.read_bytes() for path in (tmp_path / "parted/prepared").iterdir()}
-    assert kept.items() <= now.items()
+    def prepared():
+        return {path.name: path.read_bytes() for path in (tmp_path / "b/prepared").iterdir()}
+
+    straight = run(tmp_path / "a")
+    run(tmp_path / "b", stop=6)
+    kept = prepared()
+    assert list(kept) == ["reflow.safetensors"]
+    resumed = run(tmp_path / "b")
+    assert all(torch.equal(resumed[name], weights) for name, weights in straight.items())
+    assert kept.items() <= prepared().items()
 
 
 def test_the_last_stage_learns_at_the_noise_alone():
