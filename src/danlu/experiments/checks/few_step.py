@@ -181,7 +181,7 @@ LAWS = [
     Law(
         "few-step/meanflow identity",
         "u = v - (t - s) du/dt at the exact average velocity of a Gaussian and a mixture",
-        1e-7,
+        1e-6,
         identity,
     ),
     Law(
