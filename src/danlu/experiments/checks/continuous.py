@@ -34,10 +34,10 @@ class TanhField(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(0)
-        shapes = {"outer": (2, 6), "inner": (6, 2), "rate": (6,)}
-        for name, shape in shapes.items():
-            value = torch.randn(shape, generator=generator, dtype=torch.float64)
-            self.register_parameter(name, nn.Parameter(0.7 * value))
+        drawn = 0.7 * torch.randn(6, 5, generator=generator, dtype=torch.float64)
+        self.outer = nn.Parameter(drawn[:, :2].T.clone())
+        self.inner = nn.Parameter(drawn[:, 2:4].clone())
+        self.rate = nn.Parameter(drawn[:, 4].clone())
 
     def forward(self, x: Tensor, t: Tensor, condition: None) -> Tensor:
         """The velocity of each row."""

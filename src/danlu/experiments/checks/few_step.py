@@ -37,8 +37,8 @@ def times_and_spans(n: int) -> tuple[Tensor, Tensor]:
 
 def identity() -> float:
     """The target of MeanFlow at exact average velocities, against these."""
-    x, worst = points(16, 1.0), 0.0
-    t, span = times_and_spans(16)
+    x, worst = points(8, 1.0), 0.0
+    t, span = times_and_spans(8)
     for exact in (GaussianMap(), MixtureMap()):
         model = MeanFlow(TINY_VECTOR, exact)
         value, target = model.value_and_target(x, t, span, exact.velocity(x, t), None)
@@ -71,8 +71,9 @@ def mean_target() -> float:
     data = MEAN + alpha * STD**2 / total * (z - alpha * MEAN)
     drawn = data + STD * sigma / total.sqrt() * nodes  # [12, nodes]
     velocity = ((z - drawn) / sigma).reshape(-1, 1)
-    rows = [each.repeat_interleave(len(nodes), 0) for each in (z, t, span)]
-    _, target = MeanFlow(LINE, exact).value_and_target(*rows, velocity, None)
+    z_rows, t_rows, spans = (each.repeat_interleave(len(nodes), 0) for each in (z, t, span))
+    model = MeanFlow(LINE, exact)
+    _, target = model.value_and_target(z_rows, t_rows, spans, velocity, None)
     mean = target.view(len(z), -1) @ (weights / weights.sum())
     return (mean[:, None] - exact(z, t, None, span)).abs().max().item()
 
@@ -82,7 +83,7 @@ def boundaries() -> float:
     x, worst = points(8), 0.0
     with torch.random.fork_rng():
         torch.manual_seed(2)
-        mean, data = (build(TINY_VECTOR).double() for build in (build_meanflow, build_consistency))
+        mean, data = build_meanflow(TINY_VECTOR).double(), build_consistency(TINY_VECTOR).double()
         for model in (mean, data):
             nn.init.normal_(model.network.body.leave.weight)
     with torch.no_grad():
@@ -187,7 +188,7 @@ LAWS = [
     Law(
         "few-step/meanflow derivative",
         "du/dt by a Jacobian product is that by differences along a mixture's trajectories",
-        1e-6,
+        1e-5,
         derivative,
     ),
     Law(

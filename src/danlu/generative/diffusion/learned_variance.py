@@ -14,6 +14,7 @@ Sources: arXiv:2102.09672 eq. 15 and 16; arXiv:2201.06503 (the optimal variance)
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -26,8 +27,8 @@ from danlu.solvers.noise import Noise
 
 Level = float | Float[Tensor, " batch"]
 Batched = Float[Tensor, "batch ..."]
-Both = Callable[[Batched, Level], tuple[Batched, Batched]]
-"""(noisy data, level) -> the expected data and the shares of the variance."""
+Both = Callable[[Batched, Any], tuple[Batched, Batched]]
+"""(noisy data, level or levels) -> the expected data and the shares of the variance."""
 
 
 class Noted:

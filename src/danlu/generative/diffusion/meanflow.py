@@ -171,7 +171,7 @@ class MeanFlow(DiffusionModel):
         one = torch.ones_like(t)
         # A tangent is not cast along with its value, and low precision would drown it.
         with torch.autocast(z.device.type, enabled=False):
-            value, slope = jvp(
+            value, slope, *_ = jvp(
                 lambda z, t, span: self.average(z, t, span, condition),
                 (z, t, span),
                 (velocity.to(z.dtype), one, one),
