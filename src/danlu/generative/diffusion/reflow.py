@@ -182,13 +182,13 @@ def paired(model: Reflow, stream: Stream) -> Stream:
     """
     seed = int(torch.randint(2**62, ()))
     shape = model.description.shape
-    z = ItemNoise(seed, range(model.pairs)).normal(*shape)
+    z = ItemNoise(seed, range(model.pairs), dtype=model.dtype).normal(*shape)
     noises = stream.replaced(z, replace(model.description, levels=None))
     pairs = []
     for batch in noises.once(MADE_AT_ONCE):
         batch = batch.to(model.device, model.dtype)
         x = model.carried(batch.x, model.pair_classes(batch.condition, batch.index))
-        pairs.append(torch.cat([x, batch.x], dim=1).float().cpu())
+        pairs.append(torch.cat([x, batch.x], dim=1).cpu())
     double = replace(model.description, shape=(2 * shape[0], *shape[1:]), levels=None)
     return noises.replaced(torch.cat(pairs), double)
 
