@@ -25,10 +25,10 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.func import jvp
 from typing_extensions import override
 
 from danlu.contracts import Batch, DanluError, DataDescription, Export, Losses, Progress, unknown
+from danlu.estimators.jacobian import jacobian_product
 from danlu.generative.diffusion import GRIDS, JUMPS
 from danlu.generative.diffusion.exporting import flow_map_export
 from danlu.generative.diffusion.jumps import FlowMap, leap
@@ -171,7 +171,7 @@ class MeanFlow(DiffusionModel):
         one = torch.ones_like(t)
         # A tangent is not cast along with its value, and low precision would drown it.
         with torch.autocast(z.device.type, enabled=False):
-            value, slope, *_ = jvp(
+            value, slope = jacobian_product(
                 lambda z, t, span: self.average(z, t, span, condition),
                 (z, t, span),
                 (velocity.to(z.dtype), one, one),

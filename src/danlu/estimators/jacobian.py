@@ -1,0 +1,25 @@
+r"""A Jacobian times a vector, together with the value, in one forward pass.
+
+$(f(x), J_f(x)\,v)$ by forward-mode differentiation: no graph is walked backwards, and the value
+keeps its own gradients. Every operation inside needs a forward-mode derivative, which fused
+attention on the CPU lacks.
+
+Sources: arXiv:1502.05767 §3.1 (forward mode, dual numbers).
+"""
+
+import warnings
+from collections.abc import Callable
+
+from torch import Tensor
+from torch.func import jvp
+
+
+def jacobian_product(
+    function: Callable[..., Tensor], inputs: tuple[Tensor, ...], vectors: tuple[Tensor, ...]
+) -> tuple[Tensor, Tensor]:
+    """The value of a function and its derivative along vectors, one for each input."""
+    with warnings.catch_warnings():
+        # At the first call torch scripts its own rules, of which it warns itself.
+        warnings.filterwarnings("ignore", message="`torch.jit.script", category=DeprecationWarning)
+        value, slope, *_ = jvp(function, inputs, vectors)
+    return value, slope
