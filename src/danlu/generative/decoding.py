@@ -70,7 +70,9 @@ def class_port(model: GenerativeModel) -> dict[str, Port]:
     null = model.description.classes
     if not null:
         return {}
-    return {"class_id": Port(about=f"the class; {null} stands for no class", low=0.0, high=float(null))}
+    return {
+        "class_id": Port(about=f"the class; {null} stands for no class", low=0.0, high=float(null))
+    }
 
 
 def class_example(model: GenerativeModel, n: int) -> list[Int[Tensor, " n"]]:
