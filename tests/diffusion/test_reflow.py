@@ -22,8 +22,9 @@ def stream():
 
 
 def made(model, seed=0):
+    data = stream()
     torch.manual_seed(seed)
-    return next(paired(model.eval(), stream()).once(1000))
+    return next(paired(model.eval(), data).once(1000))
 
 
 def perturbed(model):
