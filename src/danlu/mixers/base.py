@@ -201,13 +201,8 @@ class Mixer(nn.Module, ABC):
         self, x: Tensor, context: SequenceContext, form: str
     ) -> tuple[Tensor, State | None]:
         """Documents as rows, those of about the same length side by side."""
-        lengths = context.lengths
-        assert lengths is not None
-        if nearly_full(lengths):
-            groups = Groups(lengths, (tuple(range(len(lengths))),))
-        else:
-            size = sum(weight.numel() for weight in self.parameters())
-            groups = grouped(lengths, float(max(size, self.dim)), 0.0, self.call)
+        assert context.lengths is not None
+        groups = self._groups(context.lengths)
         parts = [self(*rows, form=form) for rows in rows_of(x, context, groups)]
         y = groups.put([part for part, _ in parts])[None]
         states = [state for _, state in parts if state is not None]
@@ -215,6 +210,13 @@ class Mixer(nn.Module, ABC):
             return y, None
         joined = states[0] if len(states) == 1 else self.join(states)
         return y, reorder(joined, groups.rank)
+
+    def _groups(self, lengths: tuple[int, ...]) -> Groups:
+        """Which packed documents are computed side by side."""
+        if nearly_full(lengths):
+            return Groups(lengths, (tuple(range(len(lengths))),))
+        size = sum(weight.numel() for weight in self.parameters())
+        return grouped(lengths, float(max(size, self.dim)), 0.0, self.call)
 
     def _without_padding(
         self, x: Tensor, context: SequenceContext, state: State | None, form: str

@@ -11,13 +11,14 @@ Sources: arXiv:2405.21060 eq. 2, §6 and §7.
 """
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import silu, softplus
 from typing_extensions import override
 
-from danlu.contracts import DanluError, State
+from danlu.contracts import DanluError, SequenceContext, State, reorder
 from danlu.layers.norms import RMSNorm
-from danlu.layers.scans import scalar_scan
+from danlu.layers.scans import Run, scalar_scan
 from danlu.layers.shift import ShortConvolution
 from danlu.mixers.recurrence import Recurrence, Rows, merge_heads
 from danlu.mixers.softmax import share_heads, split_heads
@@ -34,6 +35,8 @@ class Mamba2(Recurrence):
         groups: number of B and C, shared by equally many heads.
         width: length of the convolution.
     """
+
+    unpadded = True
 
     def __init__(
         self,
@@ -60,9 +63,42 @@ class Mamba2(Recurrence):
         self.output = nn.Linear(inner, dim, bias=False)
 
     @override
+    def mix(
+        self, x: Tensor, context: SequenceContext, state: State | None, form: str
+    ) -> tuple[Tensor, State]:
+        if context.cu_seqlens is None:
+            return super().mix(x, context, state, form)
+        # Linear maps, gate and norm see all tokens at once, the scan each group of documents.
+        assert context.lengths is not None
+        groups, (gate, *parts) = self._groups(context.lengths), self._enter(x)
+        outputs, states = [], []
+        for number, rows in enumerate(zip(*(groups.take(part[0]) for part in parts), strict=True)):
+            valid = groups.valid(number, x.device)
+            lengths = None if valid is None else valid.sum(1)
+            y, new = self._scan(*rows, Run(form=form, valid=valid), lengths, {})
+            outputs.append(y)
+            states.append(new)
+        y = self._leave(groups.put(outputs)[None], gate)
+        if not context.remember:
+            return y, {}
+        joined = states[0] if len(states) == 1 else self.join(states)
+        return y, reorder(joined, groups.rank)
+
+    @override
     def recur(self, x: Tensor, rows: Rows, state: State) -> tuple[Tensor, State]:
-        gate, mixed, step = self.input(x).split([self.widths[0], sum(self.widths), self.heads], -1)
-        mixed, last = self.convolution(mixed, state.get("last"), rows.lengths)
+        gate, mixed, step = self._enter(x)
+        y, state = self._scan(mixed, step, rows.run, rows.lengths, state)
+        return self._leave(y, gate), state
+
+    def _enter(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Gate, what is convolved, and steps of each head."""
+        return self.input(x).split([self.widths[0], sum(self.widths), self.heads], -1)
+
+    def _scan(
+        self, mixed: Tensor, step: Tensor, run: Run, lengths: Tensor | None, state: State
+    ) -> tuple[Float[Tensor, "batch length inner"], State]:
+        """What the heads read, and the state."""
+        mixed, last = self.convolution(mixed, state.get("last"), lengths)
         value, key, query = silu(mixed).split(self.widths, dim=-1)
         step = softplus(step + self.step_bias)  # [batch, length, heads]
         log_decay = (-self.log_rate.exp() * step).transpose(1, 2)
@@ -74,10 +110,12 @@ class Mamba2(Recurrence):
             v * step.transpose(1, 2)[..., None].to(v.dtype),
             log_decay,
             state.get("memory"),
-            run=rows.run,
+            run=run,
         )
-        y = merge_heads(y + self.skip[:, None, None] * v)
-        return self.output(self.norm(y * silu(gate))), {"memory": memory, "last": last}
+        return merge_heads(y + self.skip[:, None, None] * v), {"memory": memory, "last": last}
+
+    def _leave(self, y: Tensor, gate: Tensor) -> Tensor:
+        return self.output(self.norm(y * silu(gate)))
 
     def _shared(self, part: Tensor) -> Tensor:
         """B or C for each head; a single group is shared as it is."""
