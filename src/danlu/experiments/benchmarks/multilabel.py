@@ -130,11 +130,15 @@ def _train(mosaics: Mosaics, name: str, change: Change, steps: int, seed: int) -
 
 
 def fit(
-    network: nn.Module, draw: Callable[[], tuple[Tensor, Tensor]], name: str, steps: int
+    network: nn.Module,
+    draw: Callable[[], tuple[Tensor, Tensor]],
+    name: str,
+    steps: int,
+    options: OptimizerOptions = OPTIONS,
 ) -> None:
     """Train a network on batches of inputs and targets with a loss, in place."""
-    optimizer = OPTIMIZERS["adamw"].build(named_parameters(network, [network]), OPTIONS)
-    scheduled, loss = Scheduled(optimizer, OPTIONS), MULTILABEL[name].build()
+    optimizer = OPTIMIZERS["adamw"].build(named_parameters(network, [network]), options)
+    scheduled, loss = Scheduled(optimizer, options), MULTILABEL[name].build()
     for step in range(steps):
         x, t = draw()
         optimizer.zero_grad()
