@@ -70,12 +70,14 @@ class Mamba2(Recurrence):
             return super().mix(x, context, state, form)
         # Linear maps, gate and norm see all tokens at once, the scan each group of documents.
         assert context.lengths is not None
-        groups, (gate, *parts) = self._groups(context.lengths), self._enter(x)
-        outputs, states = [], []
-        for number, rows in enumerate(zip(*(groups.take(part[0]) for part in parts), strict=True)):
+        gate, mixed, step = self._enter(x)
+        groups, outputs, states = self._groups(context.lengths), [], []
+        parts = zip(groups.take(mixed[0]), groups.take(step[0]), strict=True)
+        for number, (mixed_rows, step_rows) in enumerate(parts):
             valid = groups.valid(number, x.device)
             lengths = None if valid is None else valid.sum(1)
-            y, new = self._scan(*rows, Run(form=form, valid=valid), lengths, {})
+            run = Run(form=form, valid=valid)
+            y, new = self._scan(mixed_rows, step_rows, run, lengths, {})
             outputs.append(y)
             states.append(new)
         y = self._leave(groups.put(outputs)[None], gate)
