@@ -14,7 +14,7 @@ from danlu.evaluation.features.network import FeatureNetwork
 from danlu.generative.diffusion import rectified_flow
 from danlu.positions.rotary import Rotary
 
-LENGTH, DIM, DEPTH, HEADS = 64, 96, 2, 4
+LENGTH, DIM, DEPTH, HEADS = 64, 64, 2, 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +63,7 @@ def _characters(source: Source) -> nn.Module:
 
 
 TASKS = {
-    "character model": Task(build=_characters, loss=_predict, batch=32, text=True),
+    "character model": Task(build=_characters, loss=_predict, batch=16, text=True),
     "denoiser": Task(
         build=lambda source: rectified_flow.build(
             source.description, width=16, levels=2, blocks=1, patch=2, features=64
@@ -74,6 +74,6 @@ TASKS = {
     "classifier": Task(
         build=lambda source: FeatureNetwork(source.description.shape, source.description.classes),
         loss=_classify,
-        batch=64,
+        batch=32,
     ),
 }
