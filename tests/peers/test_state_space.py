@@ -26,6 +26,7 @@ def converted(weights):
     found = {}
     for path, value in weights.items():
         name, _, rest = path.partition(".")
+        value = value[:, 0] if path == "conv1d.weight" else value
         found[f"{NAMES[name]}.{rest}" if rest else NAMES[name]] = value
     return found
 

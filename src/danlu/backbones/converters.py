@@ -68,9 +68,7 @@ def from_mamba(state: Mapping[str, Tensor]) -> tuple[Weights, Weights]:
 
 def from_mamba2(state: Mapping[str, Tensor]) -> tuple[Weights, Weights]:
     """A stack of one `Mamba2` in each block, with `RMSNorm`, and the rest under its own names."""
-    stack, rest = _state_space(state, MAMBA2)
-    filters = [name for name in stack if name.endswith("convolution.weight")]
-    return {**stack, **{name: stack[name][:, 0] for name in filters}}, rest
+    return _state_space(state, MAMBA2)
 
 
 def _state_space(state: Mapping[str, Tensor], names: Mapping[str, str]) -> tuple[Weights, Weights]:
@@ -78,7 +76,8 @@ def _state_space(state: Mapping[str, Tensor], names: Mapping[str, str]) -> tuple
     rest: Weights = {}
     for name, value in state.items():
         if found := re.fullmatch(r"backbone\.layers\.(\d+)\.mixer\.(.+)", name):
-            stack[f"layers.{found[1]}.{names[found[2]]}"] = value
+            new = f"layers.{found[1]}.{names[found[2]]}"
+            stack[new] = value[:, 0] if found[2] == "conv1d.weight" else value
         elif found := re.fullmatch(r"backbone\.layers\.(\d+)\.norm\.weight", name):
             stack[f"norms.{found[1]}.gain"] = value
         elif name == "backbone.norm_f.weight":

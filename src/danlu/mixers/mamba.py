@@ -22,6 +22,7 @@ from typing_extensions import override
 from danlu.contracts import SequenceContext, State
 from danlu.layers.alignment import moved, to_the_end, zeroed
 from danlu.layers.selective_scan import at_once, in_chunks, one_by_one
+from danlu.layers.shift import ShortConvolution
 from danlu.mixers.base import Mixer
 from danlu.optim.parameters import Rule
 
@@ -54,7 +55,7 @@ class Mamba(Mixer):
         channels, rank = expand * dim, math.ceil(dim / 16) if rank is None else rank
         self.sizes = (rank, states, states)
         self.inward = nn.Linear(dim, 2 * channels, bias=False)
-        self.convolution = nn.Conv1d(channels, channels, width, groups=channels)
+        self.convolution = ShortConvolution(channels, width)
         self.select = nn.Linear(channels, sum(self.sizes), bias=False)
         self.delta = nn.Linear(rank, channels)
         self.log_rate = nn.Parameter(torch.arange(1.0, states + 1).log().repeat(channels, 1))
@@ -76,7 +77,7 @@ class Mamba(Mixer):
     ) -> tuple[Tensor, State]:
         x, gate = self.inward(x).chunk(2, dim=-1)
         if state is None:
-            recent = x.new_zeros(len(x), self.convolution.kernel_size[0] - 1, x.shape[-1])
+            recent = x.new_zeros(len(x), self.convolution.weight.shape[1] - 1, x.shape[-1])
             memory = self.log_rate.new_zeros(len(x), *self.log_rate.shape)
         else:
             recent, memory = state["recent"], state["memory"]
@@ -86,17 +87,16 @@ class Mamba(Mixer):
 
     def _convolved(self, x: Tensor, recent: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
         """The convolution over tokens alone, and its last inputs; padding is moved out of it."""
-        x, kept, back = torch.cat([recent, x], dim=1), recent.shape[1], None
-        if valid is not None:
-            valid = torch.cat([valid.new_ones(recent.shape[:2]), valid], dim=1)
-            index, back = to_the_end(valid)
-            x = moved(zeroed(x, valid), index)
-        recent = x[:, x.shape[1] - kept :]
-        if x.shape[1] == kept:  # no token
-            return x[:, :0], recent
-        y = silu(self.convolution(x.transpose(1, 2)).transpose(1, 2))
+        if valid is None:
+            y, recent = self.convolution(x, recent)
+            return silu(y), recent
+        kept = recent.shape[1]
+        valid = torch.cat([valid.new_ones(recent.shape[:2]), valid], dim=1)
+        index, back = to_the_end(valid)
+        x = moved(zeroed(torch.cat([recent, x], dim=1), valid), index)
+        y, recent = self.convolution(x[:, kept:], x[:, :kept])
         # Cells before the window have no output; padding may be sent there, and is not read.
-        return (y if back is None else moved(y, (back[:, kept:] - kept).clamp(min=0))), recent
+        return moved(silu(y), (back[:, kept:] - kept).clamp(min=0)), recent
 
     def _scanned(
         self, x: Tensor, memory: Tensor, valid: Tensor | None, form: str

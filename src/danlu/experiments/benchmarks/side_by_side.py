@@ -19,7 +19,7 @@ from danlu.experiments.benchmarks.packing import operations
 
 Way = Callable[[], object]
 
-ROUNDS = (3, 9)
+ROUNDS = (3, 25)
 """The fewest and the most rounds."""
 SECONDS = 4.0
 """What all ways of one comparison may take together, beyond the fewest rounds."""
