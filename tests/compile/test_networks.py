@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from danlu.backbones.convnets import ConvDecoder, ConvEncoder
+from danlu.backbones.dit import DiT
 from danlu.backbones.mlp import MLP
 from danlu.backbones.unet import UNet
 from danlu.contracts import DataDescription
@@ -23,6 +24,7 @@ pytestmark = [pytest.mark.long, pytest.mark.usefixtures("float64")]
 def cases():
     return {
         "unet": (lambda: UNet(1, width=8, features=4), [(2, 1, 8, 8), (2, 4)]),
+        "dit": (lambda: DiT(1, width=8, depth=1, features=4), [(2, 1, 8, 8), (2, 4)]),
         "mlp": (lambda: MLP(2, 2, width=8, features=4), [(3, 2), (3, 4)]),
         "encoder": (lambda: ConvEncoder((1, 8, 8), 3, width=8, features=4), [(2, 1, 8, 8), (2, 4)]),
         "decoder": (lambda: ConvDecoder(3, (1, 8, 8), width=8, features=4), [(2, 3), (2, 4)]),

@@ -202,9 +202,12 @@ def build(
     levels: int = 1,
     blocks: int = 1,
     patch: int = 1,
+    network: str = "unet",
     fine: int = 160,
 ) -> Consistency:
     """A consistency model for the described data; the defaults are tiny."""
-    size = proportioned(description, width=width, levels=levels, blocks=blocks, patch=patch)
+    size = proportioned(
+        description, width=width, levels=levels, blocks=blocks, patch=patch, network=network
+    )
     network = ConditionedNetwork(description, size)
     return Consistency(description, network, fine=fine)

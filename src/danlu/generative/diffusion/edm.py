@@ -55,8 +55,11 @@ def build(
     levels: int = 1,
     blocks: int = 1,
     patch: int = 1,
+    network: str = "unet",
     parts: str = "",
 ) -> EDM:
     """An EDM for the described data; `parts` changes what it is trained by."""
-    size = proportioned(description, width=width, levels=levels, blocks=blocks, patch=patch)
+    size = proportioned(
+        description, width=width, levels=levels, blocks=blocks, patch=patch, network=network
+    )
     return EDM(description, ConditionedNetwork(description, size), PARTS.changed(parts))

@@ -151,9 +151,12 @@ def build(
     levels: int = 1,
     blocks: int = 1,
     patch: int = 1,
+    network: str = "unet",
     parts: str = "",
 ) -> ImprovedDDPM:
     """An improved DDPM for the described data; `parts` changes what it is trained by."""
-    size = proportioned(description, width=width, levels=levels, blocks=blocks, patch=patch)
+    size = proportioned(
+        description, width=width, levels=levels, blocks=blocks, patch=patch, network=network
+    )
     network = ConditionedNetwork(description, size, values=2)
     return ImprovedDDPM(description, network, PARTS.changed(parts))

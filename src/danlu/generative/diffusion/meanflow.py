@@ -236,9 +236,12 @@ def build(
     levels: int = 1,
     blocks: int = 1,
     patch: int = 1,
+    network: str = "unet",
     guidance: float = 1.0,
 ) -> MeanFlow:
     """A MeanFlow for the described data; the defaults are tiny."""
-    size = proportioned(description, width=width, levels=levels, blocks=blocks, patch=patch)
+    size = proportioned(
+        description, width=width, levels=levels, blocks=blocks, patch=patch, network=network
+    )
     network = SpanNetwork(description, size)
     return MeanFlow(description, network, guidance=guidance)

@@ -1,8 +1,9 @@
-"""The network of a diffusion model: a U-Net for images, an MLP for vectors."""
+"""The network of a diffusion model: a U-Net or a DiT for images, an MLP for vectors."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -10,9 +11,11 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 from typing_extensions import override
 
+from danlu.backbones.dit import DiT, dit_block
 from danlu.backbones.mlp import MLP
 from danlu.backbones.unet import UNet
-from danlu.contracts import DataDescription
+from danlu.contracts import DataDescription, unknown
+from danlu.layers.attention import Derivatives
 from danlu.layers.condition import ClassEmbedding
 from danlu.layers.convolution import SelfAttention2d
 from danlu.layers.time import TimeEmbedding
@@ -29,26 +32,58 @@ class NetworkOptions:
     """Size of the network.
 
     Attributes:
-        width: channels of the first level of the U-Net, or of the MLP.
+        network: of images, `unet` or `dit`.
+        width: channels of the first level of the U-Net, of a token, or of the MLP.
         levels: levels of the U-Net; each further one has twice the channels at half the size.
-        blocks: residual blocks a level on the way down, or of the MLP.
-        patch: side of the pixel square folded into channels.
+        blocks: residual blocks a level on the way down, or of the DiT or the MLP.
+        patch: side of the pixel square folded into channels, or into a token.
         features: size of the conditioning vector.
     """
 
+    network: str = "unet"
     width: int = 64
     levels: int = 2
     blocks: int = 1
     patch: int = 1
     features: int = 256
 
+    def __post_init__(self) -> None:
+        if self.network not in IMAGE_NETWORKS:
+            raise unknown("network", self.network, IMAGE_NETWORKS)
 
-def proportioned(
-    description: DataDescription, *, width: int, levels: int, blocks: int, patch: int
-) -> NetworkOptions:
-    """Sizes with as many features of time and class as the data is worth by experience."""
-    features = 4 * width if description.is_image else width
-    return NetworkOptions(width=width, levels=levels, blocks=blocks, patch=patch, features=features)
+
+def proportioned(description: DataDescription, **sizes: Any) -> NetworkOptions:
+    """Sizes with four features of time and class for each channel of an image."""
+    features = 4 * sizes["width"] if description.is_image else sizes["width"]
+    return NetworkOptions(**sizes, features=features)
+
+
+def unet(channels: tuple[int, int], options: NetworkOptions, derivatives: Derivatives) -> UNet:
+    """The U-Net of the given sizes."""
+    return UNet(
+        channels,
+        width=options.width,
+        multipliers=[2**level for level in range(options.levels)],
+        blocks=options.blocks,
+        patch=options.patch,
+        features=options.features,
+        attention=partial(SelfAttention2d, derivatives=derivatives),
+    )
+
+
+def dit(channels: tuple[int, int], options: NetworkOptions, derivatives: Derivatives) -> DiT:
+    """The DiT of the given sizes; it has one level."""
+    return DiT(
+        channels,
+        width=options.width,
+        depth=options.blocks,
+        patch=options.patch,
+        features=options.features,
+        block=dit_block(derivatives),
+    )
+
+
+IMAGE_NETWORKS: Mapping[str, Any] = {"unet": unet, "dit": dit}
 
 
 class ConditionedNetwork(nn.Module):
@@ -59,7 +94,7 @@ class ConditionedNetwork(nn.Module):
         options: sizes.
         values: for each number of x, stacked along the first axis after the batch.
         highest: frequency of the time embedding.
-        attention: makes the attention of a U-Net.
+        derivatives: `higher` where it is differentiated more than once, or forwards.
     """
 
     def __init__(
@@ -69,7 +104,7 @@ class ConditionedNetwork(nn.Module):
         *,
         values: int = 1,
         highest: float = HIGHEST,
-        attention: Callable[[int], nn.Module] = SelfAttention2d,
+        derivatives: Derivatives = "first",
     ) -> None:
         super().__init__()
         self.time = TimeEmbedding(TIME_FEATURES, highest=highest)
@@ -78,15 +113,8 @@ class ConditionedNetwork(nn.Module):
         self.classes = ClassEmbedding(description.classes, options.features)
         first = description.shape[0]
         if description.is_image:
-            self.body: nn.Module = UNet(
-                (first, values * first),
-                width=options.width,
-                multipliers=[2**level for level in range(options.levels)],
-                blocks=options.blocks,
-                patch=options.patch,
-                features=options.features,
-                attention=attention,
-            )
+            make = IMAGE_NETWORKS[options.network]
+            self.body: nn.Module = make((first, values * first), options, derivatives)
         else:
             self.body = MLP(
                 first,
@@ -121,8 +149,7 @@ class SpanNetwork(ConditionedNetwork):
     """
 
     def __init__(self, description: DataDescription, options: NetworkOptions) -> None:
-        attention = partial(SelfAttention2d, derivatives="higher")
-        super().__init__(description, options, highest=HIGHEST_SMOOTH, attention=attention)
+        super().__init__(description, options, highest=HIGHEST_SMOOTH, derivatives="higher")
         self.span_in = nn.Linear(TIME_FEATURES, options.features, bias=False)
 
     @override

@@ -54,6 +54,7 @@ def build(
     levels: int = 1,
     blocks: int = 1,
     patch: int = 1,
+    network: str = "unet",
     path: str = EXPLODING,
 ) -> ScoreSDE:
     """A score model for the described data under a diffusion; the defaults are tiny.
@@ -63,7 +64,9 @@ def build(
     """
     if path not in PATHS:
         raise unknown("path of a score model", path, PATHS)
-    size = proportioned(description, width=width, levels=levels, blocks=blocks, patch=patch)
+    size = proportioned(
+        description, width=width, levels=levels, blocks=blocks, patch=patch, network=network
+    )
     parts = Parts(
         path=path,
         prediction="noise",
