@@ -209,5 +209,4 @@ def build(
     size = proportioned(
         description, width=width, levels=levels, blocks=blocks, patch=patch, network=network
     )
-    network = ConditionedNetwork(description, size)
-    return Consistency(description, network, fine=fine)
+    return Consistency(description, ConditionedNetwork(description, size), fine=fine)

@@ -158,5 +158,5 @@ def build(
     size = proportioned(
         description, width=width, levels=levels, blocks=blocks, patch=patch, network=network
     )
-    network = ConditionedNetwork(description, size, values=2)
-    return ImprovedDDPM(description, network, PARTS.changed(parts))
+    made = ConditionedNetwork(description, size, values=2)
+    return ImprovedDDPM(description, made, PARTS.changed(parts))

@@ -243,5 +243,4 @@ def build(
     size = proportioned(
         description, width=width, levels=levels, blocks=blocks, patch=patch, network=network
     )
-    network = SpanNetwork(description, size)
-    return MeanFlow(description, network, guidance=guidance)
+    return MeanFlow(description, SpanNetwork(description, size), guidance=guidance)
