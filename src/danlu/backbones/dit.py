@@ -29,6 +29,7 @@ from danlu.contracts import DanluError, SequenceContext, State
 from danlu.layers.attention import Derivatives, attend
 from danlu.layers.norms import EPSILON
 from danlu.mixers.base import Factory, Mixer
+from danlu.mixers.pointwise import Pointwise
 from danlu.mixers.softmax import split_heads
 from danlu.positions.rotary_grid import RotaryGrid
 
@@ -98,7 +99,7 @@ class DiT(nn.Module):
         given, made = (channels, channels) if isinstance(channels, int) else channels
         makes = dit_block() if block is None else block
         layers = [make(width, layer, depth) for layer in range(depth) for make in makes]
-        if any(layer.causal for layer in layers):
+        if any(layer.causal and not isinstance(layer, Pointwise) for layer in layers):
             raise DanluError("The layers of a DiT must see both sides.")
         self.enter = nn.Linear(given * patch**2, width)
         self.layers = nn.ModuleList(layers)
