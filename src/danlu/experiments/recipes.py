@@ -121,7 +121,7 @@ def _diffusion(
 RECIPES = {
     ("vae", Kind.VECTOR): Recipe(plan=_plan(256, _adamw(2e-3))),
     ("vae", Kind.SMALL_IMAGE): Recipe(plan=_plan(128, _adamw(2e-3))),
-    ("vae", Kind.IMAGE): Recipe(plan=_plan(64, _adamw(2e-3))),
+    ("vae", Kind.IMAGE): Recipe(plan=_plan(64, _adamw(4e-3))),
     ("gan", Kind.VECTOR): Recipe(plan=_plan(256, _adversarial(1e-3))),
     ("gan", Kind.SMALL_IMAGE): Recipe(plan=_plan(64, _adversarial(2e-3))),
     ("gan", Kind.IMAGE): Recipe(plan=_plan(64, _adversarial(4e-3))),
