@@ -57,6 +57,7 @@ class Transformer(Mixer):
         self.norms = nn.ModuleList(norm(dim) for _ in made)
         self.final = norm(dim)
         self.causal = all(layer.causal for layer in made)
+        self.strict = all(layer.strict for layer in made)
         self.bounded = all(layer.bounded for layer in made)
         lengths = {layer.length for layer in made if layer.length is not None}
         if len(lengths) > 1:

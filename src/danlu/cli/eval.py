@@ -11,6 +11,8 @@ from danlu.cli.parser import Parser, add_common, add_family
 
 if TYPE_CHECKING:
     from danlu.evaluation.results import Results
+    from danlu.experiments.evaluate import EvaluationRequest
+    from danlu.experiments.runs import Run
 
 HELP = "measure a run: distances of its samples, likelihood of held-out data"
 EXAMPLES = (
@@ -60,6 +62,8 @@ def run(options: argparse.Namespace) -> int:
     if options.require:
         model, _ = found.model(request.classes, request.device)
         model.require(options.require)
+    if found.config.description.is_text:
+        return _of_text(found, request, options.json)
     with display_for(console) as display:
         results = evaluate(found, request, display)
     if options.json:
@@ -67,6 +71,23 @@ def run(options: argparse.Namespace) -> int:
         return 0
     _print(results, console)
     say(console, f"report: {request.home(Path(options.folder)) / 'report.html'}")
+    return 0
+
+
+def _of_text(found: "Run", request: "EvaluationRequest", as_json: bool) -> int:
+    from danlu.experiments.evaluate import evaluate_text
+
+    figures = evaluate_text(found, request)
+    if as_json:
+        write_json({name: asdict(measured) for name, measured in figures.items()})
+        return 0
+    console = console_for(False)
+    windows = figures["windows"].value
+    for name, measured in figures.items():
+        if name != "windows":
+            error = measured.stderr or 0.0
+            say(console, f"{name.replace('_', ' ')}: {measured.value:.4f} ± {error:.4f}")
+    say(console, f"over {windows:.0f} windows of the {request.split} split, each without a past")
     return 0
 
 

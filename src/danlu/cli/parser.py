@@ -108,8 +108,13 @@ def _length(kind: type[float] | type[int]) -> Callable[[str], Any]:
 
 
 def add_data(parser: Parser) -> None:
-    """How a folder of images is read."""
-    parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the images of a folder")
+    """How a folder of images, or a text, is read."""
+    parser.add_argument(
+        "--size",
+        type=int,
+        metavar="N",
+        help="side of the images of a folder in pixels, or tokens of a window of text",
+    )
     parser.add_argument(
         "--label", default="none", metavar="RULE", help="`folder` makes subfolders classes"
     )

@@ -1,4 +1,4 @@
-"""Draw samples from a trained run, as a picture or as numbers."""
+"""Draw samples from a trained run, as a picture, as numbers or as text."""
 
 import argparse
 from dataclasses import replace
@@ -14,21 +14,26 @@ if TYPE_CHECKING:
     from danlu.experiments.runs import Run
     from danlu.generative.base import GenerativeModel
 
-HELP = "draw samples from a run, as PNG or NPZ"
+HELP = "draw samples from a run, as PNG, NPZ or text"
 EXAMPLES = (
     "danlu sample runs/race/vae --n 64",
     "danlu sample runs/race/rectified-flow --class 3 --evaluations 16 --set sampler.solver=heun",
     "danlu sample runs/race/gan --n 1000 --seed 1 --out samples.npz",
+    'danlu sample runs/lm-book --n 1 --prompt "It was " --set sampler.length=500',
 )
+ENDINGS = (".png", ".npz", ".txt")
+SAMPLES, TEXTS = 64, 3
+"""Samples that are drawn unless a number is given, and texts."""
 
 
 def arguments(parser: Parser) -> None:
     """The verb's arguments."""
     parser.add_argument("folder", metavar="RUN", help="a run folder")
-    parser.add_argument("--n", type=int, default=64, help="how many (default 64)")
+    parser.add_argument("--n", type=int, help="how many (default 64; of texts 3)")
+    parser.add_argument("--prompt", metavar="TEXT", help="what a text begins with")
     parser.add_argument("--evaluations", type=int, help="network evaluations for one sample")
     parser.add_argument("--class", dest="class_id", metavar="CLASS", help="a class id or name")
-    add_common(parser, out="PATH.png or PATH.npz (default RUN/samples/draw-SEED.png)")
+    add_common(parser, out="PATH.png, .npz or .txt (default RUN/samples/draw-SEED.png)")
     add_family(parser)
 
 
@@ -40,6 +45,8 @@ def run(options: argparse.Namespace) -> int:
     console = console_for(options.json)
     say(console, device_line(options.device))
     found = open_run(options.folder)
+    if options.n is None:
+        options.n = TEXTS if found.config.description.is_text else SAMPLES
     path = _path(options, found)
     model, _ = found.model(classes_for(options.foreign), chosen_device(options.device))
     drawn, note, evaluations = _draw(options, found, model, as_picture=path.suffix == ".png")
@@ -50,6 +57,8 @@ def run(options: argparse.Namespace) -> int:
     else:
         each = f"{evaluations} network evaluation{'s' if evaluations != 1 else ''} each"
         took = f"in {duration(drawn.seconds)}, {each}"
+        if path.suffix == ".txt":
+            say(console, path.read_text(encoding="utf-8"))
         say(console, f"{path}: {len(drawn.x)} {note or 'samples'} {took}")
     return 0
 
@@ -60,15 +69,18 @@ def _path(options: argparse.Namespace, found: "Run") -> Path:
 
     if options.n < 1:
         raise DanluError(f"--n must be at least 1, got {options.n}.")
-    shown = drawable(found.config.description)
-    ending = "png" if shown else "npz"
+    description = found.config.description
+    shown = drawable(description)
+    ending = "txt" if description.is_text else "png" if shown else "npz"
     default = found.folder / "samples" / f"draw-{options.seed}.{ending}"
     path = Path(options.out) if options.out else default
-    if path.suffix not in (".png", ".npz"):
-        raise DanluError(f"--out takes a .png or an .npz file, got {path}.")
+    if path.suffix not in ENDINGS or (path.suffix == ".txt") > description.is_text:
+        raise DanluError(f"--out takes a .png or an .npz file, of text .txt, got {path}.")
     if path.suffix == ".png" and not shown:
-        shape = found.config.description.shape
-        raise DanluError(f"Samples of shape {shape} cannot be drawn; write an .npz file.")
+        other = "a .txt" if description.is_text else "an .npz"
+        raise DanluError(
+            f"Samples of shape {description.shape} cannot be drawn; write {other} file."
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
@@ -87,6 +99,8 @@ def _draw(
     settings.require_only("sampler")
     if options.evaluations is not None:
         settings.texts["sampler"]["evaluations"] = str(options.evaluations)
+    if options.prompt is not None:
+        settings.texts["sampler"]["prompt"] = options.prompt
     chosen: Any = found.config.options(model, settings)
     note = ""
     if as_picture and model.picture_options is not None and not settings.texts["sampler"]:
@@ -117,9 +131,13 @@ def _write(drawn: "Drawn", model: "GenerativeModel", path: Path) -> None:
     import numpy as np
 
     from danlu.evaluation.pictures import grid
+    from danlu.experiments.texts import separated, texts_of
 
     if path.suffix == ".png":
         grid(drawn.x, model.description, path=path, columns=min(10, len(drawn.x)))
+        return
+    if path.suffix == ".txt":
+        path.write_text(separated(texts_of(drawn.x, model.description)), encoding="utf-8")
         return
     arrays = {"x": drawn.x.numpy()}
     if drawn.classes is not None:

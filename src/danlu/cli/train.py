@@ -29,6 +29,7 @@ EXAMPLES = (
     "danlu train vae path/to/photos --size 32 --minutes 30 --out runs/photos",
     "danlu train gan digits --steps 500 --set optimizer.rate=1e-3 --set model.width=64",
     "danlu train vae digits --minutes 2 --set optimizer=amos",
+    "danlu train lm --data book.txt --minutes 5 --set model.mixer=mamba2",
     "danlu train --resume runs/race/vae --minutes 60",
     "danlu train --replay runs/vae-digits --out runs/again",
     "torchrun --nproc-per-node 2 -m danlu train vae digits --minutes 2",
@@ -42,7 +43,16 @@ OF_NEW_RUNS = {"seed": 0, "size": None, "label": "none", "device": "auto"}
 def arguments(parser: Parser) -> None:
     """The verb's arguments."""
     parser.add_argument("family", nargs="?", help="see `danlu list families`, or module:Class")
-    parser.add_argument("data", nargs="?", help="a named set, a folder of images, .npz or IDX")
+    parser.add_argument(
+        "data", nargs="?", help="a named set, a folder of images, .npz or IDX; text for lm and mlm"
+    )
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        dest="files",
+        metavar="FILE",
+        help="text files or folders, in its place",
+    )
     add_budget(
         parser,
         minutes=f"length of training, what a run already has included (default {MINUTES:g})",
@@ -114,6 +124,9 @@ def _train(options: argparse.Namespace, processes: "Processes") -> int:
 def _require_sense(options: argparse.Namespace) -> None:
     """Refuse a mixture of a new run and an old one."""
     old = options.resume or options.replay
+    if options.files and (options.data or old):
+        raise UsageError("Give the data once: as an argument, or after --data; a run has its own.")
+    options.data = options.data or (options.files or [None])[0]
     if old and options.family:
         raise UsageError("--resume and --replay take family and data from the run; leave them out.")
     if not old and options.data is None:
@@ -161,17 +174,23 @@ def _begin(options: argparse.Namespace, classes: dict | None) -> "tuple[Run, Sou
 
 
 def _new(options: argparse.Namespace, classes: dict | None) -> "tuple[Run, Source]":
+    from danlu.data import SOURCES
     from danlu.experiments.config import resolve
-    from danlu.experiments.families import builder_of
+    from danlu.experiments.families import builder_of, learns_text
     from danlu.experiments.runs import create, require_new
     from danlu.experiments.settings import Settings
-    from danlu.experiments.train import choose_data, open_data
+    from danlu.experiments.train import choose_data, choose_text, open_data
 
     builder_of(options.family, classes)  # a misspelt family is told before any data is read
     settings = Settings(options.settings)
     folder = _folder(options)
     require_new(folder)
-    choice = choose_data(options.data, size=options.size, label=options.label)
+    if learns_text(options.family) and options.data not in SOURCES:
+        choice = choose_text(options.files or [options.data], settings, size=options.size)
+    elif options.files and len(options.files) > 1:
+        raise UsageError("Several files are for lm and mlm; others take one set or folder.")
+    else:
+        choice = choose_data(options.data, size=options.size, label=options.label)
     source = open_data(choice)
     config = resolve(
         options.family,

@@ -14,6 +14,8 @@ class DataDescription:
         low: smallest value a model sees.
         high: largest value a model sees.
         classes: number of classes; 0 when the data has none.
+        alphabet: of text, the character behind each id; empty where ids are bytes; None for all
+            other data.
     """
 
     shape: tuple[int, ...]
@@ -21,6 +23,12 @@ class DataDescription:
     low: float
     high: float
     classes: int
+    alphabet: str | None = None
+
+    @property
+    def is_text(self) -> bool:
+        """Whether an example is a row of characters or bytes."""
+        return self.alphabet is not None
 
     @property
     def dims(self) -> int:

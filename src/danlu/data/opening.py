@@ -43,7 +43,8 @@ def open_source(name_or_path: str, *, size: int | None = None, label: str = "non
     if path.suffix == ".npz":
         return npz_source(path)
     raise DanluError(
-        f"{path} is neither a folder nor an .npz file; give the folder that holds the images."
+        f"{path} is neither a folder nor an .npz file; give the folder that holds the images. "
+        f"Text is learned by `danlu train lm {path}`."
     )
 
 

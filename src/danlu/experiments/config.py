@@ -34,15 +34,21 @@ class DataChoice:
 
     Attributes:
         source: a name in `SOURCES`, or an absolute path.
-        size: side of the images of a folder.
+        size: side of the images of a folder, or tokens of a window of text.
         label: how a folder gives classes.
         flips: whether images are mirrored half of the time.
+        unit: what is a token of text, characters or bytes; None where the path is no text.
+        reader: how a file of text is read.
+        more: further paths of a text.
     """
 
     source: str
     size: int | None = None
     label: str = "none"
     flips: bool = False
+    unit: str | None = None
+    reader: str = "plain"
+    more: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,7 +117,7 @@ class RunConfig:
                 for player, options in plan["optimizers"].items()
             }
             parts = {
-                "data": DataChoice(**raw["data"]),
+                "data": DataChoice(**_tuples(raw["data"])),
                 "description": DataDescription(**_tuples(raw["description"])),
                 "class_names": tuple(raw["class_names"]),
                 "model": _tuples(raw["model"]),
@@ -147,7 +153,7 @@ def resolve(
         **recipe.model,
         **settings.read("model", types_of(build)),
     }
-    flips = settings.read("data", {"flips": bool}).get("flips", data.flips)
+    flips = settings.read("data", data_fields(data)).get("flips", data.flips)
     config = RunConfig(
         family=family,
         data=replace(data, flips=flips),
@@ -160,6 +166,8 @@ def resolve(
         seed=seed,
     )
     example = config.build(classes)
+    if source.description.is_text and not example.texts:
+        raise DanluError(f"{family} learns no text; lm and mlm do.")
     if family not in (classes or {}):
         _try_out(example)
     sampler = settings.read("sampler", fields_of(example.Options), family)
@@ -168,6 +176,11 @@ def resolve(
     for player, modules in example.players().items():
         _require_working(plan.optimizer(player), named_parameters(example, modules))
     return replace(config, plan=plan, sampler=asdict(options))
+
+
+def data_fields(data: DataChoice) -> dict[str, type]:
+    """What `--set data.` can change."""
+    return {"flips": bool} if data.unit is None else {"unit": str, "reader": str}
 
 
 def _plan(recipe: Recipe, settings: Settings, players: list[str], examples: int) -> Plan:

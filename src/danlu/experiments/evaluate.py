@@ -3,6 +3,8 @@
 The test split is the reference behind printed figures; choices are made on the validation split.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from danlu.contracts import CapabilityError, DanluError, unknown
 from danlu.evaluation.corruptions import yardsticks
 from danlu.evaluation.metrics.nearest import MOST_NEIGHBOURS
 from danlu.evaluation.report import write_report
-from danlu.evaluation.results import Results, Row, RowKind
+from danlu.evaluation.results import Measured, Results, Row, RowKind
 from danlu.experiments.curves import pictures
 from danlu.experiments.families import Classes
 from danlu.experiments.machine import machine_facts
@@ -26,14 +28,17 @@ from danlu.experiments.observer import Observer
 from danlu.experiments.planning import Clock
 from danlu.experiments.runs import RESULTS, Run
 from danlu.experiments.settings import Settings
+from danlu.experiments.texts import held_out_figures
 from danlu.experiments.train import open_data
 from danlu.experiments.yard import Yard, open_yard, words_for_spaces
 from danlu.experiments.yardsticks import scored
 from danlu.training import Policy
+from danlu.training.files import write_text
 
 SPLITS = ("test", "validation")
 EVIDENCE_EXAMPLES = 500
 EVIDENCE_SECONDS = 60.0
+TEXT_RESULTS = "results-text.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,6 +119,26 @@ def evaluate(run: Run, request: EvaluationRequest, observer: Observer | None = N
     results.save(home / RESULTS)
     write_report(results, home)
     return results
+
+
+def evaluate_text(run: Run, request: EvaluationRequest) -> Mapping[str, Measured]:
+    """The figures of a model of text on a held-out split, also as `results-text.json`.
+
+    Raises:
+        DanluError: something that was asked for does not exist.
+    """
+    source = open_data(run.config.data)
+    model, _ = run.model(request.classes, request.device)
+    policy = replace(Policy.choose(request.device, source.description), compile=False)
+    held_out = source.test if request.split == "test" else source.validation
+    found = held_out_figures(
+        model, held_out.x(), policy=policy, seed=request.seed, seconds=EVIDENCE_SECONDS
+    )
+    home = request.home(run.folder)
+    home.mkdir(parents=True, exist_ok=True)
+    facts = {name: asdict(measured) for name, measured in found.items()}
+    write_text(home / TEXT_RESULTS, json.dumps({"split": request.split, **facts}, indent=1) + "\n")
+    return found
 
 
 def _yardsticks(yard: Yard, request: EvaluationRequest, home: Path) -> list[Row]:

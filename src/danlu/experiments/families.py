@@ -16,6 +16,12 @@ Classes = Mapping[str, Any] | None
 """Foreign families by name."""
 
 
+def learns_text(family: str) -> bool:
+    """Whether what a family is given is taken for text."""
+    found = FAMILIES.get(family)
+    return found is not None and getattr(found.target, "texts", False)
+
+
 def builder_of(family: str, classes: Classes = None) -> Builder:
     """What builds a family's models.
 

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     VECTOR = "vector"
     SMALL_IMAGE = "small image"
     IMAGE = "image"
+    TEXT = "text"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +45,8 @@ class Recipe:
 
 def kind_of(description: DataDescription) -> Kind:
     """The kind of the described data."""
+    if description.is_text:
+        return Kind.TEXT
     if not description.is_image:
         return Kind.VECTOR
     return Kind.SMALL_IMAGE if max(description.shape[1:]) <= SMALL_SIDE else Kind.IMAGE
@@ -87,6 +90,7 @@ DEFAULTS = {
     Kind.VECTOR: Recipe(plan=_plan(256, _adamw(1e-3))),
     Kind.SMALL_IMAGE: Recipe(plan=_plan(128, _adamw(1e-3))),
     Kind.IMAGE: Recipe(plan=_plan(64, _adamw(1e-3))),
+    Kind.TEXT: Recipe(plan=_plan(32, _adamw(1e-3))),
 }
 
 _FEW_STEPS = {"solver": "dpm-multistep", "grid": "logarithmic", "evaluations": 12}
@@ -189,6 +193,12 @@ RECIPES = {
     ),
     ("autoregressive", Kind.IMAGE): Recipe(
         model={"dim": 128, "depth": 4, "heads": 4}, plan=_plan(16, _adamw(1e-3))
+    ),
+    ("lm", Kind.TEXT): Recipe(
+        model={"dim": 128, "depth": 4, "heads": 4}, plan=_plan(32, _adamw(2e-3))
+    ),
+    ("mlm", Kind.TEXT): Recipe(
+        model={"dim": 128, "depth": 4, "heads": 4}, plan=_plan(32, _adamw(1e-3))
     ),
     ("vq", Kind.VECTOR): Recipe(plan=_plan(256, _adamw(2e-3))),
     ("vq", Kind.SMALL_IMAGE): Recipe(

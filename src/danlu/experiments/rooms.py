@@ -72,6 +72,8 @@ ROOMS = (
             "gan",
             "improved-ddpm",
             "kernel-density",
+            "language",
+            "masked",
             "priors",
             "recompute",
             "reflow",

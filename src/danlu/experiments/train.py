@@ -5,16 +5,19 @@ continues from it, with the recorded config.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from danlu.contracts import DanluError
 from danlu.data import SOURCES, ExampleStream, Source, open_source
-from danlu.experiments.config import DataChoice
+from danlu.data.text import UNITS, text_source
+from danlu.experiments.config import DataChoice, data_fields
 from danlu.experiments.families import Classes
 from danlu.experiments.hooks import CELLS, Measure, SamplePictures
 from danlu.experiments.observer import Observer
 from danlu.experiments.runs import Run
+from danlu.experiments.settings import Settings
+from danlu.experiments.texts import TextSamples
 from danlu.experiments.tracking import TRACKERS, require_tracker
 from danlu.training import Budget, Hook, Outcome, Policy, Trainer, TrainingRun
 from danlu.training.checkpoint import FOLDER, LATEST, load_average
@@ -100,7 +103,9 @@ def _hooks(
     run: Run, source: Source, around: Surroundings, policy: Policy, *, samples: bool
 ) -> list[Hook]:
     hooks = [*around.observer.hooks(run.folder.name), *around.hooks]
-    if samples:
+    if run.config.description.is_text:
+        hooks.append(TextSamples(run.folder, run.config, policy, source.validation))
+    elif samples:
         pictures = SamplePictures(
             run.folder,
             run.config,
@@ -119,7 +124,10 @@ def _hooks(
 
 def open_data(choice: DataChoice) -> Source:
     """The data of a run."""
-    return open_source(choice.source, size=choice.size, label=choice.label)
+    if choice.unit is None:
+        return open_source(choice.source, size=choice.size, label=choice.label)
+    paths = [Path(path) for path in (choice.source, *choice.more)]
+    return text_source(paths, window=choice.size, unit=choice.unit, reader=choice.reader)
 
 
 def choose_data(name_or_path: str, *, size: int | None = None, label: str = "none") -> DataChoice:
@@ -127,6 +135,13 @@ def choose_data(name_or_path: str, *, size: int | None = None, label: str = "non
     is_path = name_or_path not in SOURCES and Path(name_or_path).expanduser().exists()
     source = str(Path(name_or_path).expanduser().resolve()) if is_path else name_or_path
     return DataChoice(source=source, size=size, label=label)
+
+
+def choose_text(paths: Sequence[str], settings: Settings, *, size: int | None = None) -> DataChoice:
+    """The text of some files and folders, in windows of `size`."""
+    first, *more = (str(Path(path).expanduser().resolve()) for path in paths)
+    plain = DataChoice(source=first, size=size, unit=UNITS[0], more=tuple(more))
+    return replace(plain, **settings.read("data", data_fields(plain)))
 
 
 def longer(run: Run, budget: Budget) -> Run:

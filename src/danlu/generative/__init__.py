@@ -7,7 +7,7 @@ it makes the tiny instance. The settings are what `--set model.NAME=VALUE` can c
 from functools import partial
 
 from danlu.contracts import Method
-from danlu.generative.autoregressive import autoregressive
+from danlu.generative.autoregressive import autoregressive, language
 from danlu.generative.compositions import latent_flow
 from danlu.generative.diffusion import (
     consistency,
@@ -22,6 +22,7 @@ from danlu.generative.diffusion import (
 )
 from danlu.generative.flow import ffjord, flow
 from danlu.generative.gan import gan
+from danlu.generative.masked import masked
 from danlu.generative.vae import vae
 from danlu.generative.vq import vq
 
@@ -62,5 +63,7 @@ FAMILIES = {
         ("arXiv:1601.06759", "arXiv:1711.00937"),
         autoregressive.build,
     ),
+    "lm": Method(language.LanguageModel, ("arXiv:1308.0850", "arXiv:1808.04444"), language.build),
+    "mlm": Method(masked.MaskedModel, ("arXiv:1810.04805", "arXiv:1907.11692"), masked.build),
     "vq": Method(vq, ("arXiv:1711.00937", "arXiv:1906.00446", "arXiv:2012.09841"), vq),
 }

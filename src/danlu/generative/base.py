@@ -6,7 +6,7 @@ capability, the condition and the options once, for all families.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -47,6 +47,7 @@ class GenerativeModel(nn.Module, ABC):
         can: capabilities out of `CAPABILITIES`.
         instead: capability, or `export`, -> why it is missing and what to use instead.
         Options: frozen dataclass of this family's sampling and likelihood options.
+        texts: whether it learns from text.
         picture_options: options for pictures that people look at; None for the defaults.
         picture_note: what such a picture shows, where it is not a plain sample.
     """
@@ -54,6 +55,7 @@ class GenerativeModel(nn.Module, ABC):
     can: ClassVar[frozenset[str]]
     instead: ClassVar[dict[str, str]] = {}
     Options: ClassVar[type] = NoOptions
+    texts: ClassVar[bool] = False
     picture_options: Any = None
     picture_note: str = ""
 
@@ -183,6 +185,12 @@ class GenerativeModel(nn.Module, ABC):
     ) -> Evidence:
         """The typed likelihood of a checked batch; may carry gradients, `log_prob` has none."""
         raise self.lacks("log_prob")
+
+    def held_out_figures(
+        self, x: Tensor, *, seed: int = 0
+    ) -> Mapping[str, Float[Tensor, " batch"]]:
+        """What is measured on held-out text: name -> a value of each example, to be averaged."""
+        return {}
 
     def prior_mismatch(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, " batch"] | None:
         """Bound in nats on what assuming its prior costs a flow; None where nothing is assumed."""

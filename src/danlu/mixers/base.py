@@ -36,23 +36,28 @@ class Mixer(nn.Module, ABC):
 
     Attributes:
         causal: the past alone is seen; then there is a state and `step`.
+        strict: nothing of a token to come changes what came before, not even which tokens meet.
         forms: out of `FORMS`; the first is the default.
         honours: which hooks of a position encoding it calls, and "memory" if it reads one.
         length: the only length it takes, or None.
         bounded: the state has a largest size, however long the sequence.
         unpadded: `mix` also takes packed documents in one row (`context.cu_seqlens`, with
             `context.lengths` filled in), in every form but "recurrent".
+        companion: the row of `MIXERS` that follows it in a block, "feed-forward" for most; None for
+            what has a gate and a wide inner layer of its own.
         call: multiplications of a forward pass that take as long as one more call, by which packed
             documents are grouped.
     """
 
     causal: bool = True
+    strict: bool = True
     forms: tuple[str, ...] = ("parallel",)
     honours: frozenset[str] = frozenset({"embed"})
     refusals: ClassVar[dict[str, str]] = {}
     length: int | None = None
     bounded: bool = True
     unpadded: bool = False
+    companion: str | None = "feed-forward"
     call: float = 2.0**21
 
     def __init__(self, dim: int, *, position: PositionEncoding | None = None) -> None:

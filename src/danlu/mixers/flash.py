@@ -42,6 +42,7 @@ class FLASH(Mixer):
 
     forms = ("chunked", "recurrent")
     honours = frozenset({"embed", "rotate", "bias", "score_scale"})
+    companion = None
 
     def __init__(
         self,

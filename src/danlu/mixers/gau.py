@@ -60,6 +60,7 @@ class GAU(Mixer):
 
     forms = ("parallel", "recurrent")
     honours = frozenset({"embed", "rotate", "bias", "score_scale"})
+    companion = None
     bounded = False
     unpadded = True
     call = CALL

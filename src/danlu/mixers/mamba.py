@@ -41,6 +41,7 @@ class Mamba(Mixer):
     """
 
     forms = ("chunked", "parallel", "recurrent")
+    companion = None
 
     def __init__(
         self,

@@ -37,6 +37,7 @@ class Mamba2(Recurrence):
     """
 
     unpadded = True
+    companion = None
 
     def __init__(
         self,

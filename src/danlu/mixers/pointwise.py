@@ -21,6 +21,7 @@ class Pointwise(Mixer):
 
     forms = ("parallel",)
     unpadded = True
+    companion = None
 
     def __init__(self, dim: int, network: nn.Module | None = None) -> None:
         super().__init__(dim)

@@ -50,6 +50,7 @@ class Reformer(Mixer):
         position: a position encoding, for heads of dim / heads.
     """
 
+    strict = False
     honours = frozenset({"embed", "rotate"})
     bounded = False
     refusals: ClassVar[dict[str, str]] = dict.fromkeys(

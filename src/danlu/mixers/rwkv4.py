@@ -31,6 +31,8 @@ class RWKV4(Recurrence):
         depth: number of layers.
     """
 
+    companion = "rwkv-channels"
+
     def __init__(self, dim: int, *, layer: int = 0, depth: int = 1) -> None:
         super().__init__(dim)
         early, late = early_and_late(layer, depth)

@@ -43,6 +43,8 @@ class RWKV6(Recurrence):
         decay_rank: width between the two maps of the decay.
     """
 
+    companion = "rwkv-channels"
+
     def __init__(
         self,
         dim: int,

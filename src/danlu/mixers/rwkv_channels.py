@@ -31,6 +31,7 @@ class RWKVChannels(Recurrence):
     """
 
     forms = ("parallel",)
+    companion = None
 
     def __init__(
         self, dim: int, *, hidden: int | None = None, layer: int = 0, depth: int = 1

@@ -53,6 +53,7 @@ class TransformerVQ(Mixer):
 
     forms = ("chunked", "parallel", "recurrent")
     honours = frozenset({"embed", "bias", "score_scale"})
+    companion = None
     refusals: ClassVar[dict[str, str]] = {
         "rotate": "it forgets where the keys of a code stood, so they cannot be turned."
     }

@@ -34,6 +34,7 @@ from danlu.experiments.checks import (
     guidance,
     kernel_density,
     learned_variance,
+    language,
     linear_attention,
     linear_attention_estimates,
     memories,
@@ -106,6 +107,7 @@ LAWS: list[Law] = [
     *linear_attention.LAWS,
     *positions_identities.LAWS,
     *autoregressive.LAWS,
+    *language.LAWS,
     *words.LAWS,
 ]
 

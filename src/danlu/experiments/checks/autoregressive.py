@@ -7,13 +7,8 @@ import torch
 from danlu.contracts import DataDescription
 from danlu.experiments.checks.law import Law
 from danlu.experiments.checks.sequences import gap
-from danlu.generative.autoregressive.autoregressive import (
-    Autoregressive,
-    AutoregressiveOptions,
-    allowed,
-    build,
-    pick,
-)
+from danlu.generative.autoregressive.autoregressive import Autoregressive, build
+from danlu.generative.autoregressive.choosing import AutoregressiveOptions, allowed, pick
 from danlu.solvers.noise import ItemNoise
 
 CODES = DataDescription(shape=(4,), levels=3, low=0.0, high=2.0, classes=2)

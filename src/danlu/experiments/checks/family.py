@@ -286,13 +286,22 @@ CONTRACT = [
 ]
 
 
+NEEDS = {
+    "batch-size": "sample",
+    "likelihood": "log_prob",
+    "batch-likelihood": "log_prob",
+    "state": "sample",
+}
+"""Laws that are about one capability."""
+
+
 def family_laws(name: str, build: Build) -> list[Law]:
     """The rows for one family; `build(description)` makes a model."""
-    can_score = "log_prob" in build(TINY).can
+    can = build(TINY).can
     return [
         Law(f"family/{name}/{what}", statement, tolerance, partial(measure, build))
         for what, statement, tolerance, measure in CONTRACT
-        if measure not in (likelihood, batch_likelihood) or can_score
+        if NEEDS.get(what, next(iter(can))) in can
     ]
 
 

@@ -4,8 +4,9 @@ $\log p(x) = \sum_t \log p(x_t \mid x_{<t}, c)$, exact, with $x$ the levels of t
 as ids $0 \ldots K-1$, and $c$ a class or none. The row begins with a token for the class, which is
 dropped at times, so that one model is conditional and unconditional. Each number costs one pass;
 sampling keeps keys and values, so a step reads one token. Temperature, top-k and top-p change what
-is drawn and no likelihood. Where examples are few, they are soon known by heart: then a share of
-the ids that are read in training, not of those that are predicted, is replaced at random.
+is drawn and no likelihood. Packed documents are read each by itself, their first ids being given.
+Where examples are few, they are soon known by heart: then a share of the ids that are read in
+training, not of those that are predicted, is replaced at random.
 
 Use it for the exact likelihood of discrete data, as the prior over the ids of a quantiser, or as a
 language model; avoid it where samples must be quick.
@@ -14,7 +15,7 @@ Sources: arXiv:1601.06759 eq. 1 (pixels); arXiv:1711.00937 §3.3 (prior over ids
 arXiv:1904.09751 §3.1 (top-p); arXiv:1506.03099 (training on ids that are not the data's).
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -33,11 +34,15 @@ from danlu.contracts import (
     Losses,
     Measure,
     Progress,
+    SequenceContext,
     State,
 )
+from danlu.data.packing import PackedBatch
+from danlu.generative.autoregressive.choosing import AutoregressiveOptions, allowed, pick
 from danlu.generative.base import GenerativeModel
 from danlu.generative.tiny import TINY
 from danlu.layers.condition import ClassEmbedding
+from danlu.mixers.base import after_step
 from danlu.positions.learned import SPREAD, Learned
 from danlu.positions.rotary import Rotary
 from danlu.solvers.noise import BatchNoise, Noise
@@ -46,29 +51,8 @@ Ids = Int[Tensor, " batch"] | None
 
 LABEL_DROP = 0.1
 """Probability of training on an example without its class."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AutoregressiveOptions:
-    """What is drawn from the probabilities of the next id.
-
-    Attributes:
-        temperature: divides the logits; below 1 the likely becomes more so, 0 takes the likeliest.
-        top_k: only so many of the likeliest ids; None for all.
-        top_p: only the likeliest ids that together have this probability.
-    """
-
-    temperature: float = 1.0
-    top_k: int | None = None
-    top_p: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not self.temperature >= 0:
-            raise DanluError(f"temperature must be 0 or more, got {self.temperature}.")
-        if self.top_k is not None and self.top_k < 1:
-            raise DanluError(f"top_k must be at least 1, got {self.top_k}.")
-        if not 0 < self.top_p <= 1:
-            raise DanluError(f"top_p must be above 0 and at most 1, got {self.top_p}.")
+PENALTY = 1e-4
+"""Weight of what layers add to the loss, such as the commitment of quantised keys."""
 
 
 class Autoregressive(GenerativeModel):
@@ -78,6 +62,9 @@ class Autoregressive(GenerativeModel):
         description: of data with levels; ids have the levels 0 to K - 1.
         stack: any causal stack on `[batch, dims, stack.dim]`.
         replaced: share of the ids read in training that is replaced at random.
+
+    Attributes:
+        unit: name of the loss.
     """
 
     can = frozenset({"sample", "log_prob", "condition"})
@@ -85,6 +72,7 @@ class Autoregressive(GenerativeModel):
         "encode": "it has no code; a VQ model with this as its prior has one."
     }
     Options: ClassVar[type] = AutoregressiveOptions
+    unit: ClassVar[str] = "nats_per_number"
 
     def __init__(
         self, description: DataDescription, stack: Transformer, *, replaced: float = 0.0
@@ -99,8 +87,9 @@ class Autoregressive(GenerativeModel):
         self.levels = description.levels
         self.stack = stack
         self.replaced = replaced
-        self.embedding = ClassEmbedding(description.classes, stack.dim)
-        self.tokens = nn.Embedding(self.levels, stack.dim)
+        width = stack.position.input_width(stack.dim)
+        self.embedding = ClassEmbedding(description.classes, width)
+        self.tokens = nn.Embedding(self.levels, width)
         self.logits = nn.Linear(stack.dim, self.levels)
         for table in (self.embedding.table, self.tokens):
             nn.init.normal_(table.weight, std=SPREAD)
@@ -111,10 +100,24 @@ class Autoregressive(GenerativeModel):
 
     @override
     def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
-        condition = self.embedding.drop(batch.condition, LABEL_DROP)
-        ids = self.ids(batch.x)
-        log_prob = self.log_prob_of_ids(ids, condition, read=self._disturbed(ids))
-        return Losses.of(nats_per_number=-log_prob.mean() / self.description.dims)
+        if isinstance(batch, PackedBatch):
+            context = batch.context
+            nats = self._nats_of_documents(batch, context)
+        else:
+            context = SequenceContext()
+            condition = self.embedding.drop(batch.condition, LABEL_DROP)
+            ids = self.ids(batch.x)
+            read = self._disturbed(ids)
+            log_prob = self.log_prob_of_ids(ids, condition, read=read, context=context)
+            nats = -log_prob.mean() / self.description.dims
+        parts = {self.unit: nats}
+        for name, value in context.penalties:
+            parts[name] = parts.get(name, 0.0) + PENALTY * value
+        return Losses.of(**parts)
+
+    @override
+    def after_step(self, player: str, progress: Progress) -> None:
+        after_step(self.stack, progress.step + 1)
 
     def ids(self, x: Tensor) -> Int[Tensor, "batch length"]:
         """Data on its scale as ids in one row; what are ids already stay."""
@@ -133,31 +136,81 @@ class Autoregressive(GenerativeModel):
         condition: Ids,
         *,
         read: Int[Tensor, "batch length"] | None = None,
+        context: SequenceContext | None = None,
     ) -> Float[Tensor, " batch"]:
         """Exact log-probability of each row, nats; None is no class.
 
-        `read` stands in place of the ids where they are read, and spoils the exactness.
+        `read` stands in place of the ids where they are read, and spoils the exactness. Layers
+        leave their penalties in `context`.
         """
         first = self._class_token(condition, len(ids))
         read = ids if read is None else read
         given = torch.cat([first, self.tokens(read[:, :-1])], dim=1)
-        y, _ = self.stack(given)
+        y, _ = self.stack(given, context)
         logits = self.logits(y).to(torch.promote_types(y.dtype, torch.float32))
         return -cross_entropy(logits.transpose(1, 2), ids, reduction="none").sum(1)
 
+    def _nats_of_documents(self, batch: PackedBatch, context: SequenceContext) -> Tensor:
+        """The mean over all targets, which are the ids after the first of each document."""
+        total = batch.x.shape[1]
+        first = self._class_token(None, 1)
+        given = torch.cat([first, self.tokens(batch.x[:, :-1])], dim=1)[:, :total]
+        begins = batch.cu_seqlens[:-1]
+        begins_here = torch.zeros(total, 1, dtype=torch.bool, device=given.device)
+        begins_here[begins[begins < total]] = True
+        given = torch.where(begins_here, first, given)
+        y, _ = self.stack(given, context)
+        index, wanted = batch.targets()
+        logits = self.logits(y[0, index + 1]).to(torch.promote_types(y.dtype, torch.float32))
+        return cross_entropy(logits, wanted, reduction="sum") / max(1, len(index))
+
     def draw_ids(
-        self, noise: Noise, n: int, condition: Ids, options: AutoregressiveOptions
+        self,
+        noise: Noise,
+        n: int,
+        condition: Ids,
+        options: AutoregressiveOptions,
+        *,
+        given: Sequence[int] = (),
+        length: int | None = None,
+        reach: int | None = None,
     ) -> Int[Tensor, "n length"]:
-        """Rows of ids, each number by one step from its own noise."""
-        token = self._class_token(condition, n)[:, 0]
+        """Rows of ids, each number by one step from its own noise.
+
+        Args:
+            noise: one uniform number for each row and step.
+            n: number of rows.
+            condition: class ids.
+            options: what is drawn.
+            given: ids that every row begins with.
+            length: numbers to draw; as many as an example has unless given.
+            reach: what is read at once has at most so many tokens, the class among them: when it
+                is full, the older half is forgotten. None forgets nothing.
+        """
+        rows = torch.tensor([given], dtype=torch.long, device=self.device).expand(n, -1)
+        first, seen = self._class_token(condition, n), 0
+        y: Tensor | None = None
         state: State | None = None
-        drawn: list[Tensor] = []
-        for _ in range(self.description.dims):
-            y, state = self.stack.step(token, state)
-            probabilities = allowed(self.logits(y), options)
-            drawn.append(pick(probabilities, noise.uniform(1)[:, 0]))
-            token = self.tokens(drawn[-1])
-        return torch.stack(drawn, dim=1)
+        for _ in range(self.description.dims if length is None else length):
+            if y is None or seen == reach:
+                kept = rows.shape[1]
+                if reach is not None:
+                    kept = min(kept, reach - 1 if y is None else reach // 2)
+                y, state = self._read(first, rows[:, rows.shape[1] - kept :])
+                seen = 1 + kept
+            else:
+                y, state = self.stack.step(self.tokens(rows[:, -1]), state)
+                seen += 1
+            drawn = pick(allowed(self.logits(y), options), noise.uniform(1)[:, 0])
+            rows = torch.cat([rows, drawn[:, None]], dim=1)
+        return rows
+
+    def _read(
+        self, first: Float[Tensor, "n 1 dim"], ids: Int[Tensor, "n length"]
+    ) -> tuple[Float[Tensor, "n dim"], State | None]:
+        """What is said of the next id after these, and the state."""
+        y, state = self.stack(torch.cat([first, self.tokens(ids)], dim=1))
+        return y[:, -1], state
 
     @override
     def draw(
@@ -172,7 +225,8 @@ class Autoregressive(GenerativeModel):
         value = self.log_prob_of_ids(self.ids(x), condition)
         return Evidence(
             value=value,
-            bound=Bound.EXACT,
+            # Where tokens are sorted, the whole row decides a little about its beginning.
+            bound=Bound.EXACT if self.stack.strict else Bound.NONE,
             stderr=torch.zeros_like(value),
             evaluations=1,
             measure=Measure.COUNTING,
@@ -195,37 +249,6 @@ class Autoregressive(GenerativeModel):
     def _class_token(self, condition: Ids, n: int) -> Float[Tensor, "n 1 dim"]:
         known = condition if self.description.classes else None
         return self.embedding(known, n)[:, None]
-
-
-def allowed(
-    logits: Float[Tensor, "batch levels"], options: AutoregressiveOptions
-) -> Float[Tensor, "batch levels"]:
-    """The probabilities to draw from."""
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    if options.temperature == 0:
-        return torch.zeros_like(logits).scatter(1, logits.argmax(1, keepdim=True), 1.0)
-    if options.top_k is not None and options.top_k < logits.shape[1]:
-        least = logits.topk(options.top_k, dim=1).values[:, -1:]
-        logits = logits.masked_fill(logits < least, -torch.inf)
-    probabilities = (logits / options.temperature).softmax(1)
-    if options.top_p == 1:
-        return probabilities
-    ordered, place = probabilities.sort(dim=1, descending=True)
-    # An id stays while those likelier than it have less than top_p; the likeliest always stays.
-    kept = ordered.masked_fill(ordered.cumsum(1) - ordered >= options.top_p, 0.0)
-    probabilities = torch.zeros_like(probabilities).scatter(1, place, kept)
-    return probabilities / probabilities.sum(1, keepdim=True)
-
-
-def pick(
-    probabilities: Float[Tensor, "batch levels"], uniform: Float[Tensor, " batch"]
-) -> Int[Tensor, " batch"]:
-    """The id at each uniform number, by the inverse of the cumulative distribution."""
-    cumulative = probabilities.cumsum(1)
-    point = uniform.to(cumulative.dtype)[:, None] * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, point, right=True)[:, 0].clamp(
-        max=cumulative.shape[1] - 1
-    )
 
 
 def build(

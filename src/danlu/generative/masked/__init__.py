@@ -1,0 +1,1 @@
+"""Masked models: tokens from those on both sides."""
