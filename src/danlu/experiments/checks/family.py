@@ -31,10 +31,9 @@ from danlu.generative.tiny import TINY, TINY_VECTOR
 
 Build = Callable[..., GenerativeModel]
 
-N = 5
+N, ENTROPY = 5, 7
 CHEAP = {"draws": 2, "likelihood_steps": 2, "probes": 2, "evaluations": 2, "terms": 2}
 """Values of options that make a call cheap, where a family has them."""
-ENTROPY = 7
 
 
 def tiny(build: Build) -> Iterator[GenerativeModel]:
@@ -286,22 +285,15 @@ CONTRACT = [
 ]
 
 
-NEEDS = {
-    "batch-size": "sample",
-    "likelihood": "log_prob",
-    "batch-likelihood": "log_prob",
-    "state": "sample",
-}
-"""Laws that are about one capability."""
-
-
 def family_laws(name: str, build: Build) -> list[Law]:
     """The rows for one family; `build(description)` makes a model."""
     can = build(TINY).can
+    of_use = {"sample": (batch_size, state), "log_prob": (likelihood, batch_likelihood)}
+    lacking = [measure for use, laws in of_use.items() if use not in can for measure in laws]
     return [
         Law(f"family/{name}/{what}", statement, tolerance, partial(measure, build))
         for what, statement, tolerance, measure in CONTRACT
-        if NEEDS.get(what, next(iter(can))) in can
+        if measure not in lacking
     ]
 
 
