@@ -98,14 +98,7 @@ def text_source(
             f"The text has {len(ids):,} {unit}; windows of {window} need {LEAST_WINDOWS * window:,}"
             f" or more: give more text, or a shorter --size."
         )
-    description = DataDescription(
-        shape=(window,),
-        levels=tokens.size,
-        low=0.0,
-        high=tokens.size - 1.0,
-        classes=0,
-        alphabet=tokens.alphabet,
-    )
+    description = _described(tokens, window)
     starts = _starts(len(ids), window)
     training, validation, test = (
         Windows(ids.to(_smallest(tokens.size)), torch.from_numpy(part), description)
@@ -119,6 +112,17 @@ def text_source(
         test=test,
         notices=tuple(_notices(len(texts), len(ids), description, unit, skipped)),
         skipped=skipped,
+    )
+
+
+def _described(tokens: Tokens, window: int) -> DataDescription:
+    return DataDescription(
+        shape=(window,),
+        levels=tokens.size,
+        low=0.0,
+        high=tokens.size - 1.0,
+        classes=0,
+        alphabet=tokens.alphabet,
     )
 
 
