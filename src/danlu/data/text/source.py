@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int, Num
+from jaxtyping import Int, Integer, Num
 from torch import Tensor
 from typing_extensions import override
 
@@ -45,7 +45,7 @@ class Windows(Examples):
 
     def __init__(
         self,
-        tokens: Int[Tensor, " total"],
+        tokens: Integer[Tensor, " total"],
         starts: Int[Tensor, " windows"],
         description: DataDescription,
     ) -> None:
