@@ -132,11 +132,12 @@ def _starts(total: int, window: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
     count = total // size
     held = max(1, count // 10)
     training, *rest = split(range(count), None, validation=held, test=held)
+    training = np.append(training, count)  # what is left behind the last whole piece
     ends = np.flatnonzero(np.diff(training) > 1) + 1
     runs = pairwise([0, *ends.tolist(), len(training)])
     stride = max(1, window // OVERLAP)
     found = [
-        np.arange(training[a] * size, (training[b - 1] + 1) * size - window + 1, stride)
+        np.arange(training[a] * size, min((training[b - 1] + 1) * size, total) - window + 1, stride)
         for a, b in runs
     ]
     within = np.arange(0, size, window)
