@@ -35,7 +35,8 @@ def test_every_causal_mixer_learns(mixer):
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     assert train_step(model).total.isfinite()
     moved = [name for name, p in model.named_parameters() if not torch.equal(p, before[name])]
-    assert len(moved) > len(before) / 2
+    assert {"tokens.weight", "logits.weight"} <= set(moved)
+    assert any(name.startswith("stack.layers.0.") for name in moved)
     again = model.loss(batch(), "model", Progress(step=1, fraction=0.0, seed=0))
     assert again.total.isfinite()
 
