@@ -3,9 +3,13 @@
 import json
 
 import pytest
+import torch
 
 from danlu import load
 from danlu.cli.main import main
+from danlu.experiments.runs import create, open_run
+from danlu.experiments.train import Surroundings, open_data, train
+from danlu.training import Hook
 
 TEXT = "".join(f"The {i % 7}th hare ran {i % 5} times around the tree.\n" for i in range(300))
 SMALL = ("--size", 16, "--set", "model.dim=8", "--set", "model.heads=2", "--set", "train.batch=4")
@@ -37,18 +41,28 @@ def masked(book, tmp_path_factory):
 
 
 def test_a_run_writes_texts_and_held_out_figures(run):
-    rows = [json.loads(line) for line in (run / "samples" / "pictures.jsonl").open()]
+    lines = (run / "samples" / "pictures.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
     assert (run / rows[-1]["text"]).read_text().startswith("--- 1 ---\n")
     assert set(rows[-1]["figures"]) >= {"nats_per_token", "bits_per_character", "perplexity"}
 
 
-def test_resumed_is_straight(danlu, run, book):
-    import torch
+class StopAfterTwo(Hook):
+    """Asks for a stop after the second round."""
 
-    danlu("train", "lm", "--data", book, "--steps", 2, "--out", "half", *SMALL)
-    assert danlu("train", "--resume", "half", "--steps", 4).code == 0
-    whole, half = load(run).state_dict(), load("half").state_dict()
-    assert all(torch.equal(whole[name], half[name]) for name in whole)
+    def on_round(self, trainer, progress):
+        if trainer.status().step == 2:
+            trainer.interrupt()
+
+
+def test_stopped_and_resumed_is_straight(run, tmp_path):
+    config = open_run(run).config
+    half = create(tmp_path / "half", config)
+    source = open_data(config.data)
+    assert train(half, source, Surroundings(hooks=[StopAfterTwo()])).interrupted
+    assert train(half, source).steps == 4
+    whole, resumed = load(run).state_dict(), load(tmp_path / "half").state_dict()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
 def test_text_is_drawn_after_a_prompt(danlu, run):
