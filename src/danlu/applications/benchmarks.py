@@ -1,4 +1,4 @@
-"""Every benchmark by name: those of the library's parts, and those of the applications."""
+"""Every benchmark by name: the library's parts, studies of articles, and the applications."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -7,6 +7,7 @@ from typing import Any
 from danlu.applications.words import benchmark as words
 from danlu.experiments.benchmarks import BENCHMARKS as PARTS
 from danlu.experiments.benchmarks import Benchmark
+from danlu.experiments.studies import STUDIES
 
 
 def counted(report: Callable[[str], None]) -> dict[str, Any]:
@@ -16,6 +17,7 @@ def counted(report: Callable[[str], None]) -> dict[str, Any]:
 
 BENCHMARKS: Mapping[str, Benchmark] = {
     **PARTS,
+    **STUDIES,
     "training": partial(PARTS["training"], words=counted),
     "words": words.run,
 }
