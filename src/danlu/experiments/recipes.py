@@ -118,7 +118,7 @@ def _diffusion(
             plan=_plan(_BATCHES[kind], _adamw(rate)),
             options=options or {},
         )
-        for kind in Kind
+        for kind in _NETWORKS
     }
 
 
