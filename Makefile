@@ -24,7 +24,7 @@ test: $(DEVELOPER)  ## Everything a change must pass.
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 	$(PYTEST) -m "not long"
 
-check-all: test $(VENV)/.installed-peers $(VENV)/.installed-export $(VENV)/.installed-track  ## The rest: peers, processes, kills; no test may be skipped.
+check-all: test $(VENV)/.installed-alone $(VENV)/.installed-export $(VENV)/.installed-track  ## The rest: peers, processes, kills; no test may be skipped.
 	$(PYTEST) -m long --no-skips
 	JAXTYPING_DISABLE=1 $(PYTEST) -m long --no-skips tests/compile
 
@@ -51,6 +51,11 @@ $(VENV)/.installed-torch: constraints.txt
 
 $(VENV)/.installed-base: $(VENV)/.installed-torch pyproject.toml
 	$(PIP) --editable .
+	@touch $@
+
+# Peers that ask for torchvision or for trackers, which their parts that are compared never use.
+$(VENV)/.installed-alone: $(VENV)/.installed-peers peers-alone.txt
+	$(PIP) --no-deps --requirement peers-alone.txt
 	@touch $@
 
 $(VENV)/.installed-%: $(VENV)/.installed-base

@@ -179,6 +179,25 @@ def test_a_bridge_trains_by_the_velocity_that_its_data_and_noise_stand_for():
     torch.testing.assert_close(noise - data, z - x + rate * epsilon)
 
 
+@pytest.mark.parametrize("path", ["linear", "variance-exploding"])
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_edm_measures_the_output_by_the_deviation_of_its_target(prediction, path):
+    model = build(TINY_VECTOR, parts=f"path={path},prediction={prediction},preconditioner=edm")
+    model.network.forward = lambda x, label, condition: torch.ones_like(x)
+    t = torch.tensor([0.2, 0.7])
+    point = model.path.points(t)
+    # Data of deviation 1/2 and noise of deviation 1, all four pairs of signs.
+    values = [
+        predictions.combine(
+            model.prediction, point, torch.full((2,), data), torch.full((2,), noise)
+        )
+        for data in (-0.5, 0.5)
+        for noise in (-1.0, 1.0)
+    ]
+    deviation = torch.stack(values).square().mean(0).sqrt()
+    torch.testing.assert_close(model.value(torch.zeros(2, 2), t, None)[:, 0], deviation)
+
+
 class OneDraw(BatchNoise):
     """Noise that is given."""
 

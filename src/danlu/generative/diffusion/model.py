@@ -38,6 +38,7 @@ from danlu.generative.diffusion import (
     TIME_SAMPLERS,
     WEIGHTINGS,
     likelihood,
+    preconditioners,
 )
 from danlu.generative.diffusion.denoiser import Denoiser, probability_flow
 from danlu.generative.diffusion.exporting import denoiser_export
@@ -127,8 +128,11 @@ class DiffusionModel(Scored):
         self, x: Float[Tensor, "batch ..."], t: Float[Tensor, " batch"], condition: Ids
     ) -> Float[Tensor, "batch ..."]:
         """What the network predicts for noisy data at a time for each row."""
-        scale, label = self.preconditioner(self.path.points(t), t)
-        return self.network(scale.view(-1, *[1] * (x.dim() - 1)) * x, label, condition)
+        point, each = self.path.points(t), (-1, *[1] * (x.dim() - 1))
+        scale, label = self.preconditioner(point, t)
+        value = self.network(scale.view(each) * x, label, condition)
+        unit = preconditioners.unit(self.preconditioner, self.prediction, point)
+        return value if unit is None else unit.view(each) * value
 
     @override
     def denoised(
