@@ -111,11 +111,11 @@ def _page(
 def _verdict(name: str, rows: dict[str, Any], steps: int) -> str:
     def words(row: dict[str, Any]) -> str:
         needed = row["steps_to_adamw"]
-        return "does not reach it" if needed is None else f"in {needed / steps:.0%} of its steps"
+        return "not reached" if needed is None else f"reached in {needed / steps:.0%} of its steps"
 
     amos, bare = rows["Amos"], rows["Amos, no momentum"]
     return (
-        f"- {name}: AdamW's last loss {words(amos)} (without momentum: {words(bare)}), with "
+        f"- {name}: AdamW's last loss is {words(amos)} (without momentum: {words(bare)}), with "
         f"{amos['state']:.1%} of its state ({bare['state']:.1%})."
     )
 

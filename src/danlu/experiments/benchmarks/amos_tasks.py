@@ -14,7 +14,7 @@ from danlu.evaluation.features.network import FeatureNetwork
 from danlu.generative.diffusion import rectified_flow
 from danlu.positions.rotary import Rotary
 
-LENGTH, DIM, DEPTH, HEADS = 64, 64, 2, 4
+LENGTH, DIM, DEPTH, HEADS = 64, 96, 2, 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
