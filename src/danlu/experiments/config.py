@@ -50,6 +50,11 @@ class DataChoice:
     reader: str = "plain"
     more: tuple[str, ...] = ()
 
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> "DataChoice":
+        """What a file holds, where tuples are lists."""
+        return cls(**_tuples(raw))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
@@ -117,7 +122,7 @@ class RunConfig:
                 for player, options in plan["optimizers"].items()
             }
             parts = {
-                "data": DataChoice(**_tuples(raw["data"])),
+                "data": DataChoice.from_dict(raw["data"]),
                 "description": DataDescription(**_tuples(raw["description"])),
                 "class_names": tuple(raw["class_names"]),
                 "model": _tuples(raw["model"]),

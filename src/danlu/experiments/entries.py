@@ -108,7 +108,7 @@ class RaceRequest:
     def from_dict(cls, raw: Mapping[str, Any], folder: Path, classes: Classes) -> "RaceRequest":
         """What `to_dict` gave, for the folder in which it was found."""
         features = None if raw["features"] is None else Path(raw["features"])
-        parts = {"data": DataChoice(**raw["data"]), "features": features}
+        parts = {"data": DataChoice.from_dict(raw["data"]), "features": features}
         return cls(**{**raw, **parts, "folder": folder, "classes": classes})
 
 
