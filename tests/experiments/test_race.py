@@ -28,7 +28,8 @@ def test_it_keeps_its_budget(race):
     folder, seconds = race
     assert seconds <= 1.15 * 60 * MINUTES
     split = Results.load(folder / "results.json").split
-    assert sum(planned for planned, _ in split.values()) <= 60 * MINUTES
+    # Parts are measured anew when the first ones are over, so that the plan moves a little.
+    assert sum(planned for planned, _ in split.values()) <= 1.05 * 60 * MINUTES
 
 
 @pytest.mark.long
