@@ -8,6 +8,8 @@ from typing import Any
 
 from danlu.experiments.benchmarks import (
     amos,
+    crossing,
+    diffusion,
     fashion,
     loop,
     memory,
@@ -31,5 +33,8 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "mixers": mixers.run,
     "packing": packing.run,
     "solvers": solvers.run,
+    "crossing": crossing.run,
+    "diffusion": diffusion.run,
+    "diffusion-compiled": diffusion.run_compiled,
     "training": training.run,
 }
