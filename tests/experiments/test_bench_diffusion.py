@@ -69,12 +69,12 @@ def test_the_overhead_is_what_is_outside_the_network():
     slow = model.network.forward
 
     def slower(*given):
-        for _ in range(40):
+        for _ in range(100):
             torch.randn(64, 64) @ torch.randn(64, 64)
         return slow(*given)
 
     model.network.forward = slower
-    assert diffusion.overhead(model, "ddim", 2) < plain / 2
+    assert diffusion.overhead(model, "ddim", 2) < plain
 
 
 @pytest.mark.long

@@ -53,6 +53,8 @@ CROSSED_SOLVERS: Mapping[str, tuple[int, Callable[[Path], Solver]]] = {
 PLANE = DataDescription(shape=(2,), levels=None, low=-4.0, high=4.0, classes=0)
 STEPS, POINTS, EVALUATIONS, EXAMPLES = 1000, 1000, 100, 20_000
 BATCH, WIDTH, RATE = 256, 64, 4e-3
+HIGHEST = 50.0
+"""Where sampling starts: the mixture is lost in this noise, and noise predictions still know it."""
 MOST = 3.0
 """The most that a cell may be over the median of its row."""
 
@@ -143,7 +145,8 @@ def crossed(
         (low, high), (lowest, highest) = path.levels(), levels
         for solver, (calls, make) in CROSSED_SOLVERS.items():
             steps = (evaluations - 1) // calls + 1
-            grid = GRIDS["uniform"].target(path, steps, max(low, lowest), min(high, highest))
+            ends = max(low, lowest), min(high, highest, HIGHEST)
+            grid = GRIDS["uniform"].target(path, steps, *ends)
             torch.manual_seed(0)
             noise = BatchNoise(len(held_out))
             y = grid[0] * noise.normal(2)
