@@ -51,7 +51,7 @@ CROSSED_SOLVERS: Mapping[str, tuple[int, Callable[[Path], Solver]]] = {
 """Name -> (evaluations of a step, the solver on a path)."""
 
 PLANE = DataDescription(shape=(2,), levels=None, low=-4.0, high=4.0, classes=0)
-STEPS, POINTS, EVALUATIONS, EXAMPLES = 1000, 1000, 100, 20_000
+STEPS, POINTS, EVALUATIONS, EXAMPLES = 1000, 1000, 120, 20_000
 BATCH, WIDTH, RATE = 256, 64, 4e-3
 HIGHEST = 50.0
 """Where sampling starts: the mixture is lost in this noise, and noise predictions still know it."""
