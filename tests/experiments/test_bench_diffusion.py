@@ -62,19 +62,22 @@ def test_a_package_that_is_absent_is_one_line():
             get()
 
 
-def test_the_overhead_is_what_is_outside_the_network():
-    model = build(TINY)
-    plain = diffusion.overhead(model, "ddim", 2)
-    assert 0.0 < plain < 1.0
-    slow = model.network.forward
+def test_the_overhead_is_what_is_outside_the_network(monkeypatch):
+    model, now = build(TINY), [0.0]
+    forward, sample = model.network.forward, model.sample
 
-    def slower(*given):
-        for _ in range(100):
-            torch.randn(64, 64) @ torch.randn(64, 64)
-        return slow(*given)
+    def taking(seconds, function):
+        def timed(*given, **options):
+            now[0] += seconds
+            return function(*given, **options)
 
-    model.network.forward = slower
-    assert diffusion.overhead(model, "ddim", 2) < plain
+        return timed
+
+    monkeypatch.setattr(diffusion, "clock", lambda: now[0])
+    model.network.forward = taking(3.0, forward)
+    model.sample = taking(20.0, sample)
+    inside = 3.0 * diffusion.OVERHEAD_EVALUATIONS
+    assert diffusion.overhead(model, "ddim", 2) == pytest.approx(20.0 / (20.0 + inside))
 
 
 @pytest.mark.long
