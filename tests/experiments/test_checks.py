@@ -9,7 +9,7 @@ import torch
 import danlu
 from danlu.contracts import DanluError
 from danlu.experiments import checks
-from danlu.experiments.checks import laws, laws_of
+from danlu.experiments.checks import laws, laws_of, measured
 from danlu.generative.gan.gan import build
 
 
@@ -27,6 +27,15 @@ def test_laws_by_room_and_by_method():
     assert laws_of() == laws()
     with pytest.raises(DanluError, match="did you mean 'optim'"):
         laws_of("optm")
+
+
+@pytest.mark.long
+def test_several_processes_measure_what_one_does():
+    rows = [*laws_of("evidence"), *laws_of("codebook")]
+    facts = [(checked.law.name, checked.error, checked.example) for checked in measured(rows)]
+    together = list(checks.measured_together(rows))
+    assert [(found.law.name, found.error, found.example) for found in together] == facts
+    assert all(found.seconds > 0 for found in together)
 
 
 def test_a_class_of_ones_own_must_obey_the_family_laws():

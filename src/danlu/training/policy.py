@@ -66,7 +66,7 @@ class Policy:
             device=device,
             autocast="bfloat16" if image and multiplies_bfloat16(device) else "none",
             channels_last=image and prefers_channels_last(device),
-            threads=_threads(),
+            threads=available_threads(),
         )
 
     @classmethod
@@ -197,7 +197,7 @@ def _usable(device: str) -> bool:
     return True
 
 
-def _threads() -> int:
+def available_threads() -> int:
     """Every core this process may use, unless the environment says otherwise."""
     if "OMP_NUM_THREADS" in os.environ:
         return torch.get_num_threads()

@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -118,14 +118,17 @@ def uses(model: GenerativeModel) -> dict[str, Callable[[], Tensor]]:
     batch, options = examples(model.description), cheap(model)
     ids = class_ids(model)
 
+    @cache
+    def code() -> Any:
+        return model.encode(batch.x, condition=ids)
+
     def decode() -> Tensor:
-        code = model.encode(batch.x, condition=ids) if "encode" in model.can else batch.x
-        return model.decode(code, condition=ids)
+        return model.decode(code() if "encode" in model.can else batch.x, condition=ids)
 
     return {
         "sample": lambda: model.sample(N, condition=ids, options=options),
         "log_prob": lambda: model.log_prob(batch.x, condition=ids, options=options).value,
-        "encode": lambda: _first(model.encode(batch.x, condition=ids)),
+        "encode": lambda: _first(code()),
         "decode": decode,
         "reconstruct": lambda: model.reconstruct(batch.x, condition=ids),
     }
@@ -156,17 +159,20 @@ def batch_likelihood(build: Build) -> float:
 
 
 def purity(build: Build) -> float:
-    """Change of parameters and buffers by every use and every loss, also in training mode."""
+    """Change of parameters and buffers by every loss, and by every use in training mode."""
     worst = 0.0
     for model in tiny(build):
         batches = list(plays(model))
         values = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         before = {name: value.detach().clone() for name, value in values.items()}
+        # A reconstruction encodes and decodes.
+        within = {"encode", "decode"} if "reconstruct" in model.can else set()
+        model.train()
+        for name, use in uses(model).items():
+            if name in model.can - within:
+                use()
         for mode in (True, False):
             model.train(mode)
-            for name, use in uses(model).items():
-                if name in model.can:
-                    use()
             for name, batch in batches:
                 seeded_loss(model, name, batch)
         for name, value in before.items():

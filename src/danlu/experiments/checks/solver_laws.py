@@ -73,7 +73,7 @@ def order_gap(solver: Solver) -> float:
 def _interval(steps: int, highest: float = 5.0, lowest: float = 0.5) -> list[float]:
     path = Linear()
     first, last = path.time(highest), path.time(lowest)
-    return [path.at(first + (last - first) * i / steps).level for i in range(steps + 1)]
+    return path.levels_at([first + (last - first) * i / steps for i in range(steps + 1)])
 
 
 def apart_gap(solver: Solver) -> float:

@@ -21,7 +21,7 @@ from typing_extensions import override
 
 from danlu.contracts import DanluError
 from danlu.generative.diffusion.beta_paths import CosineBeta
-from danlu.generative.diffusion.paths import Path
+from danlu.generative.diffusion.paths import Path, Point
 
 STEPS = 1000
 LARGEST_BETA = 0.999
@@ -65,18 +65,22 @@ class Discrete(Path):
     def coefficients(
         self, t: Float[Tensor, "*batch"]
     ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
-        log_level, _ = self._log_level(t)
-        alpha, sigma = (-2 * log_level).sigmoid().sqrt(), (2 * log_level).sigmoid().sqrt()
-        return alpha.to(t.dtype), sigma.to(t.dtype)
+        point = self.points(t)
+        return point.alpha, point.sigma
 
     @override
     def rates(
         self, t: Float[Tensor, "*batch"]
     ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
-        alpha, sigma = self.coefficients(t)
-        _, rate = self._log_level(t)
-        rate = rate.to(t.dtype)
-        return -alpha * sigma.square() * rate, sigma * alpha.square() * rate
+        point = self.points(t)
+        return point.alpha_rate, point.sigma_rate
+
+    @override
+    def points(self, t: Float[Tensor, "*batch"]) -> Point[Tensor]:
+        log_level, rate = self._log_level(t)
+        alpha, sigma = (-2 * log_level).sigmoid().sqrt(), (2 * log_level).sigmoid().sqrt()
+        rates = -alpha * sigma.square() * rate, sigma * alpha.square() * rate
+        return Point(*(field.to(t.dtype) for field in (alpha, sigma, *rates)))
 
     @override
     def times(self, level: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:

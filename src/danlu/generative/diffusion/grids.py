@@ -44,15 +44,14 @@ def uniform(path: Path, steps: int, lowest: float, highest: float) -> list[float
 def linspace(path: Path, steps: int, lowest: float, highest: float) -> list[float]:
     """Even in the time of the path, from `highest` to `lowest`; then 0."""
     first, last = path.time(highest), path.time(lowest)
-    inner = [path.at(t).level for t in _even(first, last, steps)[1:]]
-    return [highest, *inner, 0.0]
+    return [highest, *path.levels_at(_even(first, last, steps)[1:]), 0.0]
 
 
 def leading(path: Path, steps: int, lowest: float, highest: float) -> list[float]:
     """Even in the time of the path, one step below `highest` to `lowest`; then 0."""
     first, last = path.time(highest), path.time(lowest)
     times = [last + (first - last) * i / steps for i in reversed(range(steps))]
-    return [*(path.at(t).level for t in times), 0.0]
+    return [*path.levels_at(times), 0.0]
 
 
 def quadratic(path: Path, steps: int, lowest: float, highest: float) -> list[float]:
@@ -81,7 +80,7 @@ def logarithmic(path: Path, steps: int, lowest: float, highest: float) -> list[f
 def _along(path: Path, highest: float, shares: Sequence[float]) -> list[float]:
     """The levels at shares of the time of `highest`; the first share is 1."""
     start = path.time(highest)
-    return [highest, *(path.at(start * share).level for share in shares[1:]), 0.0]
+    return [highest, *path.levels_at([start * share for share in shares[1:]]), 0.0]
 
 
 def _even(first: float, last: float, steps: int) -> list[float]:

@@ -19,6 +19,7 @@ Sources: arXiv:2209.03003 (linear), arXiv:2303.08797 (trigonometric), arXiv:2011
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -103,6 +104,11 @@ class Path(ABC):
         """Coefficients and rates at one time, computed in float64."""
         point = self.points(torch.tensor(t, dtype=torch.float64))
         return Point(*(float(getattr(point, name)) for name in Point.__slots__))
+
+    def levels_at(self, times: Sequence[float]) -> list[float]:
+        """The noise levels at many times, computed at once in float64."""
+        alpha, sigma = self.coefficients(torch.tensor(list(times), dtype=torch.float64))
+        return torch.where(alpha > 0, sigma / alpha, math.inf).tolist()
 
     def time(self, level: float) -> float:
         """The time at which sigma/alpha is `level`."""
