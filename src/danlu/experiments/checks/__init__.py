@@ -175,12 +175,13 @@ def measured_together(rows: list[Law]) -> Iterator[Checked]:
     by_name = {law.name: law for law in rows}
     context = get_context("spawn")
     with ProcessPoolExecutor(available_threads(), context, torch.set_num_threads, (1,)) as pool:
-        for name, *found in pool.map(_measured_alone, by_name, chunksize=8):
-            yield Checked(by_name[name], *found)
+        for name, error, seconds, example in pool.map(_measured_alone, by_name, chunksize=8):
+            yield Checked(by_name[name], error, seconds, example)
 
 
 def _measured_alone(name: str) -> tuple[str, float, float, str]:
     (checked,) = measured([law for law in LAWS if law.name == name])
+    # Without the law, whose functions cannot be sent to another process.
     return name, checked.error, checked.seconds, checked.example
 
 
