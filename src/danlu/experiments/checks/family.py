@@ -117,19 +117,13 @@ def uses(model: GenerativeModel) -> dict[str, Callable[[], Tensor]]:
     """A call of each capability whose result has the shape of the data, or a value each."""
     batch, options = examples(model.description), cheap(model)
     ids = class_ids(model)
-
-    @cache
-    def code() -> Any:
-        return model.encode(batch.x, condition=ids)
-
-    def decode() -> Tensor:
-        return model.decode(code() if "encode" in model.can else batch.x, condition=ids)
-
+    code = cache(lambda: model.encode(batch.x, condition=ids))
+    decoded = code if "encode" in model.can else lambda: batch.x
     return {
         "sample": lambda: model.sample(N, condition=ids, options=options),
         "log_prob": lambda: model.log_prob(batch.x, condition=ids, options=options).value,
         "encode": lambda: _first(code()),
-        "decode": decode,
+        "decode": lambda: model.decode(decoded(), condition=ids),
         "reconstruct": lambda: model.reconstruct(batch.x, condition=ids),
     }
 
