@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import normalize, pad, relu
+from torch.nn.functional import elu, normalize, pad
 from typing_extensions import override
 
 Heads = Float[Tensor, "batch heads length dim"]
@@ -74,7 +74,7 @@ class Elu(FeatureMap):
 
     @override
     def queries(self, q: Heads) -> Mapped:
-        return relu(q) + q.clamp(max=0).exp()
+        return elu(q) + 1
 
 
 class Exponential(FeatureMap):

@@ -13,11 +13,10 @@ Sources: arXiv:2006.16236 eq. 5-12; kexue.fm/archives/7546.
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import pad
 from typing_extensions import override
 
 from danlu.contracts import State
-from danlu.layers.scans import scalar_scan
+from danlu.layers.scans import divided, normalised_scan, scalar_scan
 from danlu.layers.scans.chunks import silenced
 from danlu.mixers.feature_maps import Elu, FeatureMap
 from danlu.mixers.recurrence import Recurrence, Rows, merge_heads
@@ -74,14 +73,13 @@ class LinearAttention(Recurrence):
         if not self.divides:
             y, new = self._sums("memory", (q, k, v), rows, state)
             return self.output(merge_heads(self.finished(y))), new
-        if sum_q is q and sum_k is k:  # the sum of weights is what values of 1 add up to
-            both, new = self._sums("memory", (q, k, pad(v, (0, 1), value=1.0)), rows, state)
-            y, weight = both.split([v.shape[-1], 1], dim=-1)
-        else:
-            ones = torch.ones_like(v[..., :1])
-            y, new = self._sums("memory", (q, k, v), rows, state)
-            weight, more = self._sums("sum", (sum_q, sum_k, ones), rows, state)
-            new = {**new, **more}
+        if sum_q is q and sum_k is k and self.causal:
+            y, memory = normalised_scan(q, k, v, state.get("memory"), run=rows.run)
+            return self.output(merge_heads(self.finished(y))), {"memory": memory}
+        ones = torch.ones_like(v[..., :1])
+        y, new = self._sums("memory", (q, k, v), rows, state)
+        weight, more = self._sums("sum", (sum_q, sum_k, ones), rows, state)
+        new = {**new, **more}
         return self.output(merge_heads(self.finished(divided(y, weight)))), new
 
     def finished(
@@ -99,10 +97,3 @@ class LinearAttention(Recurrence):
             y, memory = scalar_scan(q, k, v, None, state.get(name), run=rows.run)
             return y, {name: memory}
         return q @ (silenced(k, rows.run.valid).transpose(-2, -1) @ v), {}
-
-
-def divided(
-    y: Float[Tensor, "batch heads length dim"], weight: Float[Tensor, "batch heads length 1"]
-) -> Float[Tensor, "batch heads length dim"]:
-    """Weighted sums of values by the sum of the weights; 0 where nothing is seen."""
-    return (y / weight.clamp(min=torch.finfo(weight.dtype).tiny)).to(y.dtype)

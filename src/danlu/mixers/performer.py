@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import SequenceContext, State, unknown
-from danlu.layers.scans import Run, scalar_scan
+from danlu.layers.scans import Run, divided, normalised_scan
 from danlu.mixers.base import Mixer, by_steps
 from danlu.mixers.softmax import size_of_head, split_heads
 from danlu.positions.base import PositionEncoding
@@ -98,18 +98,14 @@ class Performer(Mixer):
         of_query = exponents(q, self.projection)
         of_query = (of_query - of_query.detach().amax(-1, keepdim=True)).exp()
         of_key, kept, largest = self._relative(exponents(k, self.projection), context, state)
-        v = torch.cat([v, torch.ones_like(v[..., :1])], dim=-1)
-        before = v.new_zeros(*of_key.shape[:2], of_key.shape[-1], v.shape[-1])
-        before = before if state is None else state["sum"] * kept
         if self.causal:
-            y, total = scalar_scan(of_query, of_key, v, None, before, run=Run(form=form))
+            before = None if state is None else state["sum"] * kept
+            y, total = normalised_scan(of_query, of_key, v, before, run=Run(form=form))
+            new = {"sum": total, "largest": largest}
         else:
-            total = before + of_key.transpose(-2, -1) @ v
-            y = of_query @ total
-        y, norm = y[..., :-1], y[..., -1:]
-        y = y / torch.where(norm > 0, norm, 1.0)  # nothing is seen before the first valid token
-        y = self.output(y.transpose(1, 2).flatten(2))
-        return y, {"sum": total, "largest": largest} if self.causal else {}
+            new, weights = {}, of_query @ of_key.sum(2)[..., None]
+            y = divided(of_query @ (of_key.transpose(-2, -1) @ v), weights)
+        return self.output(y.transpose(1, 2).flatten(2)), new
 
     def _relative(
         self, exponent: Tensor, context: SequenceContext, state: State | None

@@ -12,15 +12,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad, scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention
 
 from danlu.backbones.transformer import Transformer, softmax_layer
 from danlu.experiments.benchmarks.side_by_side import Way
 from danlu.layers.feed_forward import MLP
 from danlu.layers.norms import LayerNorm
-from danlu.layers.scans import Run, scalar_scan
+from danlu.layers.scans import Run, normalised_scan, scalar_scan
 from danlu.mixers.feature_maps import Elu
-from danlu.mixers.linear import divided
 from danlu.mixers.mamba import Mamba
 from danlu.mixers.mamba2 import Mamba2
 from danlu.mixers.pointwise import Pointwise
@@ -200,8 +199,7 @@ def _fused(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 def _linear(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     features = Elu()
     q, k = features.queries(q), features.keys(k)
-    y, weight = scalar_scan(q, k, pad(v, (0, 1), value=1.0))[0].split([HEAD, 1], dim=-1)
-    return divided(y, weight)
+    return normalised_scan(q, k, v)[0]
 
 
 def _retention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ def scalar_scan(
         return v, before
     parts = (q, silenced(k, run.valid), v)
     if log_decay is None:
-        return scan(_block_of_sums, _step_of_sums, parts, before, run, CHUNK)
+        return scan(_block_of_sums, step_of_sums, parts, before, run, CHUNK)
     parts = (*parts, tamed(log_decay, run.valid))
     return scan(_block, _step, parts, before, run, CHUNK)
 
@@ -75,7 +75,7 @@ def _block(
 def _step(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor]:
-    return _step_of_sums(q, k, v, log_decay.exp()[..., None, None] * state)
+    return step_of_sums(q, k, v, log_decay.exp()[..., None, None] * state)
 
 
 def _block_of_sums(
@@ -89,6 +89,7 @@ def _block_of_sums(
     return y.flatten(2, 3), total[:, :, -1]
 
 
-def _step_of_sums(q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+def step_of_sums(q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """One token where nothing decays."""
     state = state + k[..., None] * v[..., None, :]
     return (q[..., None, :].to(wide(q)) @ state)[..., 0, :].to(v.dtype), state
