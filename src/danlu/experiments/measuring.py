@@ -59,23 +59,10 @@ class Subject:
 
         Classes are as frequent as in the held-out data in any first part of them too.
         """
-        classes = classes_like(self.model, yard.reference.condition, n)
-        if classes is not None:
-            generator = torch.Generator().manual_seed(yard.seed)
-            classes = classes[torch.randperm(n, generator=generator)]
+        classes = self.asked(yard, n)
         parts: list[Drawn] = []
         for first in range(0, n, BLOCK):
-            ids = None if classes is None else classes[first : first + BLOCK]
-            parts.append(
-                draw(
-                    self.model,
-                    ids,
-                    min(BLOCK, n - first),
-                    options=self.options,
-                    seed=derive_seed(yard.seed, "samples", first),
-                    policy=self.policy,
-                )
-            )
+            parts.append(self.block(yard, classes, range(first, min(first + BLOCK, n))))
             spent = sum(part.seconds for part in parts)
             if first + BLOCK >= LEAST_SAMPLES and spent + parts[-1].seconds > seconds:
                 break
@@ -83,6 +70,25 @@ class Subject:
             torch.cat([part.x for part in parts]),
             None if classes is None else classes[: sum(len(part.x) for part in parts)],
             sum(part.seconds for part in parts),
+        )
+
+    def asked(self, yard: Yard, n: int) -> Int[Tensor, " n"] | None:
+        """The classes of `n` samples in the order they are drawn in; None where there are none."""
+        classes = classes_like(self.model, yard.reference.condition, n)
+        if classes is None:
+            return None
+        generator = torch.Generator().manual_seed(yard.seed)
+        return classes[torch.randperm(n, generator=generator)]
+
+    def block(self, yard: Yard, classes: Int[Tensor, " n"] | None, rows: range) -> Drawn:
+        """Some of the samples, of which the first is the first of a block of `BLOCK`."""
+        return draw(
+            self.model,
+            None if classes is None else classes[rows.start : rows.stop],
+            len(rows),
+            options=self.options,
+            seed=derive_seed(yard.seed, "samples", rows.start),
+            policy=self.policy,
         )
 
 

@@ -11,6 +11,8 @@ from danlu.experiments.benchmarks import (
     crossing,
     diffusion,
     fashion,
+    fashion_solvers,
+    fewer_steps,
     loop,
     memory,
     mixers,
@@ -26,6 +28,8 @@ Benchmark = Callable[..., dict[str, Any]]
 BENCHMARKS: Mapping[str, Benchmark] = {
     "loop": loop.run,
     "fashion-mnist": fashion.run,
+    "fashion-solvers": fashion_solvers.run,
+    "fewer-steps": fewer_steps.run,
     "amos": amos.run,
     "multilabel": multilabel.run,
     "word-occurrence": occurrence.run,

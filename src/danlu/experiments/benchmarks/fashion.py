@@ -13,13 +13,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from danlu.contracts import DanluError
 from danlu.data import Source
 from danlu.evaluation.features.classifier import accuracy_of, classifier_space
 from danlu.evaluation.results import Results, RowKind
+from danlu.experiments.benchmarks.sample_rows import begun
 from danlu.experiments.config import RunConfig, resolve
 from danlu.experiments.evaluate import EvaluationRequest, evaluate
-from danlu.experiments.runs import CONFIG, RESULTS, create, open_run
+from danlu.experiments.runs import RESULTS
 from danlu.experiments.train import choose_data, open_data, train
 from danlu.training import Budget
 
@@ -69,12 +69,7 @@ def _measured(config: RunConfig, source: Source, report: Callable[[str], None]) 
         KeyboardInterrupt: training was interrupted; the benchmark goes on from its checkpoint.
     """
     folder = FOLDER / f"seed-{config.seed}"
-    begun = (folder / CONFIG).exists()
-    made = open_run(folder) if begun else create(folder, config)
-    if made.config != config:
-        raise DanluError(
-            f"{folder} holds a run of other settings or another version; move it away."
-        )
+    made = begun(folder, config)
     if (folder / RESULTS).exists():
         report(f"seed {config.seed}: kept from before; remove {folder} to measure it again")
         return Results.load(folder / RESULTS)

@@ -24,8 +24,7 @@ def write_page(
     Returns:
         Where the page is.
     """
-    folder = folder or (DOCS if DOCS.is_dir() else ELSEWHERE)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = place(folder)
     shown = []
     for stem, figure in pictures.items():
         figure.savefig(folder / f"{name}-{stem}.png", dpi=110, bbox_inches="tight")
@@ -34,6 +33,13 @@ def write_page(
     write_text(page, "\n".join([*lines, f"\nMachine: {device_line('cpu')}.", *shown]) + "\n")
     _enter(folder / "index.md", name, lines[0].lstrip("# "))
     return page
+
+
+def place(folder: Path | None = None) -> Path:
+    """The folder of a page, made where it is missing."""
+    folder = folder or (DOCS if DOCS.is_dir() else ELSEWHERE)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

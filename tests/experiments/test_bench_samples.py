@@ -1,0 +1,172 @@
+"""The studies of sampling on images: whole pages, tiny; what is finished is not drawn again."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from danlu.contracts import DanluError
+from danlu.evaluation.features.space import FeatureSpace
+from danlu.experiments.benchmarks import BENCHMARKS, fashion_solver_rows, fewer_steps, sample_rows
+from danlu.experiments.config import resolve
+from danlu.experiments.measuring import Subject
+from danlu.experiments.settings import Settings
+from danlu.experiments.train import choose_data, open_data
+from danlu.training import Budget
+
+DIGITS = choose_data("digits")
+TINY = ("model.width=8", "train.batch=16")
+STEPS = Budget(steps=2)
+
+
+@pytest.fixture(autouse=True)
+def space(monkeypatch):
+    """A feature space that needs no training."""
+    generator = torch.Generator().manual_seed(0)
+    project, head = (torch.randn(*shape, generator=generator) for shape in ((64, 6), (6, 10)))
+    made = FeatureSpace(
+        "classifier",
+        "0123abcd",
+        lambda x: x.flatten(1) @ project,
+        title="projected",
+        classify=lambda h: h @ head,
+    )
+    monkeypatch.setattr(sample_rows, "classifier_space", lambda source: made)
+
+
+@pytest.fixture
+def blocks(monkeypatch):
+    """How many blocks of samples were drawn."""
+    drawn, block = [], Subject.block
+
+    def counted(self, yard, classes, rows):
+        drawn.append(rows)
+        return block(self, yard, classes, rows)
+
+    monkeypatch.setattr(Subject, "block", counted)
+    return drawn
+
+
+def solvers_study(home):
+    return fashion_solver_rows.Study(
+        data="digits",
+        settings=TINY,
+        budget=STEPS,
+        solvers=("ddim", "heun", "dpm-sde"),
+        grids=("uniform", "karras"),
+        evaluations=(2, 3),
+        few=2,
+        by_ddim=(2, 4),
+        chain=5,
+        scales=(1.0, 2.0),
+        guided=3,
+        samples=60,
+        choosing=12,
+        shown=(0, 9),
+        home=home,
+    )
+
+
+def test_the_study_of_solvers_is_whole_and_goes_on_where_it_was(tmp_path, blocks, monkeypatch):
+    study, said, scored = solvers_study(tmp_path / "runs"), [], sample_rows.distance_and_agreement
+    score = []
+
+    def stop(x, classes, yard):
+        if len(score) == 8:
+            raise KeyboardInterrupt
+        score.append(len(x))
+        return scored(x, classes, yard)
+
+    monkeypatch.setattr(sample_rows, "distance_and_agreement", stop)
+    with pytest.raises(KeyboardInterrupt):
+        BENCHMARKS["fashion-solvers"](said.append, study=study, folder=tmp_path)
+    figures = tmp_path / "runs" / "ddpm" / "figures-0123abcd.json"
+    assert len(json.loads(figures.read_text(encoding="utf-8"))) == 8
+    before = len(blocks)
+    monkeypatch.setattr(sample_rows, "distance_and_agreement", scored)
+    first = BENCHMARKS["fashion-solvers"](said.append, study=study, folder=tmp_path)
+    # Six choices; the table, DDIM with 4, guided (scale 1 may be in the table) and the chain of 60,
+    # each in two blocks.
+    best = min(first["distances"], key=lambda name: first["distances"][name][0])
+    assert len(blocks) in (6 + 2 * (6 + 1 + 1 + 1), 6 + 2 * (6 + 1 + 2 + 1)), best
+    assert len(blocks) > before
+    page = (tmp_path / "fashion-solvers.md").read_text(encoding="utf-8")
+    for row in first["distances"].values():
+        assert all(f"{distance:.2f} ± " in page for distance in row)
+    assert f"{first['chain']:.2f} ± " in page
+    assert first["verdict"] in page
+    assert first["holds"] == (first["ratio"] <= 1.1)
+    for name in ("samples", "guidance", "ddim", "distance"):
+        assert (tmp_path / f"fashion-solvers-{name}.png").stat().st_size > 0
+        assert f"(fashion-solvers-{name}.png)" in page
+    drawn = len(blocks)
+    again = BENCHMARKS["fashion-solvers"](said.append, study=study, folder=tmp_path)
+    assert again == first
+    assert len(blocks) == drawn
+    assert (tmp_path / "fashion-solvers.md").read_text(encoding="utf-8") == page
+    with pytest.raises(DanluError, match="other settings"):
+        BENCHMARKS["fashion-solvers"](print, study=replace(study, seed=1), folder=tmp_path)
+
+
+@pytest.fixture
+def sampled(tmp_path):
+    source = open_data(DIGITS)
+    config = resolve("ddpm", source, DIGITS, STEPS, settings=Settings(TINY))
+    run = sample_rows.trained(tmp_path / "run", config, source, "danlu bench mine")
+    return sample_rows.SampledRun(run, sample_rows.open_yards(source, 0), lambda line: None)
+
+
+def test_a_row_goes_on_within_its_samples(sampled, blocks, monkeypatch):
+    way = {"solver": "ddim", "evaluations": 2, "guidance": 1.0}
+    whole = sampled.images(60, range(60), **way)
+    (kept,) = (sampled.subject.folder / "drawn").iterdir()
+    kept.unlink()
+    block = Subject.block
+
+    def stop(self, yard, classes, rows):
+        if rows.start:
+            raise KeyboardInterrupt
+        return block(self, yard, classes, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Subject, "block", stop)
+        with pytest.raises(KeyboardInterrupt):
+            sampled.images(60, range(60), **way)
+    blocks.clear()
+    assert torch.equal(sampled.images(60, range(60), **way), whole)
+    assert blocks == [range(50, 60)]
+    # What is kept is the samples themselves, on their levels.
+    yard = sampled.yards["test"]
+    options = replace(sampled.subject.options, **way)
+    direct = replace(sampled.subject, options=options).draw(yard, 60)
+    torch.testing.assert_close(whole, direct.x, rtol=0.0, atol=1e-6)
+    places = sampled.first_of_classes(60, (3, 7))
+    assert sampled.subject.asked(yard, 60)[places].tolist() == [3, 7]
+
+
+def test_few_steps_are_compared_on_one_page(tmp_path, blocks):
+    small = "model.blocks=1"
+    study = fewer_steps.Study(
+        data="digits",
+        settings=dict.fromkeys(fewer_steps.WAYS, (*TINY, small))
+        | {"reflow": (*TINY, small, "model.pairs=16")},
+        budget=STEPS,
+        evaluations=(1, 2),
+        samples=12,
+        likelihoods=4,
+        shown=(0, 9),
+        home=tmp_path / "runs",
+    )
+    said = []
+    first = BENCHMARKS["fewer-steps"](said.append, study=study, folder=tmp_path)
+    assert len(blocks) == 2 * len(fewer_steps.WAYS)
+    page = (tmp_path / "fewer-steps.md").read_text(encoding="utf-8")
+    for row in first["distances"].values():
+        assert all(f"{distance:.2f} ± " in page for distance in row)
+    value, error = first["bits_per_dim"]
+    assert f"| {value:.2f} ± {error:.2f} |" in page
+    assert error > 0
+    assert "(fewer-steps-samples.png)" in page
+    assert BENCHMARKS["fewer-steps"](said.append, study=study, folder=tmp_path) == first
+    assert len(blocks) == 2 * len(fewer_steps.WAYS)
