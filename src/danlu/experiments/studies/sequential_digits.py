@@ -18,7 +18,7 @@ from danlu.backbones.named import StackOptions, stack_of
 from danlu.backbones.sized import Sizes
 from danlu.data import ExampleStream, Source, open_source
 from danlu.experiments.studies.claims import Claim, Study, publish
-from danlu.experiments.studies.fitting import Effort, fit
+from danlu.experiments.studies.fitting import Effort, count, fit
 
 NAMES = ("softmax", "bidirectional", "linear", "retention", "mamba2", "gated-delta", "s4d", "lru",
          "lstm", "rnn")  # fmt: skip
@@ -34,10 +34,16 @@ def run(
     order = torch.randperm(64, generator=torch.Generator().manual_seed(0))
     found: dict[str, dict[str, float]] = {}
     for name in NAMES:
-        ordered, seconds, parameters = _trained(source, name, torch.arange(64), steps)
-        permuted, _, _ = _trained(source, name, order, steps)
-        found[name] = {"in order": ordered, "permuted": permuted, "seconds": seconds,
-                       "parameters": parameters}  # fmt: skip
+        model = _made(name, source)
+        ordered, took = trained(
+            model, source, lambda x: x.flatten(1)[..., None], Effort(steps=steps)
+        )
+        again = _made(name, source)
+        permuted, _ = trained(
+            again, source, lambda x: x.flatten(1)[:, order, None], Effort(steps=steps)
+        )
+        seconds = took["seconds"]
+        found[name] = {"in order": ordered, "permuted": permuted, **took}
         report(f"{name}: {ordered:.2%} in order, {permuted:.2%} permuted, {seconds:.0f} s")
     rnn, others = found["rnn"], [found[name] for name in NAMES if name != "rnn"]
     least = min(row["in order"] for row in others)
@@ -72,22 +78,44 @@ def run(
     return publish(study, report, folder)
 
 
-def _trained(source: Source, name: str, order: Tensor, steps: int) -> tuple[float, float, int]:
-    """Test accuracy, CPU seconds of training, and parameters."""
+def _made(name: str, source: Source) -> SequenceClassifier:
     sizes = Sizes(dim=DIM, depth=DEPTH, heads=HEADS, length=64)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         stack = stack_of(sizes, StackOptions(mixer=name, causal=name not in TWO_SIDED))
-        model = SequenceClassifier(nn.Linear(1, DIM), stack, source.description.classes)
-    stream = ExampleStream(source.training, source.description, batch=BATCH, seed=0)
+        return SequenceClassifier(nn.Linear(1, DIM), stack, source.description.classes)
+
+
+def trained(
+    model: SequenceClassifier,
+    source: Source,
+    rows: Callable[[Tensor], Tensor],
+    effort: Effort,
+    *,
+    batch: int = BATCH,
+    tests: int | None = None,
+) -> tuple[float, dict[str, float]]:
+    """Test accuracy after training, and what that took.
+
+    Args:
+        model: a classifier of sequences, trained in place.
+        source: images with classes.
+        rows: images as sequences of pixels, `[batch, length, 1]`.
+        effort: how long.
+        batch: images of a step.
+        tests: test images, the first of them; all unless given.
+    """
+    stream = ExampleStream(source.training, source.description, batch=batch, seed=effort.seed)
 
     def loss(step: int) -> Tensor:
-        batch = next(stream)
-        assert batch.condition is not None
-        return cross_entropy(model(batch.x.flatten(1)[:, order, None]), batch.condition)
+        drawn = next(stream)
+        assert drawn.condition is not None
+        return cross_entropy(model(rows(drawn.x)), drawn.condition)
 
-    _, seconds = fit(model, loss, Effort(steps=steps))
-    condition = source.test.condition
-    assert condition is not None
-    right = accuracy(model, source.test.x().flatten(1)[:, order, None], condition)
-    return right, seconds, sum(p.numel() for p in model.parameters())
+    steps, seconds = fit(model, loss, effort)
+    first = torch.arange(len(source.test))[:tests]
+    classes = source.test.classes(first)
+    assert classes is not None
+    right = accuracy(model, rows(source.test.x(first)), classes)
+    took = {"parameters": float(count(model)), "steps": float(steps), "seconds": seconds}
+    return right, took
