@@ -176,7 +176,7 @@ def test_a_task_that_can_be_learned_is(monkeypatch):
         ids = torch.randint(8, (count, size), generator=torch.Generator().manual_seed(seed))
         return ids, ids
 
-    monkeypatch.setattr(tasks, "PARAMETERS", 5000)
+    monkeypatch.setattr(tasks, "WIDTHS", (16,))
     task = tasks.Task(name="same", tokens=8, length=4, sizes=(2, 4), draw=draw)
     effort = fitting.Effort(steps=60, rate=1e-2)
     model, took = tasks.learn("linear", task, effort)
@@ -246,7 +246,7 @@ def test_studies_that_train_write_their_pages(name, tmp_path, monkeypatch):
     monkeypatch.setattr(extrapolation, "WINDOWS", 4)
     monkeypatch.setattr(tasks, "TESTS", tasks.BATCH)
     monkeypatch.setattr(quantised_keys, "CODES", (2, 4, 8))
-    monkeypatch.setattr(windows, "TRAINED", (2, 4))
+    monkeypatch.setattr(windows, "TRAINED", (2,))
     monkeypatch.setattr(sequential_digits, "NAMES", ("softmax", "lstm", "rnn"))
     figures = published(name, tmp_path, **TRAINED[name])
     assert figures["claims"]

@@ -17,7 +17,7 @@ from danlu.experiments.studies.tasks import NOTHING, Task, Texts, compare, liste
 
 SYMBOLS, SECONDS = 16, 120.0
 MARK = SYMBOLS
-TRAINED, TESTED = (16, 32, 64), (64, 128, 256, 512, 1024)
+TRAINED, TESTED = (8, 16, 32), (32, 64, 128, 256, 512)
 
 
 def texts(length: int, count: int, seed: int) -> Texts:

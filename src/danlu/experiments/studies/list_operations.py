@@ -28,7 +28,7 @@ OPERATIONS: tuple[Callable[[list[int]], int], ...] = (
 )
 """Maximum, minimum, median (of an even number the mean of the middle two, rounded down), sum."""
 CLOSE, PADDING = DIGITS + len(OPERATIONS), DIGITS + len(OPERATIONS) + 1
-LENGTHS, DEEPEST, MOST, NESTED = (16, 32, 64), 5, 5, 0.3
+LENGTHS, DEEPEST, MOST, NESTED = (8, 16, 32), 5, 5, 0.3
 """Longest expressions in training; depth, arguments, and how often an argument is a list."""
 
 

@@ -14,13 +14,13 @@ import torch
 from danlu.experiments.studies.claims import Claim, Study, publish
 from danlu.experiments.studies.tasks import NOTHING, Task, Texts, compare, listed, setting
 
-SYMBOLS, KEPT, LENGTH, SECONDS = 16, (2, 4, 8), 64, 120.0
+SYMBOLS, KEPT, LENGTH, SECONDS = 8, (1, 2, 4), 32, 120.0
 FILLER, ASKED = SYMBOLS, SYMBOLS + 1
 SELECTIVE, FIXED = ("mamba2", "gated-delta"), ("s4d",)
 
 
 def texts(kept: int, count: int, seed: int) -> Texts:
-    """`kept` symbols at random places of 64 tokens, then a mark for each of them."""
+    """`kept` symbols at random places of 32 tokens, then a mark for each of them."""
     generator = torch.Generator().manual_seed(seed)
     symbols = (torch.rand(count, kept, generator=generator) * SYMBOLS).long()
     places = torch.rand(count, LENGTH, generator=generator).argsort(1)[:, :kept].sort(1).values
@@ -43,7 +43,7 @@ TASK = Task(
 def run(
     report: Callable[[str], None], *, seconds: float = SECONDS, folder: Path | None = None
 ) -> dict[str, Any]:
-    """How many of 2, 4 and 8 symbols among 64 tokens seven layers copy, in equal CPU time."""
+    """How many of 1, 2 and 4 symbols among 32 tokens seven layers copy, in equal CPU time."""
     found = compare(report, TASK, KEPT, seconds)
     most = {name: row["accuracy"][KEPT[-1]] for name, row in found.items()}
     selective, fixed = (max(most[name] for name in group) for group in (SELECTIVE, FIXED))
@@ -59,7 +59,7 @@ def run(
         name=TASK.name,
         title="Selective copying",
         about=[
-            f"Two, four or eight out of {SYMBOLS} symbols stand at random places among {LENGTH} "
+            f"One, two or four out of {SYMBOLS} symbols stand at random places among {LENGTH} "
             "tokens; as many marks at the end ask for them in order. Published are 16 symbols "
             "among 4,096 tokens.",
             setting(seconds),

@@ -19,7 +19,7 @@ from danlu.contracts import derive_seed
 from danlu.experiments.studies.fitting import Effort, count, fit, sized
 
 LAYERS = ("softmax", "linear", "retention", "mamba2", "gated-delta", "s4d", "lstm")
-PARAMETERS, WIDTHS, DEPTH, HEADS, BATCH, TESTS = 60_000, range(16, 97, 8), 2, 4, 32, 512
+PARAMETERS, WIDTHS, DEPTH, HEADS, BATCH, TESTS = 40_000, range(16, 97, 8), 2, 4, 32, 512
 RATE, NOTHING = 5e-3, -100
 
 Texts = tuple[Int[Tensor, "count length"], Int[Tensor, "count length"]]
