@@ -22,7 +22,7 @@ from danlu.experiments.studies.claims import Claim, Study, publish
 from danlu.experiments.studies.fitting import Effort
 from danlu.experiments.studies.texts import brown, fit_text, held_out
 from danlu.generative.masked.masked import MaskedModel, build
-from danlu.mixers.linear import LinearAttention, divided
+from danlu.mixers.linear import LinearAttention
 from danlu.mixers.recurrence import Rows, merge_heads
 from danlu.mixers.softmax import Softmax, split_heads
 
@@ -52,8 +52,7 @@ class Band(LinearAttention):
         place = torch.arange(x.shape[1], device=x.device)
         near = (place[:, None] - place).abs() <= self.reach
         given = (q @ k.transpose(-2, -1)) * near
-        y = divided(given @ v, given.sum(-1, keepdim=True))
-        return self.output(merge_heads(y)), {}
+        return self.output(merge_heads(given / given.sum(-1, keepdim=True) @ v)), {}
 
 
 def run(
