@@ -6,6 +6,7 @@ order, where neighbours say nothing, all do worse. Published are 28 x 28 pixels;
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +35,11 @@ def run(
     order = torch.randperm(64, generator=torch.Generator().manual_seed(0))
     found: dict[str, dict[str, float]] = {}
     for name in NAMES:
-        model = _made(name, source)
-        ordered, took = trained(
-            model, source, lambda x: x.flatten(1)[..., None], Effort(steps=steps)
-        )
-        again = _made(name, source)
-        permuted, _ = trained(
-            again, source, lambda x: x.flatten(1)[:, order, None], Effort(steps=steps)
-        )
-        seconds = took["seconds"]
+        made, effort = partial(_made, name, source), Effort(steps=steps)
+        ordered, took = trained(made(), source, lambda x: x.flatten(1)[..., None], effort)
+        permuted, _ = trained(made(), source, lambda x: x.flatten(1)[:, order, None], effort)
         found[name] = {"in order": ordered, "permuted": permuted, **took}
-        report(f"{name}: {ordered:.2%} in order, {permuted:.2%} permuted, {seconds:.0f} s")
+        report(f"{name}: {ordered:.2%} in order, {permuted:.2%} permuted")
     rnn, others = found["rnn"], [found[name] for name in NAMES if name != "rnn"]
     least = min(row["in order"] for row in others)
     harder = sum(row["permuted"] < row["in order"] for row in found.values())
