@@ -45,6 +45,21 @@ def run(
         right, took = trained(model, source, pixels, effort, batch=BATCH, tests=TESTS)
         found[name] = {"accuracy": right, **took}
         report(f"{name}, {took['steps']:.0f} steps: {right:.2%}")
+    return publish(_study(found, length, seconds), report, folder)
+
+
+def pixels(x: Tensor) -> Tensor:
+    """Images as rows of means of four pixels, `[batch, length, 1]`."""
+    return avg_pool2d(x, 2).flatten(1)[..., None]
+
+
+def _made(name: str, length: int, classes: int, dim: int) -> SequenceClassifier:
+    sizes = Sizes(dim=dim, depth=DEPTH, heads=HEADS, length=length)
+    stack = stack_of(sizes, StackOptions(mixer=name))
+    return SequenceClassifier(nn.Linear(1, dim), stack, classes)
+
+
+def _study(found: dict[str, dict[str, float]], length: int, seconds: float) -> Study:
     right = {name: row["accuracy"] for name, row in found.items()}
     order = sorted(right, key=right.__getitem__, reverse=True)
     claims = [
@@ -61,7 +76,7 @@ def run(
         (name, f"{row['accuracy']:.2%}", f"{row['parameters']:,.0f}", f"{row['steps']:,.0f}")
         for name, row in found.items()
     ]
-    study = Study(
+    return Study(
         name="sequential-fashion",
         title="Clothes, pixel by pixel",
         about=[
@@ -76,15 +91,3 @@ def run(
         pictures={},
         figures={"found": found},
     )
-    return publish(study, report, folder)
-
-
-def pixels(x: Tensor) -> Tensor:
-    """Images as rows of means of four pixels, `[batch, length, 1]`."""
-    return avg_pool2d(x, 2).flatten(1)[..., None]
-
-
-def _made(name: str, length: int, classes: int, dim: int) -> SequenceClassifier:
-    sizes = Sizes(dim=dim, depth=DEPTH, heads=HEADS, length=length)
-    stack = stack_of(sizes, StackOptions(mixer=name))
-    return SequenceClassifier(nn.Linear(1, dim), stack, classes)
