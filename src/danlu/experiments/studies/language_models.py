@@ -66,7 +66,8 @@ def peak(model: LanguageModel, source: Source, batch: int) -> float:
     return max(allocated(step)[1])
 
 
-def _study(found: dict[str, dict[str, float]], seconds: float) -> Study:
+def _claims(found: dict[str, dict[str, float]]) -> list[Claim]:
+    """What the figures say."""
     nats = {
         length: {name: found[f"{name}, {length}"]["nats"] for name in ORDER} for length in LENGTHS
     }
@@ -80,7 +81,7 @@ def _study(found: dict[str, dict[str, float]], seconds: float) -> Study:
         for figure in ("milliseconds", "mebibytes")
     )
     told = "; ".join(f"{length}: {' < '.join(row)}" for length, row in orders.items())
-    claims = [
+    return [
         Claim(text="GAU, softmax, RWKV, LRU, SLRU, in this order", found=f"by nats, {told}",
               holds=all(tuple(row) == ORDER for row in orders.values())),
         Claim(text="recurrent models fall further behind softmax as texts get longer",
@@ -97,6 +98,9 @@ def _study(found: dict[str, dict[str, float]], seconds: float) -> Study:
                               for n, row in nats.items()),
               holds=all(row["gau"] < row["softmax"] for row in nats.values())),
     ]  # fmt: skip
+
+
+def _study(found: dict[str, dict[str, float]], seconds: float) -> Study:
     rows = [
         (name, f"{row['nats']:.3f}", f"{row['parameters']:,.0f}", f"{row['steps']:,.0f}",
          f"{row['milliseconds']:.0f}", f"{row['mebibytes']:.0f}")
@@ -112,7 +116,7 @@ def _study(found: dict[str, dict[str, float]], seconds: float) -> Study:
             "here speed decides as well. MiB are what torch's allocator holds at most in a step of "
             "training, beside the parameters.",
         ],
-        claims=claims,
+        claims=_claims(found),
         tables={
             "Held out": [
                 ("model, tokens", "nats", "parameters", "steps", "ms a step", "MiB a step"),
