@@ -106,10 +106,21 @@ def shaped(valid: Bool[Tensor, "batch length"], x: Tensor) -> Bool[Tensor, "batc
 
 
 def in_chunks(part: Tensor, size: int) -> Tensor:
-    """`[batch, heads, chunks, size, ...]`; what is constant is the same in each chunk."""
+    """`[batch, heads, chunks, size, ...]`; what is constant is the same in each chunk.
+
+    A slice of the length is copied here once, or every product with it would copy it.
+    """
     if part.shape[2] == 1 != size:
         part = part.expand(*part.shape[:2], size, *part.shape[3:])
-    return part.unflatten(2, (-1, size))
+    return part.unflatten(2, (-1, size)).contiguous()
+
+
+def added(y: Tensor, a: Tensor, b: Tensor) -> Float[Tensor, "batch heads chunks size values"]:
+    """Add the product of a and b to y, in one pass over y where no axis is broadcast."""
+    if a.shape[:3] != b.shape[:3]:
+        return y + a @ b
+    pieces = torch.baddbmm(*(part.flatten(0, 2) for part in (y, a, b)))
+    return pieces.unflatten(0, y.shape[:3])
 
 
 def decays(

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
-from danlu.layers.scans.chunks import CHUNKED, Run, begun, in_chunks, scan, silenced, wide
-from danlu.layers.scans.scalar import CHUNK, step_of_sums
+from danlu.layers.scans.chunks import CHUNKED, Run, added, begun, in_chunks, scan, silenced, wide
+from danlu.layers.scans.scalar import CHUNK, running, step_of_sums
 
 Values = Float[Tensor, "batch heads *length values"]
 
@@ -53,17 +53,12 @@ def divided(y: Values, weight: Float[Tensor, "batch heads *length 1"]) -> Values
 def _block(q: Tensor, k: Tensor, v: Tensor, state: Tensor, size: int) -> tuple[Tensor, Tensor]:
     q, k, v = (in_chunks(part, size) for part in (q, k, v))
     scores = (q @ k.transpose(-2, -1)).tril()
-    products = _running(state[..., :-1], k.transpose(-2, -1) @ v)
-    keys = _running(state[..., -1:], k.sum(-2)[..., None])
-    y = scores @ v + q @ products[:, :, :-1].to(q.dtype)
+    products = running(state[..., :-1], k.transpose(-2, -1) @ v)
+    keys = running(state[..., -1:], k.sum(-2)[..., None])
+    y = added(q @ products[:, :, :-1].to(q.dtype), scores, v)
     weight = scores.sum(-1, keepdim=True, dtype=wide(q)) + q @ keys[:, :, :-1].to(q.dtype)
     behind = torch.cat([products[:, :, -1], keys[:, :, -1]], dim=-1)
     return divided(y, weight).flatten(2, 3), behind
-
-
-def _running(before: Tensor, added: Tensor) -> Tensor:
-    """The sums at the start of each chunk, and behind the last."""
-    return torch.cat([before[:, :, None], added.to(before.dtype)], dim=2).cumsum(2)
 
 
 def _step(q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

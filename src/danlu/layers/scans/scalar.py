@@ -15,6 +15,7 @@ from torch import Tensor
 from danlu.layers.scans.chunks import (
     CHUNKED,
     Run,
+    added,
     begun,
     carried,
     decays,
@@ -64,11 +65,11 @@ def _block(
     total = log_decay.cumsum(-1)
     scores = (q @ k.transpose(-2, -1)) * decays(total).to(q.dtype)
     to_end = (total[..., -1:] - total).exp().to(v.dtype)
-    added = k.transpose(-2, -1) @ (v * to_end[..., None])
+    new = k.transpose(-2, -1) @ (v * to_end[..., None])
     kept = total[..., -1, None, None].exp()
-    starts, state = carried(added.to(state.dtype), kept, state)
-    from_start = total.exp().to(v.dtype)[..., None]
-    y = torch.addcmul(scores @ v, q @ starts.to(q.dtype), from_start)
+    starts, state = carried(new.to(state.dtype), kept, state)
+    from_start = total.exp().to(q.dtype)[..., None]
+    y = added((q * from_start) @ starts.to(q.dtype), scores, v)
     return y.flatten(2, 3), state
 
 
@@ -83,10 +84,16 @@ def _block_of_sums(
 ) -> tuple[Tensor, Tensor]:
     q, k, v = (in_chunks(part, size) for part in (q, k, v))
     scores = (q @ k.transpose(-2, -1)).tril()
-    added = (k.transpose(-2, -1) @ v).to(state.dtype)
-    total = torch.cat([state[:, :, None], added], dim=2).cumsum(2)
-    y = scores @ v + q @ total[:, :, :-1].to(q.dtype)
+    total = running(state, k.transpose(-2, -1) @ v)
+    y = added(q @ total[:, :, :-1].to(q.dtype), scores, v)
     return y.flatten(2, 3), total[:, :, -1]
+
+
+def running(
+    before: Float[Tensor, "batch heads keys values"], new: Tensor
+) -> Float[Tensor, "batch heads chunks_and_one keys values"]:
+    """Running sums: at the start of each chunk, and behind the last."""
+    return torch.cat([before[:, :, None], new.to(before.dtype)], dim=2).cumsum(2)
 
 
 def step_of_sums(q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
