@@ -31,7 +31,9 @@ def run(options: argparse.Namespace) -> int:
         if name != "benchmarks"
     }
     if options.table in (None, "benchmarks"):
-        found["benchmarks"] = {name: run.__doc__ for name, run in BENCHMARKS.items()}
+        found["benchmarks"] = {
+            name: (run.__doc__ or "").partition("\n")[0] for name, run in BENCHMARKS.items()
+        }
     if options.json:
         write_json(found)
         return 0
