@@ -15,7 +15,7 @@ def counted(report: Callable[[str], None]) -> dict[str, Any]:
 
 
 def training(report: Callable[[str], None]) -> dict[str, Any]:
-    """Recomputing, packing, optimisers and word vectors: all that training promises, in one page."""
+    """Recomputing, packing, optimisers and word vectors: what training promises, on one page."""
     return PARTS["training"](report, words=counted)
 
 
