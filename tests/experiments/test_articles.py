@@ -33,20 +33,28 @@ from danlu.mixers.linear import LinearAttention
 
 SHORT, BRIEF = {"steps": 3}, {"seconds": 0.01}
 TRAINED = {
-    "attention-windows": SHORT,
     "extrapolation": SHORT,
     "hierarchical-positions": SHORT,
-    "induction-heads": BRIEF,
     "language-models": BRIEF,
-    "list-operations": BRIEF,
     "normalisation": SHORT,
-    "quantised-keys": SHORT,
     "random-features": SHORT,
-    "recall": BRIEF,
     "rotary-basis": SHORT,
-    "selective-copying": BRIEF,
     "sequential-digits": SHORT,
+}
+TINY = {
+    "attention-windows": SHORT,
+    "induction-heads": BRIEF,
+    "list-operations": BRIEF,
+    "quantised-keys": SHORT,
+    "recall": BRIEF,
+    "selective-copying": BRIEF,
     "sequential-fashion": {"data": "digits", **BRIEF},
+}
+SMALL = {
+    quantised_keys: {"CODES": (2, 4, 8), "DIM": 16, "SIZE": 8, "DEPTH": 1, "WINDOW": 32},
+    sequential_fashion: {"WIDTHS": (16,), "BATCH": 4, "TESTS": 8},
+    tasks: {"WIDTHS": (16,), "BATCH": 4, "TESTS": 4},
+    windows: {"TRAINED": (2,), "CUT": (2, 8), "DIM": 16, "BATCH": 4, "DEPTH": 1},
 }
 
 
@@ -238,15 +246,22 @@ def test_exact_keys_are_codes_of_their_own(tmp_path, monkeypatch):
     assert other.abs().max() > 10 * difference.abs().max()
 
 
+@pytest.mark.parametrize("name", TINY)
+def test_tiny_studies_write_their_pages(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path)
+    for module, constants in SMALL.items():
+        for constant, value in constants.items():
+            monkeypatch.setattr(module, constant, value)
+    assert published(name, tmp_path, **TINY[name])["claims"]
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", TRAINED)
 def test_studies_that_train_write_their_pages(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     written(tmp_path)
     monkeypatch.setattr(extrapolation, "WINDOWS", 4)
-    monkeypatch.setattr(tasks, "TESTS", tasks.BATCH)
-    monkeypatch.setattr(quantised_keys, "CODES", (2, 4, 8))
-    monkeypatch.setattr(windows, "TRAINED", (2,))
     monkeypatch.setattr(sequential_digits, "NAMES", ("softmax", "lstm", "rnn"))
     figures = published(name, tmp_path, **TRAINED[name])
     assert figures["claims"]

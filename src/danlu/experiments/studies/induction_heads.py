@@ -15,7 +15,7 @@ from danlu.experiments.benchmarks.page import curves
 from danlu.experiments.studies.claims import Claim, Study, publish
 from danlu.experiments.studies.tasks import NOTHING, Task, Texts, compare, listed, setting
 
-SYMBOLS, SECONDS = 16, 120.0
+SYMBOLS, SECONDS = 16, 60.0
 MARK = SYMBOLS
 TRAINED, TESTED = (8, 16, 32), (32, 64, 128, 256, 512)
 

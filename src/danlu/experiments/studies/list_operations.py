@@ -18,7 +18,7 @@ from danlu.contracts import derive_seed
 from danlu.experiments.studies.claims import Claim, Study, publish
 from danlu.experiments.studies.tasks import NOTHING, Task, Texts, compare, listed, setting
 
-SECONDS = 120.0
+SECONDS = 75.0
 DIGITS = 10
 OPERATIONS: tuple[Callable[[list[int]], int], ...] = (
     max,
