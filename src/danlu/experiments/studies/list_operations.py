@@ -18,7 +18,7 @@ from danlu.contracts import derive_seed
 from danlu.experiments.studies.claims import Claim, Study, publish
 from danlu.experiments.studies.tasks import NOTHING, Task, Texts, compare, listed, setting
 
-SECONDS = 75.0
+SECONDS, COUNTED = 75.0, 4096
 DIGITS = 10
 OPERATIONS: tuple[Callable[[list[int]], int], ...] = (
     max,
@@ -66,13 +66,13 @@ TASK = Task(
 )
 
 
-def by_first(longest: int, count: int = 4096) -> float:
+def by_first(longest: int) -> float:
     """What the outermost operation tells: the share of its commonest value, over all four."""
-    ids, wanted = texts(longest, count, derive_seed(0, "first", longest))
+    ids, wanted = texts(longest, COUNTED, derive_seed(0, "first", longest))
     pairs = Counter(zip(ids[:, 0].tolist(), wanted.max(1).values.tolist(), strict=True))
     firsts = {first for first, _ in pairs}
     best = (max(n for (first, _), n in pairs.items() if first == each) for each in firsts)
-    return sum(best) / count
+    return sum(best) / COUNTED
 
 
 def run(
