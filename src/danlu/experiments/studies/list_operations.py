@@ -18,8 +18,8 @@ from danlu.contracts import derive_seed
 from danlu.experiments.studies.claims import Claim, Study, publish
 from danlu.experiments.studies.tasks import NOTHING, Task, Texts, compare, listed, setting
 
-SECONDS, COUNTED = 75.0, 4096
-DIGITS = 10
+SECONDS = 60.0
+DIGITS, COUNTED = 10, 4096
 OPERATIONS: tuple[Callable[[list[int]], int], ...] = (
     max,
     min,

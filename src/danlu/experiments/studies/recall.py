@@ -19,7 +19,7 @@ from danlu.experiments.studies.tasks import NOTHING, Task, Texts, compare, liste
 
 RECURRENT = ("linear", "retention", "mamba2", "s4d", "lstm")
 KEYS = VALUES = 32
-PAIRS, SECONDS = (4, 8, 16), 75.0
+PAIRS, SECONDS = (4, 8, 16), 60.0
 
 
 def texts(pairs: int, count: int, seed: int) -> Int[Tensor, "count length"]:

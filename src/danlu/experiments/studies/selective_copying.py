@@ -14,7 +14,7 @@ import torch
 from danlu.experiments.studies.claims import Claim, Study, publish
 from danlu.experiments.studies.tasks import NOTHING, Task, Texts, compare, listed, setting
 
-SYMBOLS, KEPT, LENGTH, SECONDS = 8, (1, 2, 4), 32, 75.0
+SYMBOLS, KEPT, LENGTH, SECONDS = 8, (1, 2, 4), 32, 60.0
 FILLER, ASKED = SYMBOLS, SYMBOLS + 1
 SELECTIVE, FIXED = ("mamba2", "gated-delta"), ("s4d",)
 
