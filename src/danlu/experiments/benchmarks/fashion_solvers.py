@@ -32,7 +32,7 @@ from danlu.experiments.benchmarks.sample_rows import (
 from danlu.experiments.config import resolve
 from danlu.experiments.settings import Settings
 from danlu.experiments.train import choose_data, open_data
-from danlu.experiments.yard import Yard
+from danlu.experiments.yard import Yard, words_for_spaces
 
 NAME = "fashion-solvers"
 COMMAND = f"OMP_NUM_THREADS=1 danlu bench {NAME}"
@@ -52,6 +52,7 @@ def run(
     data = choose_data(study.data)
     source = open_data(data)
     yards = open_yards(source, study.seed)
+    report(words_for_spaces(yards["test"].spaces))
     config = resolve(
         study.family, source, data, study.budget, settings=Settings(study.settings), seed=study.seed
     )

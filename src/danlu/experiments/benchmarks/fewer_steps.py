@@ -33,7 +33,7 @@ from danlu.experiments.benchmarks.sample_rows import (
 from danlu.experiments.config import resolve
 from danlu.experiments.settings import Settings
 from danlu.experiments.train import choose_data, open_data
-from danlu.experiments.yard import Yard
+from danlu.experiments.yard import Yard, words_for_spaces
 from danlu.training import Budget
 
 NAME = "fewer-steps"
@@ -103,6 +103,7 @@ def run(
     data = choose_data(study.data)
     source = open_data(data)
     yards = open_yards(source, study.seed)
+    report(words_for_spaces(yards["test"].spaces))
     runs: dict[str, SampledRun] = {}
     rows: dict[tuple[str, int], SampleRow] = {}
     for family in WAYS:
