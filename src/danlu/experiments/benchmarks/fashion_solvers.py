@@ -172,7 +172,7 @@ def _table_of_ddim(study: Study, found: Found) -> list[str]:
     ]
     heading = [
         "sampler, evaluations", "CPU s for 1,000", "times as fast", "distance", "of the chain's",
-        "agreement", "published", "of the chain's",
+        "agreement", "published", "of its chain's",
     ]  # fmt: skip
     return [
         "",

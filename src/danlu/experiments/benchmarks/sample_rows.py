@@ -246,4 +246,4 @@ def picture(rows: Sequence[Sequence[Tensor]], source: Source, path: Path, told: 
     """Write rows of images as one grid, and the lines of a page that show and tell it."""
     cells = torch.stack([image for row in rows for image in row])
     grid(cells, source.description, path=path, columns=len(rows[0]))
-    return ["", f"![{told}]({path.name})", "", told]
+    return ["", f"![{path.stem.replace('-', ' ')}]({path.name})", "", told]
