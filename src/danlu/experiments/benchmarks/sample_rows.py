@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -237,6 +238,8 @@ def by_evaluations(counts: Sequence[int], lines: Mapping[str, Sequence[float]]) 
     (axes,) = figure.axes
     axes.set_yscale("log")
     axes.set_xticks(x, [str(count) for count in counts])
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
