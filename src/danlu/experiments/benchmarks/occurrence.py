@@ -32,7 +32,7 @@ from danlu.experiments.benchmarks.multilabel import (
 from danlu.experiments.benchmarks.page import curves, write_page
 
 CLASSES, PASSAGE, WIDTH, SPREAD = 1000, 20, 128, 0.3
-STEPS, BATCH, SEED, TESTED, MIN_COUNT = 120, 64, 0, 1000, 5
+STEPS, BATCH, SEED, TESTED, MIN_COUNT = 600, 64, 0, 1000, 5
 TRAINING = replace(OPTIONS, rate=2e-2)
 FIRST = (0, 1000, 4000)
 """The first rank of each range of classes."""
