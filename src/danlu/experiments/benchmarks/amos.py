@@ -24,7 +24,7 @@ from danlu.experiments.benchmarks.brown import BROWN, brown_characters
 from danlu.experiments.benchmarks.page import curves, table, write_page
 from danlu.optim import OPTIMIZERS, OptimizerOptions, Scheduled, named_parameters, state_bytes
 
-SEARCH, STEPS, SEEDS, POINTS, ROUNDS = 40, 100, (0, 1), 10, 40
+SEARCH, STEPS, SEEDS, POINTS, ROUNDS = 200, 600, (0, 1), 20, 40
 MOST_TIME, MOST_STATE = 1.1, 0.51
 HELD_OUT, HELD_OUT_BATCH = 256, 128
 FOREACH = "AdamW foreach"
