@@ -38,9 +38,9 @@ ROWS: Rows = (
     ("fastText, 5 epochs", "fasttext", {**SGNS, "epochs": "5"}),
     # A softmax over 14,000 words at each of a million takes minutes: frequent ones are thinned out.
     (
-        "CBOW with softmax, t=1e-5, 1 epoch",
+        "CBOW with softmax, t=1e-4, 3 epochs",
         "cbow-softmax",
-        {"epochs": "1", "sample": "1e-5", "rate": "0.01"},
+        {"epochs": "3", "sample": "1e-4", "rate": "5e-3"},
     ),
 )
 
