@@ -65,11 +65,12 @@ def _krylov(matrix: csr_array, size: int, seed: int) -> Float[np.ndarray, "rows 
     filled = 0
     while filled < size:
         done = basis[:, :filled]
-        block, scale = np.linalg.qr(_outside(block, done))
+        # Once is not enough in floating point, and twice is.
+        block, scale = np.linalg.qr(_outside(_outside(block, done), done))
         weights = np.abs(np.diag(scale))
         if weights.min() <= np.finfo(matrix.dtype).eps * max(weights.max(), 1.0):
-            block = _outside(drawn(rows), done)  # the space is used up
-        block = np.linalg.qr(_outside(block, done))[0]  # once is not enough in floating point
+            fresh = drawn(rows)  # the space is used up
+            block = np.linalg.qr(_outside(_outside(fresh, done), done))[0]
         width = min(block.shape[1], size - filled)
         basis[:, filled : filled + width] = block[:, :width]
         filled += width
