@@ -92,12 +92,12 @@ def _figures(study: Study, found: Found, floor: tuple[Measured, Measured]) -> di
 
 def _verdict(study: Study, found: Found) -> str:
     within = "within" if found.ratio(study) <= MOST_RATIO else "not within"
+    judged = "nearer" if found.ratio(study) < 1 else f"{within} {MOST_RATIO - 1:.0%}"
     few = found.rows[found.best, study.few]
     return (
         f"{study.few} evaluations of {found.best}, chosen on the validation split, are "
         f"{with_error(few.distance)} from the test split, {study.chain:,} ancestral steps "
-        f"{with_error(found.chain.distance)}: {found.ratio(study):.2f} times as far, {within} "
-        f"{MOST_RATIO - 1:.0%}."
+        f"{with_error(found.chain.distance)}: {found.ratio(study):.2f} times as far, {judged}."
     )
 
 
