@@ -55,7 +55,7 @@ SMALL = {
     quantised_keys: {"CODES": (2, 4, 8), "DIM": 16, "SIZE": 8, "DEPTH": 1, "WINDOW": 32},
     sequential_fashion: {"WIDTHS": (16,), "BATCH": 4, "TESTS": 8},
     tasks: {"WIDTHS": (16,), "BATCH": 4, "TESTS": 4},
-    windows: {"TRAINED": (2,), "CUT": (2, 8), "DIM": 16, "BATCH": 4, "DEPTH": 1},
+    windows: {"TRAINED": (2,), "CUT": (2, 8), "DIM": 16, "BATCH": 4},
 }
 
 
