@@ -67,7 +67,7 @@ def run(
             f"Texts of {SYMBOLS} symbols by chance with two marks, the second at the end, where "
             f"the symbol after the first is asked for; {TRAINED[0]} to {near} tokens in training. "
             f"Published: trained at 256 tokens, right up to a million. Chance: {1 / SYMBOLS:.1%}.",
-            setting(seconds),
+            setting(TASK, seconds),
         ],
         claims=claims,
         tables={"Accuracy": listed(found, "tokens")},

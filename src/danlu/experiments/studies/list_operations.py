@@ -104,7 +104,7 @@ def run(
             f"of {', '.join(map(str, LENGTHS))} tokens. The value is asked for after the last "
             "bracket. Published are 500 to 2,000 tokens, up to ten deep. The last row is what the "
             "outermost operation tells alone, by its commonest value.",
-            setting(seconds),
+            setting(TASK, seconds),
         ],
         claims=claims,
         tables={"Accuracy": [*rows, told]},

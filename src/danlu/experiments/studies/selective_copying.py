@@ -62,7 +62,7 @@ def run(
             f"One, two or four out of {SYMBOLS} symbols stand at random places among {LENGTH} "
             "tokens; as many marks at the end ask for them in order. Published are 16 symbols "
             "among 4,096 tokens.",
-            setting(seconds),
+            setting(TASK, seconds),
         ],
         claims=claims,
         tables={"Accuracy": listed(found, "symbols")},

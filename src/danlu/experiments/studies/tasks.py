@@ -36,6 +36,9 @@ class Task:
         length: of the longest text in training.
         sizes: of the texts in training, which take turns.
         draw: texts of a size: `draw(size, count, seed)`.
+        parameters: of every layer's stack.
+        heads: of the layers that have heads.
+        rate: of AdamW.
     """
 
     name: str
@@ -43,6 +46,9 @@ class Task:
     length: int
     sizes: Sequence[int]
     draw: Callable[[int, int, int], Texts]
+    parameters: int = PARAMETERS
+    heads: int = HEADS
+    rate: float = RATE
 
 
 class Reader(nn.Module):
@@ -71,10 +77,10 @@ def learn(mixer: str, task: Task, effort: Effort) -> tuple[Reader, dict[str, flo
     """A stack of a layer that has learned a task, and what that took."""
 
     def made(dim: int) -> Reader:
-        sizes = Sizes(dim=dim, depth=DEPTH, heads=HEADS, length=task.length)
+        sizes = Sizes(dim=dim, depth=DEPTH, heads=task.heads, length=task.length)
         return Reader(mixer, task.tokens, sizes)
 
-    model = sized(made, WIDTHS, PARAMETERS)
+    model = sized(made, WIDTHS, task.parameters)
 
     def loss(step: int) -> Tensor:
         size = task.sizes[step % len(task.sizes)]
@@ -102,7 +108,7 @@ def compare(
     """What each layer answers right in texts of some sizes after so many CPU seconds."""
     found: dict[str, dict[str, Any]] = {}
     for name in LAYERS:
-        model, took = learn(name, task, Effort(steps=10**6, seconds=seconds, rate=RATE))
+        model, took = learn(name, task, Effort(steps=10**6, seconds=seconds, rate=task.rate))
         right = {size: accuracy(model, task, size) for size in sizes}
         found[name] = {"accuracy": right, **took}
         told = ", ".join(f"{size}: {value:.1%}" for size, value in right.items())
@@ -110,13 +116,13 @@ def compare(
     return found
 
 
-def setting(seconds: float) -> str:
+def setting(task: Task, seconds: float) -> str:
     """What is the same for all."""
     return (
-        f"Stacks of {DEPTH} layers that see the past alone, at the width nearest {PARAMETERS:,} "
-        f"parameters, train for {seconds:.0f} CPU seconds of one thread on batches of {BATCH}, "
-        f"from one seed and at one rate. The figure is the share of right answers in {TESTS} new "
-        "texts."
+        f"Stacks of {DEPTH} layers that see the past alone, at the width nearest "
+        f"{task.parameters:,} parameters, train for {seconds:.0f} CPU seconds of one thread on "
+        f"batches of {BATCH}, from one seed and at one rate. The figure is the share of right "
+        f"answers in {TESTS} new texts."
     )
 
 
