@@ -155,7 +155,9 @@ class GatedParts(nn.Module):
         self.sizes = [hidden, hidden, size]
         self.inward = nn.Linear(dim, sum(self.sizes), bias=False)
         self.output = nn.Linear(hidden, dim, bias=False)
-        self.gain = nn.Parameter(SPREAD * torch.randn(2 * pairs, size))
+        # Around 1 as in kexue.fm/archives/8934. Around 0, as in the paper's pseudocode, all weights
+        # begin near 0, which only long training makes up for.
+        self.gain = nn.Parameter(1 + SPREAD * torch.randn(2 * pairs, size))
         self.shift = nn.Parameter(torch.zeros(2 * pairs, size))
 
     def forward(
