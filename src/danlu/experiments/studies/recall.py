@@ -52,6 +52,7 @@ TASK = Task(
     parameters=100_000,
     heads=2,
     rate=3e-3,
+    batch=64,
 )
 
 

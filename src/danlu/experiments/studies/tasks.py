@@ -39,6 +39,7 @@ class Task:
         parameters: of every layer's stack.
         heads: of the layers that have heads.
         rate: of AdamW.
+        batch: texts of a step, as many as for all tasks unless given.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Task:
     parameters: int = PARAMETERS
     heads: int = HEADS
     rate: float = RATE
+    batch: int | None = None
 
 
 class Reader(nn.Module):
@@ -84,7 +86,8 @@ def learn(mixer: str, task: Task, effort: Effort) -> tuple[Reader, dict[str, flo
 
     def loss(step: int) -> Tensor:
         size = task.sizes[step % len(task.sizes)]
-        ids, wanted = task.draw(size, BATCH, derive_seed(effort.seed, task.name, step))
+        texts = task.batch or BATCH
+        ids, wanted = task.draw(size, texts, derive_seed(effort.seed, task.name, step))
         return cross_entropy(model(ids, wanted), wanted[wanted != NOTHING])
 
     steps, seconds = fit(model, loss, effort)
@@ -121,8 +124,8 @@ def setting(task: Task, seconds: float) -> str:
     return (
         f"Stacks of {DEPTH} layers that see the past alone, at the width nearest "
         f"{task.parameters:,} parameters, train for {seconds:.0f} CPU seconds of one thread on "
-        f"batches of {BATCH}, from one seed and at one rate. The figure is the share of right "
-        f"answers in {TESTS} new texts."
+        f"batches of {task.batch or BATCH}, from one seed and at one rate. The figure is the share "
+        f"of right answers in {TESTS} new texts."
     )
 
 
