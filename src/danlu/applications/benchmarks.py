@@ -14,9 +14,9 @@ def counted(report: Callable[[str], None]) -> dict[str, Any]:
     return words.compared(words.ROWS[:1], report)[0]
 
 
-def training(report: Callable[[str], None]) -> dict[str, Any]:
+def training(report: Callable[[str], None], **settings: Any) -> dict[str, Any]:
     """Recomputing, packing, optimisers and word vectors: what training promises, on one page."""
-    return PARTS["training"](report, words=counted)
+    return PARTS["training"](report, words=counted, **settings)
 
 
 BENCHMARKS: Mapping[str, Benchmark] = {
