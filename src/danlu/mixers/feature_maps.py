@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import elu, normalize, pad
+from torch.nn.functional import normalize, pad, relu
 from typing_extensions import override
 
 Heads = Float[Tensor, "batch heads length dim"]
@@ -74,7 +74,8 @@ class Elu(FeatureMap):
 
     @override
     def queries(self, q: Heads) -> Mapped:
-        return elu(q) + 1
+        # Not `elu`, whose compiled gradient fails on heads that are views of a wider tensor.
+        return relu(q) + q.clamp(max=0).exp()
 
 
 class Exponential(FeatureMap):
