@@ -18,7 +18,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, softplus
 from typing_extensions import override
@@ -180,6 +180,19 @@ def round_to_levels(
     x: Float[Tensor, "*shape"], description: DataDescription
 ) -> Float[Tensor, "*shape"]:
     """The nearest level of the data's grid."""
-    spacing = description.spacing
-    level = ((x - description.low) / spacing).round()
-    return (description.low + level * spacing).clamp(description.low, description.high)
+    level = nearest_levels(x, description)
+    return (description.low + level * description.spacing).clamp(description.low, description.high)
+
+
+def nearest_levels(
+    x: Float[Tensor, "*shape"], description: DataDescription
+) -> Float[Tensor, "*shape"]:
+    """The number of the nearest level, counted from 0 at the lowest."""
+    return ((x - description.low) / description.spacing).round()
+
+
+def ids_of(x: Tensor, description: DataDescription) -> Int[Tensor, "batch length"]:
+    """Data on its scale as ids in one row for each example; what are ids already stay."""
+    if x.dtype.is_floating_point:
+        x = nearest_levels(x, description)
+    return x.long().flatten(1)

@@ -8,6 +8,7 @@ Sources: arXiv:2006.16236 eq. 7 (elu + 1); kexue.fm/archives/7546 (the others);
 kexue.fm/archives/8338 (trained exponential); arXiv:2104.09864 eq. 19 (rotation).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ class Features(NamedTuple):
     sum_k: Mapped
 
 
-class FeatureMap(nn.Module):
+class FeatureMap(nn.Module, ABC):
     """Members override `queries` and `keys`.
 
     Attributes:
@@ -45,9 +46,9 @@ class FeatureMap(nn.Module):
         """Size of the features of a head, which is what a rotation turns."""
         return dim
 
+    @abstractmethod
     def queries(self, q: Heads) -> Mapped:
         """Features of queries."""
-        raise NotImplementedError
 
     def keys(self, k: Heads) -> Mapped:
         """Features of keys; those of queries unless overridden."""

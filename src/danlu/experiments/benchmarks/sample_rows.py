@@ -41,6 +41,7 @@ from danlu.experiments.planning import BLOCK
 from danlu.experiments.runs import CONFIG, Run, create, open_run
 from danlu.experiments.train import train
 from danlu.experiments.yard import Yard
+from danlu.losses.likelihoods import nearest_levels
 from danlu.training import Policy
 from danlu.training.checkpoint import FOLDER, LATEST, load_average
 from danlu.training.files import whole_file, write_text
@@ -209,7 +210,7 @@ class SampledRun:
             rows = range(len(levels), min(len(levels) + BLOCK, n))
             x = subject.block(yard, classes, rows).x
             seconds += process_time() - began
-            new = ((x - description.low) / description.spacing).round().to(torch.uint8)
+            new = nearest_levels(x, description).to(torch.uint8)
             levels = torch.cat([levels, new])
             path.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(path) as temporary:

@@ -52,8 +52,9 @@ def volumes() -> float:
     encoders.append(lambda v: chain.contributions(v, None, item_noise(1)))
     for encode in encoders:
         for row in x.split(1):
-            matrix = jacobian(lambda v, e=encode: e(v)[0][0], row)[:, 0]  # type: ignore
-            expected = torch.linalg.slogdet(matrix).logabsdet
+            matrix = jacobian(lambda v, e=encode: e(v)[0][0], row)
+            assert isinstance(matrix, Tensor)
+            expected = torch.linalg.slogdet(matrix[:, 0]).logabsdet
             worst = max(worst, (encode(row)[1] - expected).abs().item())
     return worst
 

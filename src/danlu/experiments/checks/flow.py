@@ -89,7 +89,8 @@ def volumes() -> float:
             for index in range(N):
                 c = one(condition, index)
                 expected = log_volume(
-                    lambda v, c=c, f=layer: f.encode(v, c, item_noise(1))[0],  # type: ignore
+                    # A code may be a tuple; those of these layers are tensors.
+                    lambda v, c=c, f=layer: f.encode(v, c, item_noise(1))[0],  # pyright: ignore[reportArgumentType]
                     x[index : index + 1],
                 )
                 worst = max(worst, (found[index] - expected).abs().item())

@@ -42,6 +42,7 @@ from danlu.generative.autoregressive.choosing import AutoregressiveOptions, allo
 from danlu.generative.base import GenerativeModel
 from danlu.generative.tiny import TINY
 from danlu.layers.condition import ClassEmbedding
+from danlu.losses.likelihoods import ids_of
 from danlu.mixers.base import after_step
 from danlu.positions.learned import SPREAD, Learned
 from danlu.positions.rotary import Rotary
@@ -121,9 +122,7 @@ class Autoregressive(GenerativeModel):
 
     def ids(self, x: Tensor) -> Int[Tensor, "batch length"]:
         """Data on its scale as ids in one row; what are ids already stay."""
-        if x.dtype.is_floating_point:
-            x = ((x - self.description.low) / self.description.spacing).round()
-        return x.long().flatten(1)
+        return ids_of(x, self.description)
 
     def data(self, ids: Int[Tensor, "batch length"]) -> Float[Tensor, "batch ..."]:
         """Ids as data on its scale."""

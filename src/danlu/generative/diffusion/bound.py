@@ -22,6 +22,7 @@ from torch import Tensor
 
 from danlu.contracts import DataDescription
 from danlu.generative.diffusion.solvers.ancestral import forward_variance, given_data
+from danlu.layers.rows import per_row
 from danlu.solvers.noise import Noise
 
 Rows = Float[Tensor, " batch"]
@@ -81,7 +82,7 @@ class Chain:
     ) -> Rows:
         """KL of the step down from level `index + 1`, with one draw of the noise."""
         level = self.levels[index + 1].to(x)
-        y = x + level.view(-1, *[1] * (x.dim() - 1)) * noise.normal(*x.shape[1:])
+        y = x + per_row(level, x) * noise.normal(*x.shape[1:])
         error = (x - denoise(y, level)).flatten(1).square().sum(1)
         return self.factor[index].to(x) * error + self.spread[index].to(x) * x[0].numel()
 

@@ -43,6 +43,7 @@ from danlu.generative.diffusion.networks import ConditionedNetwork, proportioned
 from danlu.generative.diffusion.paths import EDM
 from danlu.generative.diffusion.predictions import DATA_STD
 from danlu.generative.tiny import TINY
+from danlu.layers.rows import per_row
 from danlu.losses.likelihoods import round_to_levels
 from danlu.solvers.noise import BatchNoise, Noise
 
@@ -116,8 +117,8 @@ class Consistency(GenerativeModel):
         noise = draws.normal(*x.shape[1:])
         condition = self.network.classes.drop(batch.condition, LABEL_DROP)
         with torch.no_grad():
-            target = self.data(x + _wide(lower, x) * noise, lower, condition)
-        value = self.data(x + _wide(upper, x) * noise, upper, condition)
+            target = self.data(x + per_row(lower, x) * noise, lower, condition)
+        value = self.data(x + per_row(upper, x) * noise, upper, condition)
         weight = 1 / (upper - lower)
         return Losses.of(consistency=(weight * pseudo_huber(value, target)).mean())
 
@@ -148,8 +149,8 @@ class Consistency(GenerativeModel):
         above = level - self.lowest
         skip = DATA_STD**2 / (above**2 + DATA_STD**2)
         out = DATA_STD * above * scale
-        value = self.network(_wide(scale, y) * y, label, condition)
-        return _wide(skip, y) * y + _wide(out, y) * value
+        value = self.network(per_row(scale, y) * y, label, condition)
+        return per_row(skip, y) * y + per_row(out, y) * value
 
     def flow_map(self, condition: Ids) -> FlowMap:
         """The model as a map between two times, of which the second is 0."""
@@ -179,7 +180,7 @@ class Consistency(GenerativeModel):
     @override
     def exports(self, options: ConsistencyOptions) -> dict[str, Export]:
         def mapped(x: Tensor, t: Tensor, s: Tensor, condition: Ids) -> Tensor:
-            return self.data(x, t * self.highest, condition) + 0 * _wide(s, x)  # s is an input
+            return self.data(x, t * self.highest, condition) + 0 * per_row(s, x)  # s is an input
 
         return {"flow-map": flow_map_export(self, mapped, self.path, self.times(options), JUMP)}
 
@@ -188,11 +189,6 @@ def pseudo_huber(a: Batched, b: Batched) -> Rows:
     """A distance that is quadratic below $c$ and grows like the norm above."""
     shift = HUBER * math.sqrt(a[0].numel())
     return ((a - b).square().flatten(1).sum(1) + shift**2).sqrt() - shift
-
-
-def _wide(rows: Tensor, x: Tensor) -> Tensor:
-    """A number for each row, shaped to multiply x."""
-    return rows.view(-1, *[1] * (x.dim() - 1))
 
 
 def build(

@@ -34,6 +34,7 @@ from typing_extensions import override
 
 from danlu.generative.diffusion.paths import Path
 from danlu.generative.diffusion.predictions import solve, velocity
+from danlu.layers.rows import per_row
 from danlu.solvers.noise import BatchNoise
 
 Rows = Float[Tensor, "batch ..."]
@@ -68,7 +69,7 @@ class Coupling(ABC):
         if self.bridge == 0.0:
             return x, z
         point = path.points(t).like(x)
-        spread, rate = bridge_weights(t.view(-1, *[1] * (x.dim() - 1)), self.bridge)
+        spread, rate = bridge_weights(per_row(t, x), self.bridge)
         epsilon = noise.normal(*x.shape[1:])
         state = point.alpha * x + point.sigma * z + spread * epsilon
         moving = point.alpha_rate * x + point.sigma_rate * z + rate * epsilon

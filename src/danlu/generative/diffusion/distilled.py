@@ -27,6 +27,7 @@ from danlu.generative.diffusion.model import Ids
 from danlu.generative.diffusion.networks import ConditionedNetwork, proportioned
 from danlu.generative.diffusion.reflow import FLOW, REFLOW, Reflow
 from danlu.generative.tiny import TINY
+from danlu.layers.rows import per_row
 from danlu.solvers.noise import BatchNoise, Noise
 
 DISTIL = "distil"
@@ -86,7 +87,7 @@ class Distilled(Reflow):
     @override
     def exports(self, options: NoOptions) -> dict[str, Export]:
         def mapped(x: Tensor, t: Tensor, s: Tensor, condition: Ids) -> Tensor:
-            wide = (t - s).view(-1, *[1] * (x.dim() - 1))
+            wide = per_row(t - s, x)
             return x - wide * self.value(x, t, condition)
 
         return {"flow-map": flow_map_export(self, mapped, self.path, TIMES, JUMP)}

@@ -36,6 +36,7 @@ from danlu.generative.diffusion.predictions import solve
 from danlu.generative.diffusion.solvers.ancestral import VARIANCES, Ancestral
 from danlu.generative.diffusion.solvers.solver import Solver, run
 from danlu.generative.tiny import TINY
+from danlu.layers.rows import per_row
 from danlu.solvers.noise import Noise
 
 PARTS = Parts(path="discrete-cosine", prediction="noise", weighting="simple", times="steps")
@@ -85,7 +86,7 @@ class ImprovedDDPM(DiffusionModel):
         index = (t * self.steps).round().long() - 2
         terms = self.chain.divergence(index.clamp(min=0), x, data, shares.to(x.dtype))
         # The last step, to the data, has a variance of its own, which is not learned.
-        learned = (index >= 0).to(x.dtype).view(-1, *[1] * (x.dim() - 1))
+        learned = per_row((index >= 0).to(x.dtype), x)
         bound = self.steps * (learned * terms).mean()
         return {self.parts.prediction: simple, "bound": BOUND_WEIGHT * bound}
 

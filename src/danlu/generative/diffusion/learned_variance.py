@@ -23,6 +23,7 @@ from typing_extensions import override
 
 from danlu.generative.diffusion.bound import Chain, RowDenoiser
 from danlu.generative.diffusion.solvers.ancestral import forward_variance, given_data
+from danlu.layers.rows import per_row
 from danlu.solvers.noise import Noise
 
 Level = float | Float[Tensor, " batch"]
@@ -79,6 +80,6 @@ class LearnedChain(Chain):
     ) -> Float[Tensor, " batch"]:
         assert isinstance(denoise, Noted), "the shares come with the denoised data"
         level = self.levels[index + 1].to(x)
-        y = x + level.view(-1, *[1] * (x.dim() - 1)) * noise.normal(*x.shape[1:])
+        y = x + per_row(level, x) * noise.normal(*x.shape[1:])
         data = denoise(y, level)
         return self.divergence(index, x, data, denoise.shares).flatten(1).sum(1)

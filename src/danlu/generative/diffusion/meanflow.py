@@ -36,6 +36,7 @@ from danlu.generative.diffusion.model import LABEL_DROP, DiffusionModel, Ids
 from danlu.generative.diffusion.networks import SpanNetwork, proportioned
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.tiny import TINY
+from danlu.layers.rows import per_row
 from danlu.solvers.noise import BatchNoise, Noise
 
 TIME_MEAN, TIME_STD = -0.4, 1.0
@@ -110,7 +111,7 @@ class MeanFlow(DiffusionModel):
         t, span = self.times_and_spans(draws)
         noise = draws.normal(*x.shape[1:])
         condition = self.network.classes.drop(batch.condition, LABEL_DROP)
-        z = _wide(1 - t, x) * x + _wide(t, x) * noise
+        z = per_row(1 - t, x) * x + per_row(t, x) * noise
         velocity = self.guided_velocity(z, t, noise - x, condition)
         value, target = self.value_and_target(z, t, span, velocity, condition)
         error = (value - target).square().flatten(1).mean(1)
@@ -133,7 +134,7 @@ class MeanFlow(DiffusionModel):
             return velocity
         base = self.value(z, t, None).to(velocity.dtype)
         guided = base + self.guidance * (velocity - base)
-        has_class = _wide(condition != self.description.classes, z)
+        has_class = per_row(condition != self.description.classes, z)
         return torch.where(has_class, guided, velocity)
 
     def value_and_target(
@@ -159,7 +160,7 @@ class MeanFlow(DiffusionModel):
         if len(tails[0]):
             values.append(self.average(*tails))
         wide = torch.promote_types(z.dtype, torch.float32)
-        return torch.cat(values).to(wide), (velocity - _wide(span, z) * slope).to(wide)
+        return torch.cat(values).to(wide), (velocity - per_row(span, z) * slope).to(wide)
 
     def total_derivative(
         self, velocity: Batched, z: Batched, t: Rows, span: Rows, condition: Ids
@@ -218,15 +219,10 @@ class MeanFlow(DiffusionModel):
             return super().exports(options)
 
         def mapped(x: Tensor, t: Tensor, s: Tensor, condition: Ids) -> Tensor:
-            return x - _wide(t - s, x) * self.average(x, t, t - s, condition)
+            return x - per_row(t - s, x) * self.average(x, t, t - s, condition)
 
         times = self.visited(options)
         return {"flow-map": flow_map_export(self, mapped, self.path, times, options.jumps)}
-
-
-def _wide(rows: Tensor, x: Tensor) -> Tensor:
-    """A number for each row, shaped to multiply x."""
-    return rows.view(-1, *[1] * (x.dim() - 1))
 
 
 def build(

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from danlu.generative.diffusion.bound import RowDenoiser
+from danlu.layers.rows import per_row
 from danlu.solvers.noise import Noise
 
 Rows = Float[Tensor, " batch"]
@@ -27,7 +28,7 @@ Rows = Float[Tensor, " batch"]
 
 def gain(denoise: RowDenoiser, x: Float[Tensor, "batch ..."], level: Rows, noise: Noise) -> Rows:
     """The integrand at a level for each example, with one draw of the noise."""
-    wide, z = level.view(-1, *[1] * (x.dim() - 1)), noise.normal(*x.shape[1:])
+    wide, z = per_row(level, x), noise.normal(*x.shape[1:])
     error = (x - denoise(x + wide * z, level)).flatten(1).square().sum(1)
     dims, square = x[0].numel(), z.flatten(1).square().sum(1)
     return dims / (1 + level**2) - error / level**2 + (square - dims) / (1 + level**2) ** 2

@@ -42,6 +42,7 @@ from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.solvers.solver import Solver, run
 from danlu.generative.diffusion.time_samplers import stratified, uniform
 from danlu.generative.tiny import TINY
+from danlu.layers.rows import per_row
 from danlu.solvers.noise import BatchNoise, ItemNoise, Noise
 
 FLOW, REFLOW = "flow", "reflow"
@@ -120,7 +121,7 @@ class Reflow(DiffusionModel):
         x, noise = batch.x.chunk(2, dim=1)
         draws = BatchNoise(len(batch), device=x.device, dtype=x.dtype)
         t = self.pair_times(player, draws)
-        share = t.view(-1, *[1] * (x.dim() - 1))
+        share = per_row(t, x)
         condition = self.pair_classes(batch.condition, batch.index)
         value = self.value((1 - share) * x + share * noise, t, condition)
         error = value.to(torch.promote_types(value.dtype, torch.float32)) - (noise - x)

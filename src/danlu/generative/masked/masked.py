@@ -31,6 +31,7 @@ from danlu.contracts import Batch, DanluError, DataDescription, Losses, Progress
 from danlu.data.text import tokens_of
 from danlu.generative.base import Condition, GenerativeModel
 from danlu.generative.tiny import TINY
+from danlu.losses.likelihoods import ids_of
 from danlu.mixers.base import after_step
 from danlu.positions.learned import SPREAD
 from danlu.solvers.noise import BatchNoise, ItemNoise, Noise
@@ -84,9 +85,7 @@ class MaskedModel(GenerativeModel):
 
     def ids(self, x: Tensor) -> Int[Tensor, "batch length"]:
         """Data on its scale as ids in one row; what are ids already stay."""
-        if x.dtype.is_floating_point:
-            x = ((x - self.description.low) / self.description.spacing).round()
-        return x.long().flatten(1)
+        return ids_of(x, self.description)
 
     def spoiled(
         self, ids: Int[Tensor, "batch length"], noise: Noise

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from danlu.contracts import DanluError
 from danlu.generative.diffusion.denoiser import Denoiser
+from danlu.layers.rows import per_row
 
 
 class Projected:
@@ -63,7 +64,7 @@ def shortened(x: Float[Tensor, "batch ..."], longest: float) -> Float[Tensor, "b
     """Each example at its own length or the longest allowed, whichever is less."""
     if math.isinf(longest):
         return x
-    norm = _each(x.flatten(1).norm(dim=1), x)
+    norm = per_row(x.flatten(1).norm(dim=1), x)
     return x * (longest / norm).clamp(max=1.0)  # of no length: infinity, which is clamped
 
 
@@ -74,9 +75,5 @@ def split(
     flat = axis.flatten(1)
     square = flat.square().sum(1)
     share = (x.flatten(1) * flat).sum(1) / square.where(square > 0, 1.0)
-    along = _each(share, x) * axis
+    along = per_row(share, x) * axis
     return along, x - along
-
-
-def _each(value: Float[Tensor, " batch"], x: Float[Tensor, "batch ..."]) -> Tensor:
-    return value.view(-1, *[1] * (x.dim() - 1))

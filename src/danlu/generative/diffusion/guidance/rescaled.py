@@ -19,6 +19,7 @@ from torch import Tensor
 from danlu.contracts import DanluError
 from danlu.generative.diffusion.denoiser import Denoiser
 from danlu.generative.diffusion.guidance.guidance import Guidance, Remembered
+from danlu.layers.rows import per_row
 
 
 class Rescaled:
@@ -64,4 +65,4 @@ def deviation(x: Float[Tensor, "batch ..."]) -> Tensor:
     flat = x.flatten(1)
     std = (flat - flat.mean(1, keepdim=True)).square().mean(1).sqrt()
     smallest = torch.finfo(std.dtype).tiny
-    return std.where(std > smallest, 1.0).view(-1, *[1] * (x.dim() - 1))
+    return per_row(std.where(std > smallest, 1.0), x)
