@@ -8,7 +8,14 @@ from torch import Tensor
 
 from danlu.experiments.checks.law import Case, Law, law_of_cases
 from danlu.experiments.checks.sequences import gap
-from danlu.layers.scans import Run, delta_scan, mean_scan, scalar_scan, vector_scan
+from danlu.layers.scans import (
+    Run,
+    delta_scan,
+    mean_scan,
+    normalised_scan,
+    scalar_scan,
+    vector_scan,
+)
 
 FORMS = ("parallel", "chunked", "recurrent")
 HEADS, LENGTH, KEYS, VALUES = 2, 11, 3, 4
@@ -54,6 +61,7 @@ def by_loop(shape: str) -> Iterable[Case]:
     each = seeded(2, HEADS, LENGTH, KEYS, seed=4).sigmoid()
     rule = torch.eye(KEYS, dtype=torch.float64) - strength[..., None, None] * outer(k, k)
     transitions = {
+        "sums": torch.eye(KEYS, dtype=torch.float64).expand(2, HEADS, LENGTH, KEYS, KEYS),
         "scalar": one[..., None, None] * torch.eye(KEYS, dtype=torch.float64),
         "vector": each.diag_embed(),
         "delta": one[..., None, None] * rule,
@@ -65,6 +73,7 @@ def by_loop(shape: str) -> Iterable[Case]:
         found.append((q[:, :, t, None] @ now)[..., 0, :])
     expected = [torch.stack(found, dim=2), now]
     scans = {
+        "sums": partial(scalar_scan, q, k, v, None, state),
         "scalar": partial(scalar_scan, q, k, v, one.log(), state),
         "vector": partial(vector_scan, q, k, v, each.log(), state),
         "delta": partial(delta_scan, q, k, v, strength, one.log(), state),
@@ -108,6 +117,18 @@ def means() -> Iterable[Case]:
         for name, run in runs():
             y = partial(mean_scan, k, v, log_decay, bonus, run=run)
             yield f"{name}, weights e^{size:g}", lambda y=y, e=expected: gap(y()[0], e)
+
+
+def weighted_means() -> Iterable[Case]:
+    """Outputs and last state against all weights at once."""
+    q, k, v, state = (part.abs() for part in parts())
+    state = torch.cat([state, state[..., :1] + 1], dim=-1)
+    weights = (q @ k.mT).tril()
+    total = weights.sum(-1, keepdim=True) + q @ state[..., -1:]
+    y = (weights @ v + q @ state[..., :-1]) / total
+    expected = [y, state + k.mT @ torch.cat([v, torch.ones_like(v[..., :1])], dim=-1)]
+    for name, run in runs():
+        yield name, lambda run=run: gap(list(normalised_scan(q, k, v, state, run=run)), expected)
 
 
 def harsh_decay() -> Iterable[Case]:
@@ -154,13 +175,20 @@ def shared_keys() -> float:
     """One head of queries and keys for all heads of values, against copies of it."""
     q, k, v, state = parts()
     log_decay = -seeded(2, HEADS, LENGTH, seed=4).exp()
-    one = scalar_scan(q[:, :1], k[:, :1], v, log_decay, state)
-    q, k = (part[:, :1].expand_as(part) for part in (q, k))
-    return gap(list(one), list(scalar_scan(q, k, v, log_decay, state)))
+    scans = (
+        partial(scalar_scan, v=v, log_decay=log_decay, state=state),
+        partial(scalar_scan, v=v, state=state),
+        partial(normalised_scan, v=v),
+    )
+    one = [part[:, :1].abs() for part in (q, k)]  # of weights below 0 there is no mean
+    repeated = [part.expand_as(q) for part in one]
+    return max(gap(list(scan(*one)), list(scan(*repeated))) for scan in scans)
 
 
 ROWS = [
     ("semiseparable", "decays for each head are a one-semiseparable matrix", 1e-12, semiseparable),
+    ("sums", "without decay it is its step loop", 1e-12, partial(by_loop, "sums")),
+    ("normalised", "weighted means are those of all weights at once", 1e-12, weighted_means),
     ("scalar", "a decay for each head is its step loop", 1e-12, partial(by_loop, "scalar")),
     ("vector", "a decay for each feature is its step loop", 1e-12, partial(by_loop, "vector")),
     (

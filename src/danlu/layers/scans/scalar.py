@@ -92,8 +92,9 @@ def _block_of_sums(
 def running(
     before: Float[Tensor, "batch heads keys values"], new: Tensor
 ) -> Float[Tensor, "batch heads chunks_and_one keys values"]:
-    """Running sums: at the start of each chunk, and behind the last."""
-    return torch.cat([before[:, :, None], new.to(before.dtype)], dim=2).cumsum(2)
+    """Running sums: at the start of each chunk, and behind the last; `new` may be of one head."""
+    new = new.to(before.dtype).expand(*before.shape[:2], *new.shape[2:])
+    return torch.cat([before[:, :, None], new], dim=2).cumsum(2)
 
 
 def step_of_sums(q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
