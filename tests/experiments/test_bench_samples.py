@@ -8,12 +8,20 @@ import torch
 
 from danlu.contracts import DanluError
 from danlu.evaluation.features.space import FeatureSpace
-from danlu.experiments.benchmarks import BENCHMARKS, fashion_solver_rows, fewer_steps, sample_rows
+from danlu.evaluation.results import Measured
+from danlu.experiments.benchmarks import (
+    BENCHMARKS,
+    diffusion_distance,
+    fashion_solver_rows,
+    fewer_steps,
+    sample_rows,
+    unets,
+)
 from danlu.experiments.config import resolve
 from danlu.experiments.measuring import Subject
 from danlu.experiments.settings import Settings
 from danlu.experiments.train import choose_data, open_data
-from danlu.training import Budget
+from danlu.training import Budget, Trainer
 
 DIGITS = choose_data("digits")
 TINY = ("model.width=8", "train.batch=16")
@@ -170,3 +178,98 @@ def test_few_steps_are_compared_on_one_page(tmp_path, blocks):
     assert "(fewer-steps-samples.png)" in page
     assert BENCHMARKS["fewer-steps"](said.append, study=study, folder=tmp_path) == first
     assert len(blocks) == 2 * len(fewer_steps.WAYS)
+
+
+def test_images_are_set_into_the_squares_of_the_networks():
+    source = open_data(DIGITS)
+    framed = diffusion_distance.framed(source.validation)
+    x = framed.x()
+    assert x.shape[1:] == framed.description.shape == unets.IMAGES.shape
+    inside = diffusion_distance.unframed(x, source.description)
+    assert torch.equal(inside, source.validation.x())
+    # All around is the lowest level.
+    around = x.sum() - inside.sum()
+    assert around == source.description.low * (x.numel() - inside.numel())
+    with pytest.raises(DanluError, match="one channel"):
+        diffusion_distance.framed(open_data(choose_data("two-moons")).training)
+
+
+@pytest.mark.parametrize(("ours", "holds"), [(4.0, True), (5.2, True), (5.4, False)])
+def test_a_network_is_as_near_within_two_errors(ours, holds):
+    def row(distance):
+        measured = Measured(distance, 0.1)
+        x = torch.zeros(0, 1, 8, 8)
+        return diffusion_distance.Row(
+            parameters=1, training=1.0, sampling=1.0, distance=measured, x=x
+        )
+
+    rows = {"danlu": row(ours), "diffusers": row(6.0), "denoising-diffusion-pytorch": row(5.0)}
+    words, found = diffusion_distance._verdict(rows)
+    assert found == holds
+    assert "denoising-diffusion-pytorch, the best of the others, 5.00" in words
+
+
+def distance_study(home):
+    return diffusion_distance.Study(
+        data="digits",
+        sizes=unets.Sizes(danlu=8, diffusers=(32, 32, 32), phil_wang=8),
+        images=16,
+        batch=4,
+        samples=12,
+        shown=3,
+        home=home,
+    )
+
+
+def test_networks_trained_alike_go_on_where_they_were(tmp_path, monkeypatch):
+    """Networks of danlu in place of the others, which are not always installed."""
+    makers = {name: lambda: unets.danlu(8) for name in diffusion_distance.SETTINGS}
+    monkeypatch.setattr(unets, "EVALUATIONS", 2)
+    monkeypatch.setattr(unets, "builders", lambda sizes: makers)
+    rounds, step = [], Trainer.round
+
+    def stop(self):
+        step(self)
+        rounds.append(self.options.folder.name)
+        if len(rounds) == 6:
+            self.interrupt()
+
+    monkeypatch.setattr(Trainer, "round", stop)
+    study, said = distance_study(tmp_path / "runs"), []
+    bench = BENCHMARKS["diffusion-distance"]
+    with pytest.raises(KeyboardInterrupt, match="danlu bench diffusion-distance"):
+        bench(said.append, study=study, folder=tmp_path)
+    first = bench(said.append, study=study, folder=tmp_path)
+    assert rounds == [name for name in makers for _ in range(4)]
+    # The same weights, batches and noise, but for the precision: the first two are twins.
+    twin, other, _ = first["distances"].values()
+    assert twin == other
+    page = (tmp_path / "diffusion-distance.md").read_text(encoding="utf-8")
+    assert all(f"| {value:.2f} ± {error:.2f} |" in page for value, error in (twin, other))
+    assert f"{first['floor']:.2f} ± " in page
+    assert "(diffusion-distance-samples.png)" in page
+    assert first["holds"]
+    assert bench(said.append, study=study, folder=tmp_path) == first
+    assert len(rounds) == 12
+    with pytest.raises(DanluError, match="other settings"):
+        bench(said.append, study=replace(study, rate=1e-4), folder=tmp_path)
+
+
+@pytest.mark.long
+def test_the_three_networks_are_trained_and_drawn_from(tmp_path, monkeypatch):
+    monkeypatch.setattr(unets, "EVALUATIONS", 2)
+    study, said = distance_study(tmp_path / "runs"), []
+    figures = BENCHMARKS["diffusion-distance"](said.append, study=study, folder=tmp_path)
+    assert list(figures["distances"]) == list(diffusion_distance.SETTINGS)
+    source = open_data(DIGITS)
+    for name in figures["distances"]:
+        contender, outcome = diffusion_distance.trained(study, name, source)
+        assert (outcome.steps, outcome.examples) == (4, 16)
+        torch.manual_seed(0)
+        x, y = contender.sample(2), contender.sample(2)
+        torch.manual_seed(0)
+        assert torch.equal(contender.sample(2), x), name
+        assert not torch.equal(x, y), name
+        # Networks that have learned nothing go to both ends of the scale.
+        assert x.min() < -0.5, name
+        assert x.max() > 0.5, name

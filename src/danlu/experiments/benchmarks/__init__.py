@@ -10,6 +10,7 @@ from danlu.experiments.benchmarks import (
     amos,
     crossing,
     diffusion,
+    diffusion_distance,
     fashion,
     fashion_solvers,
     fewer_steps,
@@ -39,6 +40,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "solvers": solvers.run,
     "crossing": crossing.run,
     "diffusion": diffusion.run,
+    "diffusion-distance": diffusion_distance.run,
     "diffusion-compiled": diffusion.run_compiled,
     "training": training.run,
 }

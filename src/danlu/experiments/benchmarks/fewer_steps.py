@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 from danlu.data import Source
 from danlu.evaluation.corruptions import some
 from danlu.evaluation.results import Measured
+from danlu.experiments.benchmarks.kept import SECONDS
 from danlu.experiments.benchmarks.page import place, table, write_page
 from danlu.experiments.benchmarks.sample_rows import (
-    SECONDS,
     SPACE,
     SampledRun,
     SampleRow,

@@ -7,7 +7,6 @@ was, and one that is finished is written again at once. All ways of drawing star
 noise and are asked for the same classes.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,11 +14,9 @@ from time import process_time
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from danlu.contracts import DanluError
@@ -33,23 +30,20 @@ from danlu.evaluation.pictures import grid
 from danlu.evaluation.reference import Reference
 from danlu.evaluation.results import Measured
 from danlu.evaluation.scoring import prepared
+from danlu.experiments.benchmarks.kept import SECONDS, Images, KeptFigures, kept_samples
 from danlu.experiments.benchmarks.page import curves
 from danlu.experiments.config import RunConfig
 from danlu.experiments.drawing import words_for_options
 from danlu.experiments.measuring import evidence_row, open_subject
-from danlu.experiments.planning import BLOCK
 from danlu.experiments.runs import CONFIG, Run, create, open_run
 from danlu.experiments.train import train
 from danlu.experiments.yard import Yard
-from danlu.losses.likelihoods import nearest_levels
 from danlu.training import Policy
 from danlu.training.checkpoint import FOLDER, LATEST, load_average
-from danlu.training.files import whole_file, write_text
 
-SPACE, LEVELS, SECONDS = "classifier", "levels", "seconds"
+SPACE = "classifier"
 
 Report = Callable[[str], None]
-Images = Float[Tensor, "n channels height width"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,9 +84,18 @@ def distance_and_agreement(
     x: Images, classes: Int[Tensor, " n"] | None, yard: Yard
 ) -> tuple[Measured, Measured]:
     """Of some examples from a reference, in the space of the classifier."""
-    x, space = prepared(x, yard.reference.description), yard.spaces[SPACE]
-    compared = Comparison(x, classes, yard.reference, space, Cloud(space.features(x)))
+    compared = _comparison(x, classes, yard)
     return Frechet().measure(compared), ClassAgreement().measure(compared)
+
+
+def distance_of(x: Images, yard: Yard) -> Measured:
+    """Of some examples without classes from a reference, in the space of the classifier."""
+    return Frechet().measure(_comparison(x, None, yard))
+
+
+def _comparison(x: Images, classes: Int[Tensor, " n"] | None, yard: Yard) -> Comparison:
+    x, space = prepared(x, yard.reference.description), yard.spaces[SPACE]
+    return Comparison(x, classes, yard.reference, space, Cloud(space.features(x)))
 
 
 def begun(folder: Path, config: RunConfig) -> Run:
@@ -138,9 +141,7 @@ class SampledRun:
         self.yards = yards
         self.report = report
         space = next(iter(yards.values())).spaces[SPACE]
-        self._path = run.folder / f"figures-{space.hash}.json"
-        known = self._path.exists()
-        self._figures = json.loads(self._path.read_text(encoding="utf-8")) if known else {}
+        self._figures = KeptFigures(run.folder / f"figures-{space.hash}.json")
 
     def row(self, n: int, *, split: str = "test", **changes: Any) -> SampleRow:
         """The figures of `n` samples, options of the run changed, against a split."""
@@ -160,7 +161,7 @@ class SampledRun:
             )
             return asdict(row)
 
-        row = SampleRow.from_dict(self.kept(words, measure))
+        row = SampleRow.from_dict(self._figures.get(words, measure))
         self.report(
             f"{self.subject.name}, {words}: distance {with_error(row.distance)}, "
             f"agreement {row.agreement.value:.1%}, {row.seconds:.1f} s"
@@ -187,42 +188,18 @@ class SampledRun:
             found = asdict(evidence_row(self.subject, self.yards["test"], n, float("inf")))
             return {**found, SECONDS: process_time() - began}
 
-        return self.kept(f"evidence of {n}", measure)
-
-    def kept(self, name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Figures by name, measured now where they are not kept."""
-        if name not in self._figures:
-            self._figures[name] = measure()
-            write_text(self._path, json.dumps(self._figures, indent=1) + "\n")
-        return self._figures[name]
+        return self._figures.get(f"evidence of {n}", measure)
 
     def _drawn(self, n: int, split: str, options: Any) -> tuple[Images, float]:
         """Samples and the CPU seconds that they took; a block that is kept is not drawn again."""
-        description = self.subject.model.description
         words = f"{split} {n} {words_for_options(options)}"
         stem = "".join(c if c.isalnum() or c in ".-" else "-" for c in words)
         path = self.subject.folder / "drawn" / f"{stem}.safetensors"
-        levels, seconds = _recalled(path, description.shape)
         subject, yard = replace(self.subject, options=options), self.yards[split]
         classes = subject.asked(yard, n)
-        while len(levels) < n:
-            began = process_time()
-            rows = range(len(levels), min(len(levels) + BLOCK, n))
-            x = subject.block(yard, classes, rows).x
-            seconds += process_time() - began
-            new = nearest_levels(x, description).to(torch.uint8)
-            levels = torch.cat([levels, new])
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(path) as temporary:
-                save_file({LEVELS: levels}, temporary, metadata={SECONDS: str(seconds)})
-        return description.low + description.spacing * levels.float(), seconds
-
-
-def _recalled(path: Path, shape: Sequence[int]) -> tuple[Tensor, float]:
-    if not path.exists():
-        return torch.empty(0, *shape, dtype=torch.uint8), 0.0
-    with safe_open(path, framework="pt") as file:
-        return file.get_tensor(LEVELS), float(file.metadata()[SECONDS])
+        return kept_samples(
+            path, subject.model.description, n, lambda rows: subject.block(yard, classes, rows).x
+        )
 
 
 def with_error(figure: Measured, digits: int = 2) -> str:

@@ -75,7 +75,7 @@ class Contender:
     Attributes:
         network: what is trained.
         loss: of images on [-1, 1].
-        sample: draws so many images.
+        sample: draws so many images on [-1, 1] with the noise of torch's generator.
         forward: one evaluation for noisy images, at any one noise level.
     """
 
@@ -115,7 +115,7 @@ def danlu(width: int) -> Contender:
     return Contender(
         network=model.network,
         loss=loss,
-        sample=lambda n: model.sample(n, options=options),
+        sample=lambda n: model.sample(n, seed=int(torch.randint(2**31, ())), options=options),
         forward=lambda x: model.value(x, x.new_full((len(x),), 0.5), None),
     )
 
@@ -170,7 +170,7 @@ def phil_wang(width: int) -> Contender:
     return Contender(
         network=network,
         loss=lambda x: diffusion((x + 1) / 2),
-        sample=lambda n: diffusion.sample(batch_size=n),
+        sample=lambda n: 2 * diffusion.sample(batch_size=n) - 1,
         forward=lambda x: network(x, torch.full((len(x),), middle)),
     )
 

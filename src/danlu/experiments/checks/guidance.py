@@ -13,7 +13,7 @@ from danlu.generative.diffusion.guidance.classifier_free import ClassifierFree
 from danlu.generative.diffusion.guidance.interval import Interval
 from danlu.generative.diffusion.guidance.projected import Projected
 from danlu.generative.diffusion.guidance.rescaled import Rescaled
-from danlu.generative.diffusion.predictions import combine, solve
+from danlu.generative.diffusion.predictions import combine, solve_data
 
 LEVELS = (0.1, 0.5, 2.0, 10.0)
 SCALE = 2.5
@@ -106,7 +106,7 @@ def same_for_every_prediction() -> float:
 
             base, own = value(mixture), value(mixture.only(0))
             guided = base + SCALE * (own - base)
-            data, _ = solve(prediction, point, point.alpha * y, guided)
+            data = solve_data(prediction, point, point.alpha * y, guided)
             worst = max(worst, gap(data, whole(y, point.level)) / (1 + point.level))
     return worst
 

@@ -32,7 +32,8 @@ from danlu.generative.diffusion.model import DiffusionModel, Ids
 from danlu.generative.diffusion.networks import ConditionedNetwork, proportioned
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.parts import Parts
-from danlu.generative.diffusion.predictions import solve
+from danlu.generative.diffusion.paths import Point
+from danlu.generative.diffusion.predictions import solve_data
 from danlu.generative.diffusion.solvers.ancestral import VARIANCES, Ancestral
 from danlu.generative.diffusion.solvers.solver import Solver, run
 from danlu.generative.tiny import TINY
@@ -82,7 +83,7 @@ class ImprovedDDPM(DiffusionModel):
         state = point.alpha * x + point.sigma * noise
         value, shares = self.halves(state, t, condition)
         simple = self.weighted(point, value, x, noise).mean()
-        data = solve(self.prediction, point, state, value.to(x.dtype))[0].detach()
+        data = solve_data(self.prediction, point, state, value.to(x.dtype)).detach()
         index = (t * self.steps).round().long() - 2
         terms = self.chain.divergence(index.clamp(min=0), x, data, shares.to(x.dtype))
         # The last step, to the data, has a variance of its own, which is not learned.
@@ -92,21 +93,25 @@ class ImprovedDDPM(DiffusionModel):
 
     # --- the network --------------------------------------------------------------------------
 
-    def halves(self, x: Batched, t: Rows, condition: Ids) -> tuple[Batched, Batched]:
+    def halves(
+        self, x: Batched, t: Rows, condition: Ids, point: Point[Tensor] | None = None
+    ) -> tuple[Batched, Batched]:
         """What the network predicts, and its shares of the variance."""
-        value, raw = super().value(x, t, condition).chunk(2, dim=1)
+        value, raw = super().value(x, t, condition, point).chunk(2, dim=1)
         return value, raw.sigmoid()
 
     @override
-    def value(self, x: Batched, t: Rows, condition: Ids) -> Batched:
-        return self.halves(x, t, condition)[0]
+    def value(
+        self, x: Batched, t: Rows, condition: Ids, point: Point[Tensor] | None = None
+    ) -> Batched:
+        return self.halves(x, t, condition, point)[0]
 
     def both(self, y: Batched, t: Rows, condition: Ids) -> tuple[Batched, Batched]:
         """The expected data and the shares of the variance."""
         point = self.path.points(t).like(y)
         x = point.alpha * y
         value, shares = self.halves(x, t, condition)
-        return solve(self.prediction, point, x, value)[0], shares.to(y.dtype)
+        return solve_data(self.prediction, point, x, value), shares.to(y.dtype)
 
     # --- use ----------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ from danlu.generative.diffusion.guidance.chosen import chosen
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.parts import STRAIGHT, Parts
 from danlu.generative.diffusion.paths import Linear, Point
-from danlu.generative.diffusion.predictions import combine, gain, solve, velocity
+from danlu.generative.diffusion.predictions import combine, gain, solve_data, velocity
 from danlu.generative.diffusion.scoring import LINES, Scored
 from danlu.generative.diffusion.solvers.solver import Solver, run
 from danlu.generative.diffusion.time_samplers import stratified
@@ -125,10 +125,17 @@ class DiffusionModel(Scored):
     # --- the network as a denoiser ------------------------------------------------------------
 
     def value(
-        self, x: Float[Tensor, "batch ..."], t: Float[Tensor, " batch"], condition: Ids
+        self,
+        x: Float[Tensor, "batch ..."],
+        t: Float[Tensor, " batch"],
+        condition: Ids,
+        point: Point[Tensor] | None = None,
     ) -> Float[Tensor, "batch ..."]:
-        """What the network predicts for noisy data at a time for each row."""
-        point, each = self.path.points(t), (-1, *[1] * (x.dim() - 1))
+        """What the network predicts for noisy data at a time for each row.
+
+        `point` has the coefficients at these times, where they are known.
+        """
+        point, each = point or self.path.points(t), (-1, *[1] * (x.dim() - 1))
         scale, label = self.preconditioner(point, t)
         value = self.network(scale.view(each) * x, label, condition)
         unit = preconditioners.unit(self.preconditioner, self.prediction, point)
@@ -142,7 +149,7 @@ class DiffusionModel(Scored):
         t = self.path.times(level)
         point = self.path.points(t).like(y)
         x = point.alpha * y
-        return solve(self.prediction, point, x, self.value(x, t, condition))[0]
+        return solve_data(self.prediction, point, x, self.value(x, t, condition))
 
     def denoiser(self, condition: Ids) -> Denoiser:
         """The model as E[x0 | y] under a condition (None: unconditional)."""
@@ -151,8 +158,8 @@ class DiffusionModel(Scored):
             t = self.path.time(level)
             point = self.path.at(t)
             x = point.alpha * y
-            value = self.value(x, x.new_full((len(x),), t), condition)
-            return solve(self.prediction, point, x, value)[0]
+            value = self.value(x, x.new_full((len(x),), t), condition, point.rows(x))
+            return solve_data(self.prediction, point, x, value)
 
         return denoise
 

@@ -68,6 +68,11 @@ class Point(Generic[Number]):
         fields = (self.alpha, self.sigma, self.alpha_rate, self.sigma_rate)
         return Point(*(torch.as_tensor(field).view(shape) for field in fields))
 
+    def rows(self: "Point[float]", x: Float[Tensor, "batch ..."]) -> "Point[Tensor]":
+        """The coefficients of one time, once for each row of `x`."""
+        fields = (self.alpha, self.sigma, self.alpha_rate, self.sigma_rate)
+        return Point(*(x.new_full((len(x),), field) for field in fields))
+
 
 class Path(ABC):
     """Coefficients as functions of time.

@@ -99,14 +99,40 @@ def solve(
     Raises:
         DanluError: the prediction says nothing new at this noise level.
     """
+    a, b, determinant = _system(prediction, point)
+    data = b / determinant * x - point.sigma / determinant * value
+    return data, point.alpha / determinant * value - a / determinant * x
+
+
+def solve_data(
+    prediction: Prediction,
+    point: Point[Number],
+    x: Float[Tensor, "*shape"],
+    value: Float[Tensor, "*shape"],
+) -> Float[Tensor, "*shape"]:
+    """The data alone, which is all that a sampler asks for.
+
+    Raises:
+        DanluError: the prediction says nothing new at this noise level.
+    """
+    _, b, determinant = _system(prediction, point)
+    return b / determinant * x - point.sigma / determinant * value
+
+
+def _system(prediction: Prediction, point: Point[Number]) -> tuple[Number, Number, Number]:
+    """The coefficients of the predicted value, and the determinant beside those of the state."""
     a, b = prediction(point)
     determinant = point.alpha * b - point.sigma * a
     # A traced graph holds no check: its noise levels are those that it is given.
-    tracing = torch.compiler.is_compiling()
-    if not tracing and float(torch.as_tensor(determinant).abs().min()) < SINGULAR:
+    if not torch.compiler.is_compiling() and _least(determinant) < SINGULAR:
         name = getattr(prediction, "__name__", "prediction")
         raise DanluError(
             f"The {name} prediction cannot be converted at alpha={point.alpha}, "
             f"sigma={point.sigma}: the system is singular there."
         )
-    return (b * x - point.sigma * value) / determinant, (point.alpha * value - a * x) / determinant
+    return a, b, determinant
+
+
+def _least(value: float | Tensor) -> float:
+    """The smallest size; in Python for a number, since samplers ask at every step."""
+    return float(value.abs().min()) if isinstance(value, Tensor) else abs(value)
