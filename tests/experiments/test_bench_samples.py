@@ -12,6 +12,7 @@ from danlu.evaluation.results import Measured
 from danlu.experiments.benchmarks import (
     BENCHMARKS,
     diffusion_distance,
+    equal_training,
     fashion_solver_rows,
     fewer_steps,
     sample_rows,
@@ -182,16 +183,16 @@ def test_few_steps_are_compared_on_one_page(tmp_path, blocks):
 
 def test_images_are_set_into_the_squares_of_the_networks():
     source = open_data(DIGITS)
-    framed = diffusion_distance.framed(source.validation)
+    framed = equal_training.framed(source.validation)
     x = framed.x()
     assert x.shape[1:] == framed.description.shape == unets.IMAGES.shape
-    inside = diffusion_distance.unframed(x, source.description)
+    inside = equal_training.unframed(x, source.description)
     assert torch.equal(inside, source.validation.x())
     # All around is the lowest level.
     around = x.sum() - inside.sum()
     assert around == source.description.low * (x.numel() - inside.numel())
     with pytest.raises(DanluError, match="one channel"):
-        diffusion_distance.framed(open_data(choose_data("two-moons")).training)
+        equal_training.framed(open_data(choose_data("two-moons")).training)
 
 
 @pytest.mark.parametrize(("ours", "holds"), [(4.0, True), (5.2, True), (5.4, False)])
@@ -210,7 +211,7 @@ def test_a_network_is_as_near_within_two_errors(ours, holds):
 
 
 def distance_study(home):
-    return diffusion_distance.Study(
+    return equal_training.Study(
         data="digits",
         sizes=unets.Sizes(danlu=8, diffusers=(32, 32, 32), phil_wang=8),
         images=16,
@@ -223,7 +224,7 @@ def distance_study(home):
 
 def test_networks_trained_alike_go_on_where_they_were(tmp_path, monkeypatch):
     """Networks of danlu in place of the others, which are not always installed."""
-    makers = {name: lambda: unets.danlu(8) for name in diffusion_distance.SETTINGS}
+    makers = {name: lambda: unets.danlu(8) for name in equal_training.SETTINGS}
     monkeypatch.setattr(unets, "EVALUATIONS", 2)
     monkeypatch.setattr(unets, "builders", lambda sizes: makers)
     rounds, step = [], Trainer.round
@@ -260,10 +261,10 @@ def test_the_three_networks_are_trained_and_drawn_from(tmp_path, monkeypatch):
     monkeypatch.setattr(unets, "EVALUATIONS", 2)
     study, said = distance_study(tmp_path / "runs"), []
     figures = BENCHMARKS["diffusion-distance"](said.append, study=study, folder=tmp_path)
-    assert list(figures["distances"]) == list(diffusion_distance.SETTINGS)
+    assert list(figures["distances"]) == list(equal_training.SETTINGS)
     source = open_data(DIGITS)
     for name in figures["distances"]:
-        contender, outcome = diffusion_distance.trained(study, name, source)
+        contender, outcome = equal_training.trained(study, name, source)
         assert (outcome.steps, outcome.examples) == (4, 16)
         torch.manual_seed(0)
         x, y = contender.sample(2), contender.sample(2)
