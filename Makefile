@@ -24,7 +24,7 @@ test: $(DEVELOPER)  ## Everything a change must pass.
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 	$(PYTEST) -m "not long"
 
-check-all: test $(VENV)/.installed-alone $(VENV)/.installed-export $(VENV)/.installed-track  ## The rest: peers, processes, kills; no test may be skipped.
+check-all: test $(VENV)/.installed-alone $(VENV)/.installed-export $(VENV)/.installed-track $(VENV)/.installed-kernels  ## The rest: peers, processes, kills; no test may be skipped.
 	$(PYTEST) -m long --no-skips
 	JAXTYPING_DISABLE=1 $(PYTEST) -m long --no-skips tests/compile
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from danlu.contracts import detached
 from danlu.experiments.checks.sequences import context_for, gap, gradients, made, tokens
+from danlu.layers import kernels
 from danlu.mixers import MIXERS
 from danlu.mixers.softmax import Softmax
 from danlu.positions import POSITIONS
@@ -65,6 +66,12 @@ def test_compiles_whole(name):
     compiled = torch.compile(mixer, backend="aot_eager", fullgraph=True)
     found = gradients(mixer, x, lambda x: compiled(x, context)[0])
     assert gap(found, gradients(mixer, x, lambda x: mixer(x, context)[0])) < 1e-9
+
+
+@pytest.mark.parametrize("name", ["linear", "retention", "mamba2", "mamba"])
+def test_compiles_whole_with_kernels(name):
+    with kernels.compiled():
+        test_compiles_whole(name)
 
 
 @pytest.mark.parametrize("name", [name for name in BUILDS if name not in UNEXPORTED])

@@ -35,7 +35,9 @@ def test_every_comparison_is_made_and_judged(tiny, tmp_path):
     figures = mixers.run(lines.append, folder=tmp_path)
     rows = figures["rows"]
     assert {row["peer"] for row in rows} >= {"transformers", "mambapy", "x-transformers", "torch"}
-    assert all(row["ratio"] > 0 for row in rows)
+    assert all(ratio > 0 for row in rows for ratio in row["ratios"].values())
+    recurrent = [row for row in rows if row["group"].startswith(("Mamba", "Rec", "SSD"))]
+    assert all({"torch", "kernels"} <= set(row["ratios"]) for row in recurrent)
     by_length = {row["length"]: row["holds"] for row in rows if row["what"] == "retention"}
     assert by_length == {16: True, 32: False}
     assert figures["holds"] is False

@@ -33,6 +33,7 @@ def test_the_processor_decides(monkeypatch, flags, autocast, channels_last):
 
 def test_nothing_is_compiled_unasked():
     assert not Policy.choose("cpu", IMAGE).compile
+    assert not Policy.choose("cpu", IMAGE).kernels
     assert Policy.choose("auto", VECTOR).device in ("cpu", "cuda")
 
 

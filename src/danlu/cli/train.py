@@ -240,12 +240,12 @@ def _default_budget() -> "Budget":
 
 
 def _policy(options: argparse.Namespace, run: "Run", source: "Source") -> "Policy":
-    from danlu.experiments.config import wants_compile
+    from danlu.experiments.config import asked_of_policy
     from danlu.experiments.settings import Settings
     from danlu.training import Policy
 
     if options.replay:
         return Policy.recorded(Path(options.replay))
-    compiled = wants_compile(Settings(options.settings))
-    policy = replace(Policy.choose(options.device, source.description), compile=compiled)
+    asked = asked_of_policy(Settings(options.settings))
+    policy = replace(Policy.choose(options.device, source.description), **asked)
     return policy if run.config.budget.minutes is None else policy.by_the_clock()

@@ -24,7 +24,7 @@ from danlu.generative.base import GenerativeModel
 from danlu.optim import OPTIMIZERS, SCHEDULES, NamedParameter, OptimizerOptions, named_parameters
 from danlu.training import Budget, Plan
 
-POLICY_FIELDS = {"compile": bool}
+POLICY_FIELDS = {"compile": bool, "kernels": bool}
 """Settings of `train` that belong to the speed policy."""
 
 
@@ -249,10 +249,12 @@ def _explained(room: str) -> Iterator[None]:
         raise DanluError(f"These {room} settings do not work: {first}.") from error
 
 
-def wants_compile(settings: Settings) -> bool:
-    """Whether `train.compile=true` was given; it belongs to the speed policy."""
+def asked_of_policy(settings: Settings) -> dict[str, bool]:
+    """What was given of `train.compile` and `train.kernels`; they belong to the speed policy."""
     texts = settings.texts["train"]
-    return "compile" in texts and parse(texts["compile"], bool, "train.compile")
+    return {
+        name: parse(texts[name], bool, f"train.{name}") for name in POLICY_FIELDS if name in texts
+    }
 
 
 def _plain(value: Any) -> Any:

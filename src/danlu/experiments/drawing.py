@@ -47,7 +47,7 @@ def draw(
 ) -> Drawn:
     """Draw `n` samples at the speed policy of the run."""
     began = perf_counter()
-    with policy.applied_threads(), policy.precision():
+    with policy.applied(), policy.precision():
         x = model.sample(n, condition=classes, seed=seed, options=options)
     return Drawn(x.float().cpu(), classes, perf_counter() - began)
 

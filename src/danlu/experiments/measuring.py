@@ -184,7 +184,7 @@ def _growing(order: Int[Tensor, " n"]) -> Iterator[Int[Tensor, " part"]]:
 def _likelihood(subject: Subject, yard: Yard, index: Int[Tensor, " part"], part: int) -> Evidence:
     model, reference = subject.model, yard.reference
     ids = None if reference.condition is None else reference.condition[index]
-    with subject.policy.applied_threads(), torch.no_grad():
+    with subject.policy.applied(), torch.no_grad():
         return model.log_prob(
             reference.x[index].to(model.device),
             condition=ids if "condition" in model.can else None,

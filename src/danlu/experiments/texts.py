@@ -95,7 +95,7 @@ def held_out_figures(
     """The means over windows, as many as the seconds allow, with bits beside nats."""
     began = perf_counter()
     parts: list[Mapping[str, Tensor]] = []
-    with policy.applied_threads():
+    with policy.applied():
         for number, part in enumerate(windows.split(BATCH)):
             if parts and perf_counter() - began > seconds:
                 break

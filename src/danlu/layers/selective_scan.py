@@ -6,7 +6,8 @@ memory: `in_chunks` keeps the states of one chunk alone, and the gradient comput
 the state before the chunk. What is kept for the gradient is smaller by the size of a chunk, and the
 time is linear in the length. Padding has $\Delta_t = 0$, which changes no state.
 
-Three forms of the same: `in_chunks` (an operator of its own for compilers), `at_once` by doubling
+Three forms of the same: `in_chunks` (an operator of its own for compilers, or a kernel in C++
+where `danlu.layers.kernels` are in use), `at_once` by doubling
 strides (logarithmic depth, all states in memory), and `one_by_one`.
 
 Sources: arXiv:2312.00752 eq. 2, §3.3 (recomputation) and algorithm 2.
@@ -19,6 +20,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
+
+from danlu.layers import kernels
 
 CHUNK = 32
 
@@ -45,7 +48,9 @@ def in_chunks(
         read: the vectors C.
         start: the state before the first token.
     """
-    y, starts = _forward(x, delta, rate, write, read, start)
+    if kernels.serve(x):
+        return kernels.selective_scan(x, delta, rate, write, read, start)
+    y, starts = torch.ops.danlu.selective_scan(x, delta, rate, write, read, start)
     return y, starts[-1]
 
 
@@ -86,13 +91,6 @@ def at_once(
         decay = torch.cat([decay[:, :stride], decay[:, stride:] * decay[:, :-stride]], 1)
         stride *= 2
     return (new[:, 1:] @ read[..., None])[..., 0], new[:, -1]
-
-
-def _forward(
-    x: Tensor, delta: Tensor, rate: Tensor, write: Tensor, read: Tensor, start: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The operator: outputs, and the states before each chunk and after the last."""
-    return torch.ops.danlu.selective_scan(x, delta, rate, write, read, start)
 
 
 def _states(parts: list[Tensor], rate: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:

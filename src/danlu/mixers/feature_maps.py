@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import normalize, pad, relu
+from torch.nn.functional import elu, normalize, pad
 from typing_extensions import override
 
 Heads = Float[Tensor, "batch heads length dim"]
@@ -75,8 +75,8 @@ class Elu(FeatureMap):
 
     @override
     def queries(self, q: Heads) -> Mapped:
-        # Not `elu`, whose compiled gradient fails on heads that are views of a wider tensor.
-        return relu(q) + q.clamp(max=0).exp()
+        # Its compiled gradient fails on heads that are views of a wider tensor.
+        return elu(q.contiguous()) + 1
 
 
 class Exponential(FeatureMap):

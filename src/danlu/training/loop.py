@@ -245,7 +245,7 @@ class Trainer(Generic[Model]):
         gpus = range(torch.cuda.device_count()) if self.policy.device.startswith("cuda") else []
         with (
             orderly_stop(self.interrupt),
-            self.policy.applied_threads(),
+            self.policy.applied(),
             torch.random.fork_rng(devices=gpus),
         ):
             try:

@@ -5,7 +5,8 @@ processor multiplies bfloat16 (AMX or AVX512-BF16, or the GPU does): 1.2 to 1.7 
 float32 on a CPU with AVX512-BF16, more with AMX. Channels-last order wins with AMX and on GPUs;
 with AVX512-BF16 alone it lost about a tenth in every network tried (`danlu bench loop` measures
 both). Vectors stay in float32: there is little to win, and their coordinates need the digits.
-`torch.compile` is for long runs and has to be asked for.
+`torch.compile` and the kernels of `danlu.layers.kernels` are for long runs: both have to be asked
+for.
 """
 
 import json
@@ -24,6 +25,7 @@ from torch.nn.functional import conv2d, silu
 
 import danlu
 from danlu.contracts import Batch, DanluError, DataDescription
+from danlu.layers.kernels import compiled
 from danlu.training.files import write_text
 
 ENVIRONMENT = "environment.json"
@@ -41,6 +43,7 @@ class Policy:
         channels_last: memory order of images and convolution weights.
         threads: threads of one operation on the CPU.
         compile: whether the players' networks go through `torch.compile`.
+        kernels: whether recurrences use `danlu.layers.kernels`.
     """
 
     device: str = "cpu"
@@ -48,12 +51,14 @@ class Policy:
     channels_last: bool = False
     threads: int = 1
     compile: bool = False
+    kernels: bool = False
 
     @classmethod
     def choose(cls, device: str, description: DataDescription) -> "Policy":
         """The policy for this machine and data; `auto` takes a GPU where there is one.
 
-        Compilation is never chosen: `dataclasses.replace(policy, compile=True)` asks for it.
+        Compilation and kernels are never chosen: `dataclasses.replace(policy, compile=True)` asks
+        for them.
 
         Raises:
             DanluError: the device is not here.
@@ -110,12 +115,17 @@ class Policy:
         return torch.autocast(torch.device(self.device).type, torch.bfloat16)
 
     @contextmanager
-    def applied_threads(self) -> Iterator[None]:
-        """The chosen number of threads inside the context."""
+    def applied(self) -> Iterator[None]:
+        """The chosen number of threads, and the kernels, inside the context.
+
+        Raises:
+            DanluError: the kernels are asked for and cannot be built here.
+        """
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
-            yield
+            with compiled() if self.kernels else nullcontext():
+                yield
         finally:
             torch.set_num_threads(before)
 
@@ -166,6 +176,7 @@ def describe(policy: Policy) -> str:
         "channels last" if policy.channels_last else "",
         f"{policy.threads} threads" if policy.threads > 1 else "1 thread",
         "compiled" if policy.compile else "",
+        "kernels" if policy.kernels else "",
     ]
     return ", ".join(word for word in words if word)
 

@@ -51,6 +51,7 @@ class Case:
         ours: our way.
         theirs: the peer's way; None where it is not installed.
         dtype: of the matrix products.
+        kernels: whether ours has a form with `danlu.layers.kernels`, to be measured beside it.
     """
 
     group: str
@@ -61,6 +62,7 @@ class Case:
     ours: Way
     theirs: Way | None
     dtype: torch.dtype = torch.float32
+    kernels: bool = False
 
 
 def cases() -> Iterator[Case]:
@@ -102,7 +104,7 @@ def mamba_cases() -> Iterator[Case]:
             yield Case(
                 group=group, what="Mamba", peer=peer, length=length, goal=goal,
                 ours=trained(Alone(Mamba(DIM)), x),
-                theirs=None if theirs is None else trained(theirs, x),
+                theirs=None if theirs is None else trained(theirs, x), kernels=True,
             )  # fmt: skip
 
 
@@ -157,11 +159,11 @@ def scan_cases() -> Iterator[Case]:
         for what, layer in (("linear attention", _linear), ("retention", _retention)):
             yield Case(
                 group=group, what=what, peer="fused softmax attention", length=length, goal=goal,
-                ours=trained(layer, q, k, v), theirs=theirs,
+                ours=trained(layer, q, k, v), theirs=theirs, kernels=True,
             )  # fmt: skip
         yield Case(
             group=group, what="SSD", peer="fused softmax attention", length=length, goal=goal,
-            ours=trained(_ssd, q, k, v, decays(length)), theirs=theirs,
+            ours=trained(_ssd, q, k, v, decays(length)), theirs=theirs, kernels=True,
         )  # fmt: skip
 
 
@@ -177,7 +179,7 @@ def loop_cases() -> Iterator[Case]:
     ):
         yield Case(
             group=group, what=what, peer=peer, length=LOOP_LENGTH, goal=LOOP_GOAL,
-            ours=ours, theirs=theirs,
+            ours=ours, theirs=theirs, kernels=True,
         )  # fmt: skip
 
 

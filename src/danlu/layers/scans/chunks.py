@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from danlu.layers import kernels
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
@@ -65,6 +67,12 @@ def scan(
         y, state = block(*segment, state, size if form == "parallel" else min(size, chunk))
         found.append(y)
     return found[0] if len(found) == 1 else torch.cat(found, dim=2), state
+
+
+def by_kernel(v: Tensor, run: Run) -> bool:
+    """Whether a kernel does this run: in chunks of its own size, where kernels are in use."""
+    plain = run.form == "chunked" and run.chunk is None and v.shape[2] > 1
+    return plain and kernels.serve(v)
 
 
 def segments(length: int, form: str, chunk: int) -> list[int]:

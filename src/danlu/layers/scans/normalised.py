@@ -14,7 +14,18 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
-from danlu.layers.scans.chunks import CHUNKED, Run, added, begun, in_chunks, scan, silenced, wide
+from danlu.layers import kernels
+from danlu.layers.scans.chunks import (
+    CHUNKED,
+    Run,
+    added,
+    begun,
+    by_kernel,
+    in_chunks,
+    scan,
+    silenced,
+    wide,
+)
 from danlu.layers.scans.scalar import CHUNK, running, step_of_sums
 
 Values = Float[Tensor, "batch heads *length values"]
@@ -42,7 +53,10 @@ def normalised_scan(
     before = begun(state, k, pad(v[:, :, :0], (0, 1)))
     if not v.shape[2]:
         return v, before
-    return scan(_block, _step, (q, silenced(k, run.valid), v), before, run, CHUNK)
+    parts = (q, silenced(k, run.valid), v)
+    if by_kernel(v, run):
+        return kernels.means(*parts, before)
+    return scan(_block, _step, parts, before, run, CHUNK)
 
 
 def divided(y: Values, weight: Float[Tensor, "batch heads *length 1"]) -> Values:

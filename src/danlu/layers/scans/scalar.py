@@ -12,11 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from danlu.layers import kernels
 from danlu.layers.scans.chunks import (
     CHUNKED,
     Run,
     added,
     begun,
+    by_kernel,
     carried,
     decays,
     in_chunks,
@@ -52,10 +54,13 @@ def scalar_scan(
     if not v.shape[2]:
         return v, before
     parts = (q, silenced(k, run.valid), v)
+    if log_decay is not None:
+        log_decay = tamed(log_decay, run.valid)
+    if by_kernel(v, run):
+        return kernels.decayed_sums(*parts, log_decay, before)
     if log_decay is None:
         return scan(_block_of_sums, step_of_sums, parts, before, run, CHUNK)
-    parts = (*parts, tamed(log_decay, run.valid))
-    return scan(_block, _step, parts, before, run, CHUNK)
+    return scan(_block, _step, (*parts, log_decay), before, run, CHUNK)
 
 
 def _block(
