@@ -15,6 +15,7 @@ from danlu.experiments.studies import (
     gradient_reach,
     hippo_memory,
     induction_heads,
+    lengths,
     list_operations,
     normalisation,
     quantised_keys,
@@ -104,6 +105,18 @@ def test_a_gradient_fades_through_a_plain_network_alone(tmp_path, monkeypatch):
     figures = published("gradient-reach", tmp_path)
     assert figures["gradients"]["rnn"][64] < 1e-6 * figures["gradients"]["rnn"][4]
     assert figures["gradients"]["lru"][256] > 0.01 * figures["gradients"]["lru"][4]
+
+
+def test_what_is_held_grows_with_the_length(tmp_path):
+    assert lengths.slope((1, 2, 4, 8), (9.0, 6.0, 12.0, 24.0)) == pytest.approx(1.0)
+    assert lengths.slope((2, 4), (4.0, 16.0)) == pytest.approx(2.0)
+    names = ("softmax", "sliding-window", "cross-attention", "gau", "linear", "lstm")
+    figures = published("mixer-lengths", tmp_path, lengths=(64, 128, 256), names=names)
+    slopes = {name: row["slopes"][1] for name, row in figures["found"].items()}
+    assert set(slopes) == set(names)
+    assert slopes["linear"] == pytest.approx(1.0, abs=0.1)
+    assert slopes["gau"] > slopes["softmax"] + 0.1
+    assert all(min(row["milliseconds"]) > 0 for row in figures["found"].values())
 
 
 def test_slopes_of_weights():
