@@ -40,7 +40,7 @@ TRAINED = {
     "normalisation": SHORT,
     "random-features": SHORT,
     "rotary-basis": SHORT,
-    "sequential-digits": SHORT,
+    "sequential-digits": BRIEF,
 }
 TINY = {
     "attention-windows": SHORT,
