@@ -22,7 +22,8 @@ def tiny(monkeypatch):
     }
     for name, value in of_cases.items():
         monkeypatch.setattr(mixer_cases, name, value)
-    sizes = {"DIM": 8, "DOUBLED": (16, 32), "RECURRENT": ("linear", "lstm"), "LATE": 30}
+    sizes = {"DIM": 8, "DOUBLED": (16, 32), "RECURRENT": ("linear", "lstm"), "LATE": 30,
+             "STEP_ROUNDS": (1, 1)}  # fmt: skip
     for name, value in sizes.items():
         monkeypatch.setattr(mixers, name, value)
     for name, value in {"ROUNDS": (1, 1), "LEAST": 0.0}.items():

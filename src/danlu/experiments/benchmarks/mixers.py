@@ -37,6 +37,8 @@ RECURRENT = (
 )  # fmt: skip
 STEP_DIM, EARLY, LATE, PIECE = 64, 10, 100_000, 4000
 MOST_STEP = 1.05
+STEP_ROUNDS = (3, 100)
+"""A difference of 5 % takes more rounds to be seen than one of two."""
 TORCH, KERNELS, THEIRS = "torch", "kernels", "theirs"
 
 Report = Callable[[str], None]
@@ -184,7 +186,8 @@ def _steps(name: str) -> Times:
     token = torch.randn(1, STEP_DIM)
     early, late = states[EARLY], states[LATE]
     return in_turns(
-        {"early": lambda: mixer.step(token, early), "late": lambda: mixer.step(token, late)}
+        {"early": lambda: mixer.step(token, early), "late": lambda: mixer.step(token, late)},
+        rounds=STEP_ROUNDS,
     )
 
 

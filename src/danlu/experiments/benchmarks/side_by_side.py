@@ -20,7 +20,7 @@ from danlu.experiments.benchmarks.packing import operations
 Way = Callable[[], object]
 
 ROUNDS = (3, 25)
-"""The fewest and the most rounds."""
+"""The fewest and the most rounds, unless given."""
 SECONDS = 4.0
 """What all ways of one comparison may take together, beyond the fewest rounds."""
 LONG = 0.5
@@ -52,8 +52,8 @@ def clock() -> float:
     return process_time() if torch.get_num_threads() == 1 else perf_counter()
 
 
-def in_turns(ways: Mapping[str, Way]) -> Times:
-    """Run all ways in turns; each runs beforehand."""
+def in_turns(ways: Mapping[str, Way], *, rounds: tuple[int, int] | None = None) -> Times:
+    """Run all ways in turns, `rounds` at least and at most; each runs beforehand."""
     repeats, took = {}, 0.0
     for name, way in ways.items():
         once = _seconds(way)
@@ -62,7 +62,8 @@ def in_turns(ways: Mapping[str, Way]) -> Times:
         repeats[name] = max(1, math.ceil(LEAST / once))
         took += once * repeats[name]
     names, seconds = list(ways), {name: [] for name in ways}
-    for index in range(max(ROUNDS[0], min(ROUNDS[1], int(SECONDS / took)))):
+    fewest, most = rounds or ROUNDS
+    for index in range(max(fewest, min(most, int(SECONDS / took)))):
         first = index % len(names)
         for name in names[first:] + names[:first]:
             began = clock()
