@@ -1,7 +1,9 @@
 """Three U-Nets of one size, ready to train and to sample with: danlu's and two independent ones.
 
-All see images of one channel and 32x32 pixels, have as many parameters and attend at 8x8. Each is
-trained on its library's own loss and sampled by its library's own DDIM with 50 evaluations.
+All see images of one channel and 32x32 pixels, have as many parameters and attend at 8x8. Each
+learns v by its library's own loss and is sampled by its library's own DDIM with 50 evaluations:
+danlu and diffusers by its squared error over the linear table, denoising-diffusion-pytorch as it
+comes, by that of the noise behind it over a sigmoid table.
 """
 
 from collections.abc import Callable, Mapping
@@ -100,8 +102,9 @@ class Sizes:
 
 
 def model_of(width: int) -> ddpm.DDPM:
-    """A DDPM of this library, its images folded by 2."""
-    return ddpm.build(IMAGES, width=width, levels=2, blocks=1, patch=2, features=5 * width)
+    """A DDPM of this library that learns v, its images folded by 2."""
+    sizes = {"width": width, "levels": 2, "blocks": 1, "patch": 2, "features": 5 * width}
+    return ddpm.build(IMAGES, **sizes, parts="prediction=v,weighting=unit")
 
 
 def danlu(width: int) -> Contender:
@@ -121,7 +124,7 @@ def danlu(width: int) -> Contender:
 
 
 def diffusers(widths: tuple[int, ...]) -> Contender:
-    """UNet2DModel of diffusers with the loop of its training example and its DDIM."""
+    """UNet2DModel of diffusers with the loop of its training example, on v, and its DDIM."""
     package: Any = peer("diffusers")
     lower = len(widths) - 1
     network = package.UNet2DModel(
@@ -132,12 +135,13 @@ def diffusers(widths: tuple[int, ...]) -> Contender:
         down_block_types=(*("DownBlock2D",) * lower, "AttnDownBlock2D"),
         up_block_types=("AttnUpBlock2D", *("UpBlock2D",) * lower),
     )
-    noising = package.DDPMScheduler(num_train_timesteps=CHAIN)
-    scheduler = package.DDIMScheduler(num_train_timesteps=CHAIN)
+    chain = {"num_train_timesteps": CHAIN, "prediction_type": "v_prediction"}
+    noising, scheduler = package.DDPMScheduler(**chain), package.DDIMScheduler(**chain)
 
     def loss(x: Images) -> Tensor:
         noise, t = torch.randn_like(x), torch.randint(CHAIN, (len(x),))
-        return mse_loss(network(noising.add_noise(x, noise, t), t).sample, noise)
+        value = network(noising.add_noise(x, noise, t), t).sample
+        return mse_loss(value, noising.get_velocity(x, noise, t))
 
     @torch.no_grad()
     def sample(n: int) -> Images:
