@@ -9,6 +9,7 @@ from danlu import load
 from danlu.cli.main import main
 from danlu.experiments.runs import create, open_run
 from danlu.experiments.train import Surroundings, open_data, train
+from danlu.layers import kernels
 from danlu.training import Hook
 
 TEXT = "".join(f"The {i % 7}th hare ran {i % 5} times around the tree.\n" for i in range(300))
@@ -126,3 +127,27 @@ def test_bad_input_is_one_line(refused, book, arguments, hint):
 )
 def test_bad_wishes_are_one_line(refused, run, arguments, hint):
     assert hint in refused("sample", run, *arguments)
+
+
+def test_kernels_that_cannot_be_built_are_said_before_a_folder_is_made(
+    refused, book, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(kernels, "_KERNELS", kernels.Kernels())
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path / "extensions"))
+    monkeypatch.setenv("CXX", "/bin/false")
+    folder = tmp_path / "run"
+    asked = ("--set", "train.kernels=true", "--out", folder)
+    assert "kernels cannot be built here" in refused("train", "lm", "--data", book, *asked)
+    assert not folder.exists()
+
+
+@pytest.mark.long
+def test_a_run_with_kernels_learns_the_same(book, tmp_path):
+    asked = ("train", "lm", "--data", book, "--steps", 6, "--set", "model.mixer=mamba2", *SMALL)
+    assert command(*asked, "--out", tmp_path / "torch") == 0
+    assert command(*asked, "--out", tmp_path / "kernels", "--set", "train.kernels=true") == 0
+    policy = json.loads((tmp_path / "kernels" / "environment.json").read_text())["policy"]
+    assert policy["kernels"]
+    one, other = (load(tmp_path / name).state_dict() for name in ("torch", "kernels"))
+    for name, weight in one.items():
+        torch.testing.assert_close(weight, other[name], rtol=1e-3, atol=1e-4)

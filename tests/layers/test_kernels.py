@@ -1,6 +1,7 @@
 """The kernels in C++ give what the forms in torch give, gradients included; they are built once."""
 
 import re
+from subprocess import CalledProcessError
 
 import pytest
 import torch
@@ -156,7 +157,9 @@ def test_a_policy_asks_for_them():
         assert not kernel_is_used()
 
 
-@pytest.mark.parametrize("error", [RuntimeError("Ninja is required\nmore"), OSError()])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("Ninja is required\nmore"), OSError(), CalledProcessError(1, "c++")]
+)
 def test_what_cannot_be_built_is_refused_in_one_line(monkeypatch, error):
     def load(*arguments, **settings):
         raise error

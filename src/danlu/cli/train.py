@@ -96,6 +96,7 @@ def _train(options: argparse.Namespace, processes: "Processes") -> int:
     memory = memory_from(options.memory) if options.memory else None
     if options.track:
         require_tracker(options.track)  # before a folder is made
+    _require_kernels(options)
     say(console, device_line(options.device))
     classes = classes_for(options.foreign or options.family)
     with processes.leader_first():
@@ -139,6 +140,17 @@ def _require_sense(options: argparse.Namespace) -> None:
     if old and given:
         kept = "--resume" if options.resume else "--replay"
         raise UsageError(f"{kept} keeps what the run has recorded: leave out {', '.join(given)}.")
+
+
+def _require_kernels(options: argparse.Namespace) -> None:
+    """Build the kernels that are asked for, before a folder is made."""
+    from danlu.experiments.config import asked_of_policy
+    from danlu.experiments.settings import Settings
+    from danlu.layers.kernels import compiled
+
+    if asked_of_policy(Settings(options.settings)).get("kernels"):
+        with compiled():
+            pass
 
 
 def _folder(options: argparse.Namespace) -> Path:

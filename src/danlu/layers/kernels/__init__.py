@@ -6,10 +6,13 @@ first use builds them with torch's extension builder, which takes about a minute
 result for later runs: a C++ compiler and ninja (`pip install "danlu[kernels]"`) are needed.
 """
 
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from subprocess import SubprocessError
 
 from torch import Tensor
 
@@ -62,15 +65,23 @@ def _build() -> None:
 
         folder = Path(__file__).parent
         load(
-            "danlu_kernels",
+            f"danlu_kernels_{_processor()}",
             [str(folder / name) for name in SOURCES],
             extra_cflags=list(FLAGS),
             is_python_module=False,
         )
-    except (ImportError, RuntimeError, OSError) as error:
+    except (ImportError, RuntimeError, OSError, SubprocessError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DanluError(
             f"The kernels cannot be built here ({reason}): install a C++ compiler and "
             '`pip install "danlu[kernels]"`, or train without them.'
         ) from error
     register()
+
+
+def _processor() -> str:
+    """What is built is for one kind of processor alone, and a home may be shared by several."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return sha256((platform.machine() + flags).encode()).hexdigest()[:8]
