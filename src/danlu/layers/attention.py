@@ -16,10 +16,12 @@ from typing import Literal
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 
 Derivatives = Literal["first", "higher"]
-Mask = Bool[Tensor, "#batch #heads length keys"] | Float[Tensor, "#batch #heads length keys"] | None
+Mask = (
+    Bool[Tensor, "#batch #heads #length keys"] | Float[Tensor, "#batch #heads #length keys"] | None
+)
 
 PLAIN_UP_TO = 512
 """Longest sequence at which the plain form wins in bfloat16 training on the CPU."""
@@ -59,6 +61,47 @@ def attend_causally(
     if low and q.shape[-2] <= PLAIN_UP_TO:
         return plain_causal(q, k, v, scale)
     return scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
+
+
+def attend_in_window(
+    q: Float[Tensor, "batch heads length dim"],
+    k: Float[Tensor, "batch heads length dim"],
+    v: Float[Tensor, "batch heads length values"],
+    *,
+    window: int,
+    causal: bool,
+    scale: float | None = None,
+) -> Float[Tensor, "batch heads length values"]:
+    """Attention of each token to those less than `window` away, linear in the length.
+
+    Blocks of `window` queries see their own block, the one before and, unless causal, the one
+    behind.
+    """
+    length, sides = q.shape[2], 1 if causal else 2
+    blocks = -(-length // window)
+    q = pad(q, (0, 0, 0, blocks * window - length))
+    around = (0, 0, window, (blocks + sides - 1) * window - length)
+    size = (1 + sides) * window
+    queries = q.unflatten(2, (blocks, window))
+    keys, values = (pad(part, around).unfold(2, size, window).mT for part in (k, v))
+    mask = _window_mask(length, blocks, window, size, causal=causal, device=q.device)
+    mask = mask.repeat(len(q), 1, 1, 1)
+    parts = (part.transpose(1, 2).flatten(0, 1) for part in (queries, keys, values))
+    y = attend(*parts, mask=mask, scale=scale)
+    y = y.unflatten(0, (-1, blocks)).transpose(1, 2).flatten(2, 3)
+    return y[:, :, :length]
+
+
+def _window_mask(
+    length: int, blocks: int, window: int, size: int, *, causal: bool, device: torch.device
+) -> Bool[Tensor, "blocks 1 window size"]:
+    """What the queries of each block may see of the keys around it."""
+    first = window * torch.arange(blocks, device=device)[:, None, None]
+    query = first + torch.arange(window, device=device)[:, None]
+    key = first - window + torch.arange(size, device=device)
+    apart = query - key
+    near = (apart < window) & (apart >= 0 if causal else apart > -window)
+    return (near & (key >= 0) & (key < length))[:, None]
 
 
 def fused(q: Tensor, k: Tensor, v: Tensor, mask: Mask = None, scale: float | None = None) -> Tensor:

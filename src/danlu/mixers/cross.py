@@ -54,9 +54,7 @@ class CrossAttention(Mixer):
         state = {name: state[name] for name in ("keys", "values", "positions", "valid")}
         q = split_heads(self.query(x), self.heads)
         assert context.positions is not None
-        allowed = state["valid"][:, None, None, :]
-        mask = allowed.expand(-1, -1, x.shape[1], -1)
-        y = read(self.position, q, state, context.positions, mask)
+        y = read(self.position, q, state, context.positions, state["valid"][:, None, None])
         return self.output(y.transpose(1, 2).flatten(2)), state
 
     @override

@@ -7,7 +7,7 @@ keys and values so far, of the window alone where there is one. A position encod
 $k$, add the bias $b$, set the scale $s$ or add to the values.
 
 Use it where recall matters and sequences are short enough for a cost of length squared; grouped
-heads shrink the state, a window bounds it.
+heads shrink the state, a window bounds it and makes the cost proportional to the length.
 
 Sources: arXiv:1706.03762 eq. 1; arXiv:1911.02150 and arXiv:2305.13245 (shared keys);
 arXiv:2004.05150 §3.1 (window).
@@ -23,7 +23,7 @@ from torch.nn.functional import linear
 from typing_extensions import override
 
 from danlu.contracts import DanluError, SequenceContext, State
-from danlu.layers.attention import attend, attend_causally, weights
+from danlu.layers.attention import attend, attend_causally, attend_in_window, weights
 from danlu.layers.packing import padded_rows, unpack
 from danlu.layers.varlen import CALL, Documents, allowed, attend_documents
 from danlu.mixers.base import Mixer, by_steps
@@ -93,18 +93,29 @@ class Softmax(Mixer):
             y, seen = self._in_documents(q, k, v, context)
             return self.output(y.flatten(2)), seen
         seen = remembered(_as_keys(k, v), context, state)
-        plain_past = self.causal and state is None and self.window is None
-        # What pads a row on the right is in nobody's past.
-        right = context.valid is None or context.lengths is not None
-        if plain_past and right and not self._needs_scores:
-            scale = self.position.score_scale(self.head_dim)
-            k, v = (share_heads(part, self.heads) for part in (k, v))
-            y = attend_causally(q, k, v, scale=scale)
-        else:
+        y = self._without_mask(q, k, v, context) if state is None else None
+        if y is None:
             everything = not self.causal and self.window is None and context.valid is None
             sees = partial(visible, context.order, seen, causal=self.causal, window=self.window)
             y = read(self.position, q, seen, context.positions, None if everything else sees())
         return self.output(y.transpose(1, 2).flatten(2)), self._kept(seen)
+
+    def _without_mask(
+        self, q: Tensor, k: Tensor, v: Tensor, context: SequenceContext
+    ) -> Tensor | None:
+        """A sequence from its start without a mask of all pairs; None where it needs one."""
+        # What pads a row on the right is in nobody's past.
+        whole = context.valid is None or (self.causal and context.lengths is not None)
+        if self._needs_scores or not whole:
+            return None
+        scale = self.position.score_scale(self.head_dim)
+        if self.window is not None and q.shape[2] > 2 * self.window:
+            k, v = (share_heads(part, self.heads) for part in (k, v))
+            return attend_in_window(q, k, v, window=self.window, causal=self.causal, scale=scale)
+        if self.window is not None or not self.causal:
+            return None
+        k, v = (share_heads(part, self.heads) for part in (k, v))
+        return attend_causally(q, k, v, scale=scale)
 
     def _heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values as heads."""
@@ -216,7 +227,7 @@ def read(
     q: Float[Tensor, "batch heads length dim"],
     seen: State,
     q_positions: Positions,
-    mask: Bool[Tensor, "#batch 1 length keys"] | None,
+    mask: Bool[Tensor, "#batch 1 #length keys"] | None,
 ) -> Float[Tensor, "batch heads length dim"]:
     """Attention to remembered keys and values, with the hooks of the position encoding."""
     k, v = (share_heads(seen[name].transpose(1, 2), q.shape[1]) for name in ("keys", "values"))

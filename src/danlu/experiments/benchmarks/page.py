@@ -5,14 +5,18 @@ In a checkout the page goes to `docs/results` and into its index; elsewhere to `
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from danlu.experiments.machine import device_line
 from danlu.training.files import write_text
 
 DOCS = Path("docs/results")
 ELSEWHERE = Path("results")
+MARKS = 8
+"""The most places that an axis names."""
 Curve = tuple[Sequence[float], Sequence[float]]
 
 
@@ -58,9 +62,18 @@ def curves(lines: Mapping[str, Curve], across: str, up: str, *, log: bool = Fals
     axes.set_ylabel(up)
     if log:
         axes.set_xscale("log")
+        _tick(axes, sorted({each for x, _ in lines.values() for each in x}))
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize="small")
     return figure
+
+
+def _tick(axes: Any, places: Sequence[float]) -> None:
+    """Marks of a logarithmic axis at what was measured, where that is little."""
+    if len(places) > MARKS:
+        return
+    axes.set_xticks(places, [f"{place:,g}" for place in places])
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def points(

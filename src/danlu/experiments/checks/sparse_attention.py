@@ -1,4 +1,4 @@
-"""Laws of attention with fewer pairs: gated in chunks, sparse, hashed, projected, by Fourier."""
+"""Laws of attention with fewer pairs: gated in chunks, windows, sparse, hashed, projected, Fourier."""
 
 import itertools
 import math
@@ -13,7 +13,7 @@ from torch import Tensor
 from danlu.contracts import SequenceContext
 from danlu.experiments.checks.law import Case, Law, law_of_cases
 from danlu.experiments.checks.sequences import gap, gradients, made, refused, tokens
-from danlu.layers.attention import weights
+from danlu.layers.attention import attend_in_window, plain, weights
 from danlu.mixers.base import Mixer
 from danlu.mixers.flash import FLASH
 from danlu.mixers.fnet import FNet
@@ -62,6 +62,26 @@ def _gau_by_pairs(mixer: Any, x: Tensor) -> Tensor:
             given = [a / n for a in given] if mixer.weights == "scaled" else given
         rows.append(sum(a * v[0, j] for a, j in zip(given, seen, strict=True)))
     return mixer.gates.output(gate * torch.stack(rows)[None])
+
+
+def window_by_mask() -> Iterable[Case]:
+    """Blocks around a window against a mask of all pairs, with gradients."""
+    for window, length, causal in itertools.product((1, 3, 4), (9, 12, 14), (True, False)):
+
+        def error(window: int = window, length: int = length, causal: bool = causal) -> float:
+            torch.manual_seed(length)
+            apart = torch.arange(length)[:, None] - torch.arange(length)
+            near = (apart >= 0 if causal else apart > -window) & (apart < window)
+            parts = [torch.randn(2, 3, length, 4, requires_grad=True) for _ in range(3)]
+            slope = torch.randn(2, 3, length, 4)
+
+            def with_slopes(y: Tensor) -> list[Tensor]:
+                return [y, *torch.autograd.grad((y * slope).sum(), parts)]
+
+            quick = with_slopes(attend_in_window(*parts, window=window, causal=causal))
+            return gap(quick, with_slopes(plain(*parts, mask=near[None, None])))
+
+        yield f"window {window}, {length} tokens, {'causal' if causal else 'both sides'}", error
 
 
 def flash_in_one_chunk() -> Iterable[Case]:
@@ -245,6 +265,7 @@ _CASES = [
     ("gau/definition", "weights follow their formulas", 1e-10, gau_by_definition),
     ("flash/one-chunk", "one chunk is the gated attention unit", 1e-12, flash_in_one_chunk),
     ("flash/definition", "both parts equal sums over pairs", 1e-11, flash_by_tokens),
+    ("sliding-window/masked", "blocks equal a mask of all pairs", 1e-12, window_by_mask),
     ("sparse/masked", "chunks equal dense attention with the mask", 1e-11, sparse_is_masked),
     ("fnet/matrices", "it is the product with Fourier matrices", 1e-11, fnet_is_matrices),
     ("reformer/dense", "it is shared attention to what is seen", 1e-11, reformer_is_dense),

@@ -101,9 +101,9 @@ def slope(lengths: Sequence[int], figures: Sequence[float]) -> float:
 
 
 def _bounded(name: str) -> bool:
-    """Whether a row has a state whose size has a bound."""
+    """Whether a row has a state whose size has a bound; that of a memory is the memory's."""
     mixer = mixer_of(name, Sizes(dim=DIM, depth=1, heads=HEADS, length=LENGTHS[0]))
-    return mixer.causal and mixer.bounded and mixer.length is None
+    return mixer.causal and mixer.bounded and not reads_memory(name)
 
 
 def _claims(found: dict[str, Row]) -> list[Claim]:
