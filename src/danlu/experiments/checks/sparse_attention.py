@@ -1,4 +1,4 @@
-"""Laws of attention with fewer pairs: gated in chunks, windows, sparse, hashed, projected, Fourier."""
+"""Laws of attention with fewer pairs: gated in chunks, windows, sparse, hashed and so on."""
 
 import itertools
 import math
