@@ -23,7 +23,6 @@ from danlu.experiments.studies import (
     recall,
     rotary_decay,
     selective_copying,
-    sequential_digits,
     sequential_fashion,
     tasks,
     windows,
@@ -40,7 +39,6 @@ TRAINED = {
     "normalisation": SHORT,
     "random-features": SHORT,
     "rotary-basis": SHORT,
-    "sequential-digits": BRIEF,
 }
 TINY = {
     "attention-windows": SHORT,
@@ -277,6 +275,5 @@ def test_studies_that_train_write_their_pages(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     written(tmp_path)
     monkeypatch.setattr(extrapolation, "WINDOWS", 4)
-    monkeypatch.setattr(sequential_digits, "NAMES", ("softmax", "lstm", "rnn"))
     figures = published(name, tmp_path, **TRAINED[name])
     assert figures["claims"]

@@ -24,7 +24,6 @@ from danlu.experiments.studies import (
     rotary_basis,
     rotary_decay,
     selective_copying,
-    sequential_digits,
     sequential_fashion,
     windows,
 )
@@ -47,6 +46,5 @@ STUDIES: Mapping[str, Callable[..., dict[str, Any]]] = {
     "rotary-basis": rotary_basis.run,
     "rotary-decay": rotary_decay.run,
     "selective-copying": selective_copying.run,
-    "sequential-digits": sequential_digits.run,
     "sequential-fashion": sequential_fashion.run,
 }

@@ -11,16 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, cross_entropy
 
-from danlu.backbones.classifier import SequenceClassifier
+from danlu.backbones.classifier import SequenceClassifier, accuracy
 from danlu.backbones.named import StackOptions, stack_of
 from danlu.backbones.sized import Sizes
-from danlu.data import open_source
+from danlu.data import ExampleStream, Source, open_source
 from danlu.experiments.studies.claims import Claim, Study, publish
-from danlu.experiments.studies.fitting import Effort, sized
-from danlu.experiments.studies.sequential_digits import trained
+from danlu.experiments.studies.fitting import Effort, count, fit, sized
 from danlu.experiments.studies.tasks import DEPTH, HEADS, LAYERS, PARAMETERS, WIDTHS
 
 NAMES = (*LAYERS, "rnn")
@@ -57,6 +57,41 @@ def _made(name: str, length: int, classes: int, dim: int) -> SequenceClassifier:
     sizes = Sizes(dim=dim, depth=DEPTH, heads=HEADS, length=length)
     stack = stack_of(sizes, StackOptions(mixer=name))
     return SequenceClassifier(nn.Linear(1, dim), stack, classes)
+
+
+def trained(
+    model: SequenceClassifier,
+    source: Source,
+    rows: Callable[[Tensor], Tensor],
+    effort: Effort,
+    *,
+    batch: int,
+    tests: int,
+) -> tuple[float, dict[str, float]]:
+    """Test accuracy after training, and what that took.
+
+    Args:
+        model: a classifier of sequences, trained in place.
+        source: images with classes.
+        rows: images as sequences of pixels, `[batch, length, 1]`.
+        effort: how long.
+        batch: images of a step.
+        tests: test images, the first of them.
+    """
+    stream = ExampleStream(source.training, source.description, batch=batch, seed=effort.seed)
+
+    def loss(step: int) -> Tensor:
+        drawn = next(stream)
+        assert drawn.condition is not None
+        return cross_entropy(model(rows(drawn.x)), drawn.condition)
+
+    steps, seconds = fit(model, loss, effort)
+    first = torch.arange(len(source.test))[:tests]
+    classes = source.test.classes(first)
+    assert classes is not None
+    right = accuracy(model, rows(source.test.x(first)), classes)
+    took = {"parameters": float(count(model)), "steps": float(steps), "seconds": seconds}
+    return right, took
 
 
 def _study(found: dict[str, dict[str, float]], length: int, seconds: float) -> Study:
