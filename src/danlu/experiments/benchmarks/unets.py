@@ -2,8 +2,8 @@
 
 All see images of one channel and 32x32 pixels, have as many parameters and attend at 8x8. Each
 learns v by its library's own loss and is sampled by its library's own DDIM with 50 evaluations:
-danlu and diffusers by its squared error over the linear table, denoising-diffusion-pytorch as it
-comes, by that of the noise behind it over a sigmoid table.
+diffusers by its squared error over the linear table, the others as they come, by that of the noise
+behind it, danlu over the linear table and denoising-diffusion-pytorch over a sigmoid one.
 """
 
 from collections.abc import Callable, Mapping
@@ -104,7 +104,7 @@ class Sizes:
 def model_of(width: int) -> ddpm.DDPM:
     """A DDPM of this library that learns v, its images folded by 2."""
     sizes = {"width": width, "levels": 2, "blocks": 1, "patch": 2, "features": 5 * width}
-    return ddpm.build(IMAGES, **sizes, parts="prediction=v,weighting=unit")
+    return ddpm.build(IMAGES, **sizes, parts="prediction=v")
 
 
 def danlu(width: int) -> Contender:
