@@ -1,7 +1,7 @@
 """How near three U-Nets of one size come to the data after the same training.
 
 danlu's U-Net and two independent ones see the same batches of Fashion-MNIST, set into 32x32 pixels,
-without classes. Each learns v by its library's own loss; optimiser, clipping, rates and the average
+without classes. Each learns by its library's own loss; optimiser, clipping, rates and the average
 of the weights are the same for all, and so is the precision. The average then draws by its
 library's own DDIM of 50 evaluations, and the samples, cut back to the size of the data, are
 compared with the test split. The rate was chosen on the validation split. After an interruption
@@ -175,11 +175,12 @@ def _page(
         f"Command: `{COMMAND}`, {torch.get_num_threads()} thread(s), seed {study.seed}. Each of",
         "the networks of [U-Nets side by side](diffusion-speed.md) sees the same",
         f"{study.images:,} images in the same batches of {study.batch}, set into {SIDE}x{SIDE}",
-        "pixels, without classes. All learn v by their library's own loss: diffusers by its",
-        "squared error over the linear table of a thousand steps, the others by that of the noise",
-        "behind it, danlu over the linear table, denoising-diffusion-pytorch over a sigmoid one.",
-        "Of danlu's losses this was chosen on the validation split after short trainings; those",
-        "of the others were not searched. The rest is the same for all:",
+        "pixels, without classes, by its library's own loss: danlu the velocity of the straight",
+        "path at logit-normal times, diffusers v by its squared error over the linear table of a",
+        "thousand steps, denoising-diffusion-pytorch v by the error of the noise behind it over a",
+        "sigmoid table. Of three losses of danlu this was the nearest on the validation split,",
+        "those of the others were not searched, but that diffusers learns v and not noise. The",
+        "rest is the same for all:",
         f"AdamW, gradients clipped to norm 1, a rate that climbs to {study.rate:g} over the first",
         f"{WARMUP:.0%} of the steps and falls along a cosine, and a power average of the weights.",
         "The rate was chosen before, on the validation split. The averages draw by each library's",

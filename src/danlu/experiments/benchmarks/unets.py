@@ -1,9 +1,9 @@
 """Three U-Nets of one size, ready to train and to sample with: danlu's and two independent ones.
 
 All see images of one channel and 32x32 pixels, have as many parameters and attend at 8x8. Each
-learns v by its library's own loss and is sampled by its library's own DDIM with 50 evaluations:
-diffusers by its squared error over the linear table, the others as they come, by that of the noise
-behind it, danlu over the linear table and denoising-diffusion-pytorch over a sigmoid one.
+learns by its library's own loss and is sampled by its library's own DDIM with 50 evaluations:
+danlu the velocity of the straight path, diffusers v over the linear table, and
+denoising-diffusion-pytorch as it comes, v over a sigmoid table.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,6 +22,9 @@ from danlu.generative.diffusion import ddpm
 
 SIDE, CHANNELS, CHAIN, EVALUATIONS = 32, 1, 1000, 50
 IMAGES = DataDescription(shape=(CHANNELS, SIDE, SIDE), levels=256, low=-1.0, high=1.0, classes=0)
+
+PARTS = "path=linear,prediction=velocity,times=logit-normal,weighting=unit"
+"""The loss of danlu's network, as a rectified flow has it."""
 
 Images = Float[Tensor, "batch channels height width"]
 
@@ -102,9 +105,9 @@ class Sizes:
 
 
 def model_of(width: int) -> ddpm.DDPM:
-    """A DDPM of this library that learns v, its images folded by 2."""
+    """A denoiser of this library on the straight path, its images folded by 2."""
     sizes = {"width": width, "levels": 2, "blocks": 1, "patch": 2, "features": 5 * width}
-    return ddpm.build(IMAGES, **sizes, parts="prediction=v")
+    return ddpm.build(IMAGES, **sizes, parts=PARTS)
 
 
 def danlu(width: int) -> Contender:
