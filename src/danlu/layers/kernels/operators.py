@@ -103,10 +103,12 @@ SHAPES = {
 
 
 def _keep_sums(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.set_materialize_grads(False)
     ctx.save_for_backward(*inputs[:-1], output[1])
 
 
 def _keep_means(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.set_materialize_grads(False)
     ctx.save_for_backward(*inputs[:-1], *output)
 
 
@@ -115,10 +117,15 @@ KEPT = {"decayed_sums": _keep_sums, "means": _keep_means, "selective_scan": _kee
 
 def _gradient(name: str) -> Callable[..., Any]:
     """The gradient of a kernel; of the states handed out, the last alone is used by anyone."""
-    axis = 0 if name == "selective_scan" else 2
+    axis = 0 if name == "selective_scan" else 2  # also the place of what `y` is like
 
-    def gradient(ctx: Any, by_y: Tensor, *others: Tensor) -> Any:
+    def gradient(ctx: Any, by_y: Tensor | None, *others: Tensor | None) -> Any:
+        kept, by_states = ctx.saved_tensors, others[-1]
         kernel = getattr(torch.ops.danlu_kernels, f"{name}_backward")
-        return kernel(by_y, others[-1].select(axis, -1), *ctx.saved_tensors)
+        by_y = torch.zeros_like(kept[axis]) if by_y is None else by_y
+        # Where nobody asks for a state there are no zeros of the size of all of them.
+        last = kept[-1].select(axis, -1)
+        last = torch.zeros_like(last) if by_states is None else by_states.select(axis, -1)
+        return kernel(by_y, last, *kept)
 
     return gradient
