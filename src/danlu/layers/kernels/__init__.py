@@ -4,6 +4,7 @@ Inside `compiled()` the scans that have a kernel use it for tensors of a process
 everything else, the forms in torch serve, which the kernels must equal, gradients included. The
 first use builds them with torch's extension builder, which takes about a minute and keeps the
 result for later runs: a C++ compiler and ninja (`pip install "danlu[kernels]"`) are needed.
+They have first derivatives, backwards; for others stay outside.
 """
 
 import platform
