@@ -83,6 +83,8 @@ def run(
         for kind, found in rows.items()
     }
     lines = _lines(parameters, rows, ratios, overheads, share)
+    command = "danlu bench diffusion-compiled" if compiled else "danlu bench diffusion"
+    lines[0] = f"`{command}`: {lines[0]}"
     for line in lines:
         report(line)
     page = write_page("diffusion-speed", ["# U-Nets side by side", "", *lines], {}, folder)
@@ -256,7 +258,7 @@ def _lines(
 ) -> list[str]:
     sized = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in parameters.items())
     lines = [
-        "`danlu bench diffusion`: images of one channel and 32x32 pixels, attention at 8x8,",
+        "images of one channel and 32x32 pixels, attention at 8x8,",
         f"{torch.get_num_threads()} thread(s). Parameters: {sized}.",
     ]
     for kind, found in rows.items():
