@@ -22,8 +22,8 @@ from danlu.generative.masked.masked import MaskedModel, build
 from danlu.positions.hierarchical import hierarchical_table
 from danlu.positions.learned import SPREAD, Learned
 
-SHORT, LONG, DIM, DEPTH, HEADS = 32, 128, 64, 2, 4
-STEPS, TUNED, BATCH = 1200, 60, 64
+SHORT, LONG, DIM, DEPTH, HEADS = 64, 256, 64, 2, 4
+STEPS, TUNED, BATCH = 6000, 300, 64
 ALPHAS = (0.1, 0.2, 0.3, 0.4, 0.6)
 NATS, ACCURACY = "nats_per_masked_token", "masked_accuracy"
 AS_TRAINED = f"{SHORT} tokens, as trained"
@@ -32,7 +32,7 @@ AS_TRAINED = f"{SHORT} tokens, as trained"
 def run(
     report: Callable[[str], None], *, steps: int = STEPS, folder: Path | None = None
 ) -> dict[str, Any]:
-    """A masked model trained on 32 tokens, run on 128 with new rows of its table of positions."""
+    """A masked model trained on 64 tokens, run on 256 with new rows of its table of positions."""
     short, long = brown(SHORT), brown(LONG)
     with torch.random.fork_rng():
         torch.manual_seed(0)
