@@ -50,7 +50,7 @@ def test_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     train = "train rectified-flow digits --steps 5 --out runs/race/rectified-flow"
     assert main(shlex.split(train)) == 0
     capsys.readouterr()
-    library, loss, solver = blocks(ROOT / "README.md", "python")
+    library, loss, solver, layer = blocks(ROOT / "README.md", "python")
     exec(library, {})
     shape, evidence = capsys.readouterr().out.splitlines()
     assert shape == "torch.Size([16, 1, 8, 8])"
@@ -59,3 +59,6 @@ def test_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == "torch.Size([8])\n"
     exec(solver, {})
     assert capsys.readouterr().out == "tensor([0.9050, 0.9050, 0.9050])\n"
+    names = {}
+    exec(layer, names)
+    assert names["y"].shape == (2, 64)

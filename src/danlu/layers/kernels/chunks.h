@@ -214,7 +214,7 @@ struct ChunkGradient : Chunk<T> {
     turn(this->turned, this->v, SIZE, this->values);
     lower_product<T>(by_scores, {g, this->values, 1}, this->turned, this->values);
   }
-  // What comes through the state; `scale` is how much of it each token reads or leaves.
+  // What comes through the state, of which each token reads and leaves a share, or all of it.
   void through_state(const T* from_start, const T* to_end) {
     const int64_t keys = this->keys, values = this->values;
     for (T* by : {by_q, by_k}) std::memset(by, 0, SIZE * keys * sizeof(T));
