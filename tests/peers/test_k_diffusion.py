@@ -1,5 +1,6 @@
 """Grids and samplers against k-diffusion's formulas, on the exact denoiser of a mixture."""
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -13,6 +14,7 @@ from danlu.generative.diffusion.paths import EDM
 from danlu.generative.diffusion.solvers.ancestral import Ancestral
 from danlu.generative.diffusion.solvers.ddim import DDIM
 from danlu.generative.diffusion.solvers.dpm_multistep import DPMSolverMultistep
+from danlu.generative.diffusion.solvers.dpm_multistep_3 import DPMSolverMultistep3
 from danlu.generative.diffusion.solvers.dpm_sde import DPMSolverSDE
 from danlu.generative.diffusion.solvers.dpm_singlestep import DPMSolverSinglestep
 from danlu.generative.diffusion.solvers.linear_multistep import LinearMultistep
@@ -113,3 +115,31 @@ def test_linear_multistep(sampling):
             torch.testing.assert_close(ours, theirs, rtol=0.0, atol=1e-9)
         y = y + (level_next - level) * slope
     assert i == STEPS - 2
+
+
+def test_third_order_multistep(sampling):
+    """Started alike, ours has twice the last term of theirs: the integral of the parabola.
+
+    With half of it theirs is of second order.
+    """
+    levels, seen = karras(EDM(), STEPS, LOWEST, HIGHEST), []
+    both(
+        DPMSolverMultistep3(),
+        sampling.sample_dpmpp_3m_sde,
+        levels,
+        eta=0.0,
+        noise_sampler=Drawn(),
+        callback=lambda facts: seen.append((facts["x"].clone(), facts["denoised"].clone())),
+    )
+    assert len(seen) == STEPS
+    for i in range(2, STEPS - 1):
+        (_, two), (_, one), (y, now), (theirs, _) = seen[i - 2 : i + 2]
+        before, middle, h = (math.log(levels[j] / levels[j + 1]) for j in (i - 2, i - 1, i))
+        curve = (now - one) / (middle / h) - (one - two) / (before / h)
+        curve = curve / ((before + middle) / h)
+        theirs = theirs - ((math.expm1(-h) / h + 1) / h - 0.5) * curve
+        memory = ((levels[i - 1], one), (levels[i - 2], two))
+        ours, _ = DPMSolverMultistep3().step(
+            two_dimensional(), y, levels[i], levels[i + 1], Drawn(), memory
+        )
+        torch.testing.assert_close(ours, theirs, rtol=0.0, atol=1e-9)
