@@ -62,6 +62,7 @@ from danlu.experiments.checks import (
     vq,
     words,
 )
+from danlu.experiments.checks.draws import drawing_for
 from danlu.experiments.checks.law import Law
 from danlu.experiments.checks.solver_laws import solver_laws
 from danlu.training.policy import available_threads
@@ -158,9 +159,11 @@ def measured(rows: list[Law]) -> Iterator[Checked]:
         torch.set_default_dtype(torch.float64)
         began = perf_counter()
         try:
-            error = law.measure()
+            with drawing_for(law.name):
+                error = law.measure()
             failed = law.example is not None and not error <= law.tolerance
-            example = law.example() if law.example is not None and failed else ""
+            with drawing_for(law.name):
+                example = law.example() if law.example is not None and failed else ""
         finally:
             torch.set_default_dtype(before)
         yield Checked(law, error, perf_counter() - began, example)

@@ -5,8 +5,8 @@ from itertools import product
 import torch
 
 from danlu.contracts import DataDescription
+from danlu.experiments.checks.gaps import gap
 from danlu.experiments.checks.law import Law
-from danlu.experiments.checks.sequences import gap
 from danlu.generative.autoregressive.autoregressive import Autoregressive, build
 from danlu.generative.autoregressive.choosing import AutoregressiveOptions, allowed, pick
 from danlu.solvers.noise import ItemNoise

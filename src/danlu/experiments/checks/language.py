@@ -9,8 +9,8 @@ from torch import Tensor
 from danlu.backbones.named import fitting
 from danlu.contracts import Batch, DataDescription, Progress
 from danlu.data.packing import PackedBatch
+from danlu.experiments.checks.gaps import gap
 from danlu.experiments.checks.law import Case, Law, law_of_cases
-from danlu.experiments.checks.sequences import gap
 from danlu.generative.autoregressive.choosing import AutoregressiveOptions, allowed, pick
 from danlu.generative.autoregressive.language import LanguageModel, LanguageOptions, build
 from danlu.generative.masked.masked import MASKED, RANDOM, SHARE

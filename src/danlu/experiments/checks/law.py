@@ -4,6 +4,24 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
+
+Oracle = Literal[
+    "closed form",
+    "definition",
+    "enumeration",
+    "quadrature",
+    "automatic differentiation",
+    "independent package",
+    "golden value",
+    "statistics",
+    "contract",
+    "self-consistency",
+]
+"""What a law compares with. A definition is the source's formula written apart, which calls no part
+of what it checks; a golden value stands in the source; statistics are moments of many draws against
+their known values; a contract is a promise about shapes, errors, buffers or seeds; self-consistency
+compares two forms of the same code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +34,7 @@ class Law:
         tolerance: largest error at which the law holds.
         measure: computes the error (or the excess over a bound) in float64, seeded.
         example: the smallest failing example in words, for laws that are made of cases.
+        oracle: what the error is measured against.
     """
 
     name: str
@@ -23,6 +42,7 @@ class Law:
     tolerance: float
     measure: Callable[[], float]
     example: Callable[[], str] | None = None
+    oracle: Oracle = "self-consistency"
 
 
 Case = tuple[str, Callable[[], float]]
@@ -32,7 +52,13 @@ Cases = Callable[[], Iterable[Case]]
 """Examples from small to large."""
 
 
-def law_of_cases(name: str, statement: str, tolerance: float, cases: Cases) -> Law:
+def law_of_cases(
+    name: str,
+    statement: str,
+    tolerance: float,
+    cases: Cases,
+    oracle: Oracle = "self-consistency",
+) -> Law:
     """A law that must hold in every case; the first case that fails is its example.
 
     An exception is a failure too, and its message part of the example.
@@ -48,7 +74,7 @@ def law_of_cases(name: str, statement: str, tolerance: float, cases: Cases) -> L
                 return f"{case[0]}: {why or f'the error is {error:.3g}'}"
         return "no case fails"
 
-    return Law(name, statement, tolerance, measure, example)
+    return Law(name, statement, tolerance, measure, example, oracle)
 
 
 def _prepared(cases: Cases) -> Iterator[Case]:

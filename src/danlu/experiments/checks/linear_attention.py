@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from danlu.contracts import SequenceContext
+from danlu.experiments.checks.gaps import gap
 from danlu.experiments.checks.law import Case, Law, law_of_cases
 from danlu.experiments.checks.mixers import mixer_laws
-from danlu.experiments.checks.sequences import gap, gradients, made, tokens
+from danlu.experiments.checks.sequences import gradients, made, tokens
 from danlu.layers.attention import weights
 from danlu.layers.norms import HeadNorm
 from danlu.mixers.diag_attention import DiagAttention

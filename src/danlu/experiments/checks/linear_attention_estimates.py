@@ -12,8 +12,9 @@ from torch.nn.functional import layer_norm, silu
 
 from danlu.contracts import SequenceContext
 from danlu.estimators.straight_through import straight_through
+from danlu.experiments.checks.gaps import gap
 from danlu.experiments.checks.law import Case, Law, law_of_cases
-from danlu.experiments.checks.sequences import gap, gradients, made, tokens
+from danlu.experiments.checks.sequences import gradients, made, tokens
 from danlu.mixers.performer import Performer, exponents, orthogonal_rows
 from danlu.mixers.transformer_vq import TransformerVQ
 from danlu.positions.alibi import ALiBi

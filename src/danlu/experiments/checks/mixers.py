@@ -21,6 +21,7 @@ from danlu.backbones.transformer import (
 )
 from danlu.contracts import DanluError, SequenceContext
 from danlu.experiments.checks.exemptions import EXEMPT
+from danlu.experiments.checks.gaps import gap
 from danlu.experiments.checks.law import Case, Law, law_of_cases
 from danlu.experiments.checks.mixers_in_rows import (
     edited,
@@ -44,7 +45,6 @@ from danlu.experiments.checks.sequences import (
     BATCH,
     Build,
     context_for,
-    gap,
     gradients,
     made,
     packed_context,
@@ -113,9 +113,11 @@ def purity(build: Build) -> Iterable[Case]:
         def error(mode: bool = mode) -> float:
             before = {name: value.clone() for name, value in mixer.state_dict().items()}
             mixer.train(mode)
-            mixer(tokens(mixer, mixer.length or 4), context_for(mixer))
+            x = tokens(mixer, mixer.length or 4)
+            kept = x.clone()
+            mixer(x, context_for(mixer))
             mixer.eval()
-            return gap(dict(mixer.state_dict()), before)
+            return gap([x, dict(mixer.state_dict())], [kept, before])
 
         yield "training" if mode else "evaluation", error
 

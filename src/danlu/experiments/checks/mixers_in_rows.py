@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from danlu.contracts import reorder
+from danlu.experiments.checks.gaps import gap
 from danlu.experiments.checks.law import Case
 from danlu.experiments.checks.mixers_in_time import lengths_of
 from danlu.experiments.checks.sequences import (
     BATCH,
     Build,
     context_for,
-    gap,
     gradients,
     made,
     one_row,
@@ -65,18 +65,19 @@ def _packed_gap(mixer: Mixer, documents: tuple[int, ...]) -> float:
     x, context = tokens(mixer, sum(documents), batch=1), context_for(mixer, len(documents))
     found, state = mixer(x, packed_context(context, documents))
     following = tokens(mixer, 2, batch=len(documents), seed=3)
-    worst, begin = 0.0, 0
+    ours, theirs, begin = [], [], 0
     after = mixer(following, context, state)[0] if mixer.causal else None
     for row, length in enumerate(documents):
         part = slice(begin, begin + length)
         alone = one_row(context, row)
         y, own = mixer(x[:, part], alone)
-        worst = max(worst, gap(found[:, part], y))
+        ours.append(found[:, part])
+        theirs.append(y)
         if after is not None:
-            expected = mixer(following[row : row + 1], alone, own)[0]
-            worst = max(worst, gap(after[row : row + 1], expected))
+            ours.append(after[row : row + 1])
+            theirs.append(mixer(following[row : row + 1], alone, own)[0])
         begin += length
-    return worst
+    return gap(ours, theirs)
 
 
 def _slopes_gap(mixer: Mixer, documents: tuple[int, ...]) -> float:
@@ -98,14 +99,14 @@ def _slopes_gap(mixer: Mixer, documents: tuple[int, ...]) -> float:
 def _edit_gap(mixer: Mixer, documents: tuple[int, ...]) -> float:
     context = packed_context(context_for(mixer, len(documents)), documents)
     x = tokens(mixer, sum(documents), batch=1)
-    before, worst = mixer(x, context)[0].split(documents, dim=1), 0.0
+    before, pairs = mixer(x, context)[0].split(documents, dim=1), []
     for row in range(len(documents)):
         parts = list(x.split(documents, dim=1))
         parts[row] = tokens(mixer, documents[row], batch=1, seed=8)
         after = mixer(torch.cat(parts, dim=1), context)[0].split(documents, dim=1)
         others = [each for each in range(len(documents)) if each != row]
-        worst = max(worst, *(gap(after[each], before[each]) for each in others))
-    return worst
+        pairs += [(after[each], before[each]) for each in others]
+    return gap(*zip(*pairs, strict=True))
 
 
 def leaks(build: Build) -> Iterable[Case]:

@@ -6,8 +6,9 @@ from typing import Any
 import torch
 
 from danlu.contracts import state_bytes
+from danlu.experiments.checks.gaps import gap
 from danlu.experiments.checks.law import Case
-from danlu.experiments.checks.sequences import Build, context_for, gap, gradients, made, tokens
+from danlu.experiments.checks.sequences import Build, context_for, gradients, made, tokens
 from danlu.mixers.base import Mixer
 
 LENGTHS = (1, 5, 33)
@@ -116,11 +117,13 @@ def jacobian(build: Build) -> Iterable[Case]:
 def prefixes(build: Build) -> Iterable[Case]:
     """Every length gives the first outputs of a longer sequence; nothing in, nothing out."""
     mixer = made(build)
-    for length in (0, 1, 2, 3, 17, 33):
+    for length in (1, 2, 3, 17, 33):
 
         def error(length: int = length) -> float:
             x, context = tokens(mixer, 40), context_for(mixer)
-            return gap(mixer(x[:, :length], context)[0], mixer(x, context)[0][:, :length])
+            nothing = mixer(x[:, :0], context)[0]
+            found = mixer(x[:, :length], context)[0]
+            return gap([nothing, found], [x[:, :0, : mixer.dim], mixer(x, context)[0][:, :length]])
 
         yield f"length {length}", error
 

@@ -14,9 +14,10 @@ from danlu.contracts import Batch, Losses, Progress, SequenceContext
 from danlu.data.packing import PACKERS, Documents, PackedBatch, PackedStream
 from danlu.data.packing.padded import from_padded, to_padded
 from danlu.data.packing.patches import pack_patches, unpack_patches
+from danlu.experiments.checks.gaps import gap
 from danlu.experiments.checks.law import Case, Law, law_of_cases
 from danlu.experiments.checks.packers import lengths_of
-from danlu.experiments.checks.sequences import gap, made
+from danlu.experiments.checks.sequences import made
 from danlu.layers.groups import Groups, grouped
 from danlu.layers.packing import boundaries, pack, padded_rows, restore, unpack
 from danlu.positions.rotary import Rotary

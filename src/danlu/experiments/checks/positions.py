@@ -9,9 +9,10 @@ import torch
 from scipy.linalg import expm
 
 from danlu.contracts import DanluError, SequenceContext
+from danlu.experiments.checks.gaps import gap
 from danlu.experiments.checks.law import Case, Law, law_of_cases
 from danlu.experiments.checks.mixers import mixer_laws
-from danlu.experiments.checks.sequences import gap, made, tokens
+from danlu.experiments.checks.sequences import made, tokens
 from danlu.layers.attention import weights
 from danlu.mixers.softmax import Softmax, split_heads
 from danlu.positions import HOOKS, POSITIONS, PositionEncoding

@@ -11,8 +11,9 @@ from scipy.linalg import expm
 from torch import Tensor, nn
 
 from danlu.contracts import SequenceContext
+from danlu.experiments.checks.gaps import gap
 from danlu.experiments.checks.law import Law
-from danlu.experiments.checks.sequences import gap, made, refused, tokens
+from danlu.experiments.checks.sequences import made, refused, tokens
 from danlu.mixers.softmax import Softmax
 from danlu.positions.base import PositionEncoding
 from danlu.positions.completeness import Point, completeness

@@ -6,8 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from danlu.experiments.checks.gaps import gap
 from danlu.experiments.checks.law import Case, Law, law_of_cases
-from danlu.experiments.checks.sequences import gap
 from danlu.layers.scans import (
     Run,
     delta_scan,

@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from danlu.contracts import DanluError, SequenceContext
 from danlu.mixers.base import Mixer
@@ -70,16 +69,6 @@ def packed_context(context: SequenceContext, lengths: Iterable[int]) -> Sequence
         of_keys = SequenceContext(cu_seqlens=torch.arange(len(keys) + 1) * keys.shape[1])
         memory = (keys.reshape(1, -1, keys.shape[2]), of_keys)
     return replace(context, cu_seqlens=cu_seqlens, memory=memory)
-
-
-def gap(found: Any, expected: Any) -> float:
-    """Largest difference of two nests of tensors; infinite where shapes or nests differ."""
-    ours, spec = pytree.tree_flatten(found)
-    theirs, other = pytree.tree_flatten(expected)
-    if spec != other or any(a.shape != b.shape for a, b in zip(ours, theirs, strict=True)):
-        return torch.inf
-    pairs = [(a.double(), b.double()) for a, b in zip(ours, theirs, strict=True) if a.numel()]
-    return max(((a - b).abs().max().item() for a, b in pairs), default=0.0)
 
 
 def gradients(mixer: Mixer, x: Tensor, run: Callable[[Tensor], Tensor]) -> list[Tensor]:

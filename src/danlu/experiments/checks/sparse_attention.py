@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from danlu.contracts import SequenceContext
+from danlu.experiments.checks.gaps import gap
 from danlu.experiments.checks.law import Case, Law, law_of_cases
-from danlu.experiments.checks.sequences import gap, gradients, made, refused, tokens
+from danlu.experiments.checks.sequences import gradients, made, refused, tokens
 from danlu.layers.attention import attend_in_window, plain, weights
 from danlu.mixers.base import Mixer
 from danlu.mixers.flash import FLASH

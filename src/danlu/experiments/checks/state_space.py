@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from danlu.experiments.checks.gaps import gap
 from danlu.experiments.checks.law import Law
-from danlu.experiments.checks.sequences import gap, made, tokens
+from danlu.experiments.checks.sequences import made, tokens
 from danlu.mixers.cells import Cells
 from danlu.mixers.gru import GRU
 from danlu.mixers.lru import LRU
