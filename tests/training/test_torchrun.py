@@ -1,4 +1,4 @@
-"""`torchrun` starts several processes, and starts them again after a crash."""
+"""`torchrun` starts processes on one node or two, and starts them again after a crash."""
 
 import json
 import os
@@ -19,6 +19,9 @@ pytestmark = pytest.mark.long
 CRASHES = int(os.environ.get("DANLU_CRASHES", "2"))
 """Crashes of one test; each is at another moment."""
 STEPS = 30
+ADDRESSES = {"a": "10.213.77.1", "b": "10.213.77.2"}
+"""Of two nodes, each with a network of its own."""
+PORT = 29411
 
 TRAIN = """
 import sys
@@ -125,7 +128,7 @@ def test_other_verbs_run_in_one_process(tmp_path):
 def wait_for(process, ready):
     """Until something is ready; the process must be alive all the time."""
     while not ready():
-        assert process.poll() is None, process.communicate()[0]
+        assert process.poll() is None, process.stdout and process.communicate()[0]
         time.sleep(0.01)
 
 
@@ -148,3 +151,119 @@ def workers(process):
         except (OSError, StopIteration):
             continue
     return [found[rank] for rank in sorted(found)]
+
+
+def ip(*arguments):
+    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
+
+
+@pytest.fixture
+def nodes():
+    """Two network namespaces that a cable joins; their names."""
+    names = {each: f"danlu-{os.getpid()}-{each}" for each in ADDRESSES}
+    ends = {each: f"dl{os.getpid() % 10**8}{each}" for each in ADDRESSES}
+    try:
+        for name in names.values():
+            ip("netns", "add", name)
+        ip("link", "add", ends["a"], "type", "veth", "peer", "name", ends["b"])
+        for each, name in names.items():
+            ip("link", "set", ends[each], "netns", name)
+            ip("-n", name, "addr", "add", f"{ADDRESSES[each]}/24", "dev", ends[each])
+            ip("-n", name, "link", "set", ends[each], "up")
+            ip("-n", name, "link", "set", "lo", "up")
+        yield {each: (names[each], ends[each]) for each in ADDRESSES}
+    finally:
+        for name in names.values():
+            subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
+
+
+class Node:
+    """The agent of one node, with one worker."""
+
+    def __init__(self, nodes, each, log, arguments, least=2):
+        name, interface = nodes[each]
+        command = ["ip", "netns", "exec", name, sys.executable, "-m", "torch.distributed.run"]
+        command += ["--nnodes", f"{least}:2", "--nproc-per-node", "1", "--max-restarts", "3"]
+        command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"{ADDRESSES['a']}:{PORT}"]
+        host = "is_host=1," if each == "a" else "is_host=0,"
+        command += ["--rdzv-conf", host + "last_call_timeout=3,join_timeout=120"]
+        command += ["--local-addr", ADDRESSES[each], "--monitor-interval", "0.1"]
+        self.log = log
+        variables = {
+            "OMP_NUM_THREADS": "1",
+            "GLOO_SOCKET_IFNAME": interface,
+            "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+        }
+        with log.open("a") as told:
+            self.process = subprocess.Popen(
+                [*command, *map(str, arguments)],
+                env={**os.environ, **variables},
+                stdout=told,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def worker(self):
+        return workers(self.process)[0]
+
+    def finish(self, seconds=240):
+        assert self.process.wait(seconds) == 0, self.log.read_text()
+
+    def lose(self):
+        """The whole node, at once."""
+        for victim in (self.process.pid, self.worker):
+            os.kill(victim, signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture
+def started(nodes, tmp_path):
+    """Starts an agent; what still runs at the end is killed."""
+    running = []
+
+    def start(each, arguments, **facts):
+        node = Node(nodes, each, tmp_path / f"{each}.log", arguments, **facts)
+        running.append(node)
+        return node
+
+    yield start
+    for node in running:
+        if node.process.poll() is None:
+            node.lose()
+
+
+def test_a_killed_worker_of_one_node_is_joined_again_and_ends_at_the_same_weights(
+    started, tmp_path
+):
+    script = tmp_path / "train.py"
+    script.write_text(TRAIN)
+    for name, kill in (("undisturbed", False), ("disturbed", True)):
+        pair = [started(each, (script, tmp_path / name, STEPS)) for each in ADDRESSES]
+        if kill:
+            wait_for(pair[0].process, lambda: newest(tmp_path / "disturbed") >= 6)
+            os.kill(pair[1].worker, signal.SIGKILL)
+        for node in pair:
+            node.finish()
+    a, b = (load_newest(tmp_path / name)[0] for name in ("undisturbed", "disturbed"))
+    assert a.meta.total.steps == b.meta.total.steps == STEPS
+    assert all(torch.equal(a.model[name], b.model[name]) for name in b.model)
+
+
+def test_the_command_line_goes_on_without_a_lost_node_and_with_one_that_comes_back(
+    started, tmp_path
+):
+    folder = tmp_path / "run"
+    command = ("-m", "danlu", "train", "vae", "digits", "--device", "cpu")
+    command += ("--minutes", 0.4, "--out", folder)
+    first, second = (started(each, command, least=1) for each in ADDRESSES)
+    wait_for(first.process, lambda: (folder / "metrics.jsonl").exists())
+    both = first.worker
+    second.lose()
+    wait_for(first.process, lambda: workers(first.process) not in ([], [both]))
+    third = started("b", command, least=1)
+    first.finish()
+    third.finish()
+    checkpoint, notices = load_newest(folder)
+    assert checkpoint.meta.finished, first.log.read_text()
+    assert notices == []
+    assert checkpoint.meta.total.seconds > 20, "the budget is 24 seconds of training"

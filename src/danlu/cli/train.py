@@ -19,6 +19,7 @@ from danlu.cli.parser import (
 
 if TYPE_CHECKING:
     from danlu.data import Source
+    from danlu.experiments.config import RunConfig
     from danlu.experiments.runs import Run
     from danlu.training import Budget, Policy
     from danlu.training.processes import Processes
@@ -189,14 +190,17 @@ def _new(options: argparse.Namespace, classes: dict | None) -> "tuple[Run, Sourc
     from danlu.data import SOURCES
     from danlu.experiments.config import resolve
     from danlu.experiments.families import builder_of, learns_text
-    from danlu.experiments.runs import create, require_new
+    from danlu.experiments.runs import CONFIG, create, require_new
     from danlu.experiments.settings import Settings
     from danlu.experiments.train import choose_data, choose_text, open_data
+    from danlu.training.joining import world_size
 
     builder_of(options.family, classes)  # a misspelt family is told before any data is read
     settings = Settings(options.settings)
     folder = _folder(options)
-    require_new(folder)
+    begun = world_size() > 1 and (folder / CONFIG).exists()
+    if not begun:
+        require_new(folder)
     if learns_text(options.family) and options.data not in SOURCES:
         choice = choose_text(options.files or [options.data], settings, size=options.size)
     elif options.files and len(options.files) > 1:
@@ -213,7 +217,19 @@ def _new(options: argparse.Namespace, classes: dict | None) -> "tuple[Run, Sourc
         seed=options.seed,
         classes=classes,
     )
-    return create(folder, config), source
+    return (_same(folder, config) if begun else create(folder, config)), source
+
+
+def _same(folder: Path, config: "RunConfig") -> "Run":
+    """The run that the same command began before `torchrun` started its processes again."""
+    from danlu.experiments.runs import open_run, require_new
+    from danlu.experiments.train import require_unfinished
+
+    found = open_run(folder)
+    if found.config.to_dict() != config.to_dict():
+        require_new(folder)
+    require_unfinished(found)
+    return found
 
 
 def _resumed(options: argparse.Namespace) -> "tuple[Run, Source]":
