@@ -3,11 +3,18 @@
 import pytest
 import torch
 from torch.nn.functional import gelu, layer_norm, linear
-from transformers import DebertaConfig, RoFormerConfig, RoFormerForMaskedLM, XLNetConfig
+from transformers import (
+    DebertaConfig,
+    DebertaV2Config,
+    RoFormerConfig,
+    RoFormerForMaskedLM,
+    XLNetConfig,
+)
 from transformers.models.deberta.modeling_deberta import (
     DisentangledSelfAttention,
     build_relative_position,
 )
+from transformers.models.deberta_v2 import modeling_deberta_v2 as v2
 from transformers.models.xlnet.modeling_xlnet import XLNetModel, XLNetRelativeAttention
 
 from danlu.backbones.converters import from_roformer
@@ -17,6 +24,7 @@ from danlu.layers.norms import EPSILON, LayerNorm
 from danlu.mixers.pointwise import Pointwise
 from danlu.mixers.softmax import ShiftedSoftmax, read
 from danlu.positions.deberta import DeBERTa
+from danlu.positions.deberta_v2 import DeBERTaV2
 from danlu.positions.rotary import Rotary
 from danlu.positions.rotary_values import RotaryValues
 from danlu.positions.transformer_xl import TransformerXL
@@ -84,8 +92,9 @@ def test_roformer_gives_the_same_logits_and_gradients(position):
     same(logits, lambda x: theirs(inputs_embeds=x).logits, x, tolerance=1e-5)
 
 
+@pytest.mark.parametrize("back", ["published", "paper"])
 @pytest.mark.parametrize("direction", ["content to place", "place to content"])
-def test_deberta_attention(direction):
+def test_deberta_attention(direction, back):
     config = DebertaConfig(
         hidden_size=DIM,
         num_attention_heads=HEADS,
@@ -101,7 +110,7 @@ def test_deberta_attention(direction):
         for parameter in silent.parameters():
             parameter.zero_()
     distances = torch.randn(10, DIM)
-    ours = DeBERTa(HEADS, SIZE, farthest=5).double()
+    ours = DeBERTa(HEADS, SIZE, farthest=5, back=back).double()
     with torch.no_grad():
         ours.table.copy_(distances)
         ours.key.load_state_dict(theirs.pos_proj.state_dict())
@@ -121,10 +130,50 @@ def test_deberta_attention(direction):
         everything = torch.ones(2, 1, 5, 5, dtype=torch.bool)
         relative = build_relative_position(q, q)
         # From place to content their code takes the distance i - j, the paper j - i.
-        relative = relative if silent is theirs.pos_q_proj else -relative
+        turned = back == "paper" and silent is not theirs.pos_q_proj
+        relative = -relative if turned else relative
         return theirs(x, everything, relative_pos=relative, rel_embeddings=distances)[0]
 
     same(attention, expected, torch.randn(2, 5, DIM), tolerance=1e-6)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_deberta_v2_attention(shared):
+    """Log buckets for distances, and maps that places share with the content."""
+    buckets, farthest, length = 6, 30, 45
+    config = DebertaV2Config(
+        hidden_size=DIM,
+        num_attention_heads=HEADS,
+        relative_attention=True,
+        max_relative_positions=farthest,
+        position_buckets=buckets,
+        share_att_key=shared,
+        pos_att_type=["c2p", "p2c"],
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    theirs = scattered(v2.DisentangledSelfAttention(config))
+    distances = torch.randn(2 * buckets, DIM)
+    ours = DeBERTaV2(HEADS, SIZE, farthest=farthest, buckets=buckets).double()
+    places = torch.arange(length)[None].expand(2, -1)
+    maps = {"key": "key_proj", "query": "query_proj"} if shared else {"key": "pos_key_proj"}
+    maps = {"query": "pos_query_proj"} | maps
+    with torch.no_grad():
+        ours.table.copy_(distances)
+        for mine, other in maps.items():
+            getattr(ours, mine).load_state_dict(getattr(theirs, other).state_dict())
+
+    def attention(x):
+        parts = (theirs.query_proj(x), theirs.key_proj(x), theirs.value_proj(x))
+        q, k, v = (part.unflatten(-1, (HEADS, -1)) for part in parts)
+        seen = {"keys": k, "values": v, "positions": places}
+        return read(ours, q.transpose(1, 2), seen, places, None).transpose(1, 2).flatten(2)
+
+    def expected(x):
+        everything = torch.ones(2, 1, length, length, dtype=torch.bool)
+        return theirs(x, everything, rel_embeddings=distances)[0]
+
+    same(attention, expected, torch.randn(2, length, DIM), tolerance=1e-6)
 
 
 def test_xlnet_attention():

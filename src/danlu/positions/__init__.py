@@ -14,14 +14,17 @@ from danlu.positions.completeness import Completeness, completeness
 from danlu.positions.complex_embedding import ComplexEmbedding
 from danlu.positions.convolution import ZeroPaddedConvolution
 from danlu.positions.deberta import DeBERTa
+from danlu.positions.deberta_v2 import DeBERTaV2
 from danlu.positions.general_rotary import GeneralRotary
 from danlu.positions.hierarchical import Hierarchical, hierarchical_table
 from danlu.positions.interpolation import InterpolatedRotary
 from danlu.positions.learned import Learned
+from danlu.positions.llama3 import Llama3Rotary
 from danlu.positions.multimodal_rotary import MRoPE
 from danlu.positions.multiplicative import Multiplicative
 from danlu.positions.none import NoPosition
 from danlu.positions.ntk import NTKRotary
+from danlu.positions.ntk_dynamic import DynamicNTKRotary
 from danlu.positions.orthogonal_power import OrthogonalPower
 from danlu.positions.recursive import Recursive
 from danlu.positions.rotary import Rotary, permute_rope_weights
@@ -32,6 +35,7 @@ from danlu.positions.sinusoidal import Sinusoidal
 from danlu.positions.t5 import T5
 from danlu.positions.transformer_xl import TransformerXL
 from danlu.positions.yarn import YaRN
+from danlu.positions.yarn_turns import YaRNTurns
 
 __all__ = [
     "HOOKS",
@@ -67,7 +71,14 @@ POSITIONS = {
         ("arXiv:2309.00071", "kexue.fm/archives/9675"),
         partial(NTKRotary, 4, factor=4.0),
     ),
+    "rope-ntk-dynamic": Method(
+        DynamicNTKRotary, ("arXiv:2309.00071",), partial(DynamicNTKRotary, 4, length=64)
+    ),
     "rope-yarn": Method(YaRN, ("arXiv:2309.00071",), partial(YaRN, 4, factor=4.0, length=64)),
+    "rope-yarn-turns": Method(
+        YaRNTurns, ("arXiv:2309.00071",), partial(YaRNTurns, 4, factor=4.0, length=64)
+    ),
+    "rope-llama3": Method(Llama3Rotary, ("arXiv:2407.21783",), partial(Llama3Rotary, 4)),
     "rope-grid": Method(RotaryGrid, ("kexue.fm/archives/8397",), partial(RotaryGrid, 4)),
     "m-rope": Method(MRoPE, ("arXiv:2409.12191",), partial(MRoPE, 4, sections=(1, 1, 0))),
     "rope-general": Method(GeneralRotary, ("kexue.fm/archives/9403",), partial(GeneralRotary, 4)),
@@ -82,6 +93,14 @@ POSITIONS = {
     "hierarchical": Method(Hierarchical, ("kexue.fm/archives/7947",), partial(Hierarchical, 8, 6)),
     "complex": Method(ComplexEmbedding, ("arXiv:1912.12333",), ComplexEmbedding),
     "deberta": Method(DeBERTa, ("arXiv:2006.03654",), partial(DeBERTa, 2, 4, farthest=3)),
+    "deberta-paper": Method(
+        DeBERTa, ("arXiv:2006.03654",), partial(DeBERTa, 2, 4, farthest=3, back="paper")
+    ),
+    "deberta-v2": Method(
+        DeBERTaV2,
+        ("arXiv:2006.03654", "arXiv:2111.09543"),
+        partial(DeBERTaV2, 2, 4, farthest=9, buckets=4),
+    ),
     "floater": Method(Recursive, ("arXiv:2003.09229",), partial(Recursive, 8, 36)),
     "zero-padding": Method(
         ZeroPaddedConvolution,

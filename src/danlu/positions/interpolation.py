@@ -13,10 +13,17 @@ from danlu.positions.rotary import Layout, Rotary
 
 
 class InterpolatedRotary(Rotary):
-    """Rotary encoding for `factor` times the length of training."""
+    """Rotary encoding for `factor` times the length of training; see `Rotary` for the rest."""
 
     def __init__(
-        self, dim: int, *, factor: float, base: float = 10_000.0, layout: Layout = "half"
+        self,
+        dim: int,
+        *,
+        factor: float,
+        base: float = 10_000.0,
+        layout: Layout = "half",
+        rotated: int | None = None,
     ) -> None:
-        slower = tuple(theta / factor for theta in geometric(dim, base))
-        super().__init__(dim, layout=layout, frequencies=slower)
+        theta = geometric(dim if rotated is None else rotated, base)
+        slower = tuple(each / factor for each in theta)
+        super().__init__(dim, layout=layout, rotated=rotated, frequencies=slower)

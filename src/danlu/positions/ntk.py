@@ -14,12 +14,28 @@ from danlu.positions.rotary import Layout, Rotary
 
 
 class NTKRotary(Rotary):
-    """Rotary encoding for `factor` times the length of training; `dim` is at least 4."""
+    """Rotary encoding for `factor` times the length of training; four features turn at least."""
 
     def __init__(
-        self, dim: int, *, factor: float, base: float = 10_000.0, layout: Layout = "half"
+        self,
+        dim: int,
+        *,
+        factor: float,
+        base: float = 10_000.0,
+        layout: Layout = "half",
+        rotated: int | None = None,
     ) -> None:
-        if dim < 4:
-            raise DanluError(f"NTK scaling needs two pairs to tell apart, got a head of {dim}.")
-        stretched = geometric(dim, base * factor ** (dim / (dim - 2)))
-        super().__init__(dim, layout=layout, frequencies=stretched)
+        turning = dim if rotated is None else rotated
+        stretched = geometric(turning, base * factor ** stretch(turning))
+        super().__init__(dim, layout=layout, rotated=rotated, frequencies=stretched)
+
+
+def stretch(turning: int) -> float:
+    """The power of the factor in the base, for so many features that turn.
+
+    Raises:
+        DanluError: there is one pair alone.
+    """
+    if turning < 4:
+        raise DanluError(f"NTK scaling needs two pairs to tell apart, got {turning} features.")
+    return turning / (turning - 2)

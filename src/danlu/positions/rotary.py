@@ -36,6 +36,7 @@ class Rotary(PositionEncoding):
         layout: which features are a pair.
         rotated: how many features turn, the first ones; all unless given.
         frequencies: angle of each pair for one position; `geometric(rotated)` unless given.
+        magnitude: factor on the features that turn; scores of these get its square.
     """
 
     hooks = frozenset({"rotate"})
@@ -48,9 +49,11 @@ class Rotary(PositionEncoding):
         layout: Layout = "half",
         rotated: int | None = None,
         frequencies: tuple[float, ...] | None = None,
+        magnitude: float = 1.0,
     ) -> None:
         super().__init__()
         rotated = dim if rotated is None else rotated
+        self.magnitude = magnitude
         if rotated % 2 or not 0 <= rotated <= dim:
             raise DanluError(f"An even number of up to {dim} features can turn, got {rotated}.")
         if layout not in ("interleaved", "half"):
@@ -77,8 +80,14 @@ class Rotary(PositionEncoding):
         if x.shape[-1] != self.dim:
             raise DanluError(f"Rotary was made for heads of {self.dim}, got {x.shape[-1]}.")
         # Angles stay in float32 or wider: bfloat16 cannot tell neighbouring positions apart.
-        angle = self.angles(positions, torch.promote_types(x.dtype, torch.float32))
-        cos, sin = (part.to(x.dtype)[:, None] for part in (angle.cos(), angle.sin()))
+        return self.by(x, self.angles(positions, torch.promote_types(x.dtype, torch.float32)))
+
+    def by(
+        self, x: Float[Tensor, "batch heads length dim"], angle: Float[Tensor, "batch length pairs"]
+    ) -> Float[Tensor, "batch heads length dim"]:
+        """Heads turned by angles."""
+        parts = (self.magnitude * angle.cos(), self.magnitude * angle.sin())
+        cos, sin = (part.to(x.dtype)[:, None] for part in parts)
         turned, rest = x[..., : self.rotated], x[..., self.rotated :]
         if self.layout == "half":
             a, b = turned.chunk(2, dim=-1)

@@ -54,6 +54,7 @@ from danlu.experiments.checks import (
     recurrences,
     reflow,
     revolve,
+    rotary_scalings,
     samplers,
     sparse_attention,
     state_space,
@@ -113,6 +114,7 @@ LAWS: list[Law] = [
     *autoregressive.LAWS,
     *language.LAWS,
     *words.LAWS,
+    *rotary_scalings.LAWS,
 ]
 
 

@@ -77,14 +77,16 @@ def declared(build: Encoding) -> float:
 
 
 def norm_kept(build: Encoding) -> float:
-    """Change of the norms of queries and keys by a rotation."""
+    """Change of the norms of queries and keys by a rotation, beyond its declared factor."""
     position, q, k = build().double(), seeded(2, 3, 5, 4), seeded(2, 3, 5, 4, seed=1)
     count = axes(build)
     places = torch.arange(5)[None].expand(2, 5)
     if count:
         places = torch.stack([places * (axis + 1) for axis in range(count)], dim=-1)
     turned = position.rotate(q, k, places, places)
-    return gap([part.norm(dim=-1) for part in turned], [part.norm(dim=-1) for part in (q, k)])
+    factor = getattr(position, "magnitude", 1.0)
+    norms = ([part.norm(dim=-1) for part in parts] for parts in (turned, (factor * q, factor * k)))
+    return gap(*norms)
 
 
 def sinusoid_turns() -> float:
@@ -239,7 +241,7 @@ def _rows(name: str, build: Encoding) -> list[Law]:
         cases = partial(shifted, build)
         rows.append(law_of_cases(f"positions/{name}/relative", said, 1e-9, cases))
     if "rotate" in position.hooks:
-        said = "turning keeps the norm"
+        said = "turning keeps the norm, up to a declared factor"
         rows.append(Law(f"positions/{name}/norm", said, 1e-12, partial(norm_kept, build)))
     return rows
 

@@ -1,7 +1,6 @@
-"""Identities of position encodings: scaled rotations, general rotations, tables, DeBERTa."""
+"""Identities of position encodings: general rotations, powers, tables, waves."""
 
 import itertools
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -19,18 +18,13 @@ from danlu.positions.base import PositionEncoding
 from danlu.positions.completeness import Point, completeness
 from danlu.positions.complex_embedding import ComplexEmbedding
 from danlu.positions.convolution import ZeroPaddedConvolution
-from danlu.positions.deberta import DeBERTa
-from danlu.positions.frequencies import geometric
 from danlu.positions.general_rotary import GeneralRotary
 from danlu.positions.hierarchical import Hierarchical, hierarchical_table
-from danlu.positions.interpolation import InterpolatedRotary
 from danlu.positions.multimodal_rotary import MRoPE
-from danlu.positions.ntk import NTKRotary
 from danlu.positions.orthogonal_power import OrthogonalPower
 from danlu.positions.recursive import Recursive
 from danlu.positions.rotary import Rotary
 from danlu.positions.rotary_grid import RotaryGrid
-from danlu.positions.yarn import YaRN
 
 GRID = list(itertools.product(range(4), repeat=2))
 
@@ -46,34 +40,6 @@ def _matrix(position: Any, point: Point, dim: int) -> Tensor:
     place = torch.tensor(point)[None, None].expand(1, dim, -1)
     place = place[..., 0] if len(point) == 1 else place
     return position.rotate(eye, eye, place, place)[0][0, 0].T.detach()
-
-
-def interpolation_divides() -> float:
-    """Angles at s times a position against the plain ones there."""
-    x, place = _seeded(1, 1, 5, 8), torch.arange(5)[None]
-    stretched = InterpolatedRotary(8, factor=4.0).turn(x, 4 * place)
-    return gap(stretched, Rotary(8).turn(x, place))
-
-
-def ntk_ends() -> float:
-    """The fastest frequency against 1, the slowest against its own over s."""
-    found, plain = NTKRotary(64, factor=8.0).frequencies, geometric(64)
-    return max(abs(found[0] - 1), abs(found[-1] / plain[-1] * 8 - 1))
-
-
-def yarn_blends() -> float:
-    """Fast pairs kept, slow ones divided, between in order; the scale; no factor, no change."""
-    yarn, plain, length = YaRN(64, factor=8.0, length=256), geometric(64), 256
-    worst = abs(yarn.score_scale(64) * 8 - (0.1 * math.log(8) + 1) ** 2)
-    for found, theta in zip(yarn.frequencies, plain, strict=True):
-        turns = length * theta / (2 * math.pi)
-        share = (turns - 1) / 31  # of the plain frequency
-        expected = theta if turns >= 32 else theta / 8
-        expected = share * theta + (1 - share) * theta / 8 if 1 < turns < 32 else expected
-        worst = max(worst, abs(found - expected))
-    same = YaRN(64, factor=1.0, length=256)
-    worst = max(worst, gap(torch.tensor(same.frequencies), torch.tensor(plain)))
-    return max(worst, abs(same.score_scale(64) - 1 / 8))
 
 
 def grid_is_exponential() -> float:
@@ -204,23 +170,6 @@ def waves() -> float:
     )
 
 
-def deberta_by_definition() -> float:
-    """DeBERTa's scores against sums over pairs."""
-    position = DeBERTa(2, 4, farthest=3).double()
-    q, k = _seeded(1, 2, 6, 4, seed=1), _seeded(1, 2, 6, 4, seed=2)
-    places = torch.arange(6)[None]
-    found = q @ k.transpose(-2, -1) * position.score_scale(4) + position.bias(q, k, places, places)
-    keys, queries = (
-        to(position.table).unflatten(-1, (2, 4)) for to in (position.key, position.query)
-    )
-    expected = torch.empty(1, 2, 6, 6, dtype=torch.float64)
-    for h, i, j in itertools.product(range(2), range(6), range(6)):
-        row, back = (max(-3, min(2, n)) + 3 for n in (i - j, j - i))
-        terms = q[0, h, i] @ (k[0, h, j] + keys[row, h]) + k[0, h, j] @ queries[back, h]
-        expected[0, h, i, j] = terms / math.sqrt(12)
-    return gap(found, expected)
-
-
 class _Linear(nn.Module):
     """h(p, t) = A p."""
 
@@ -267,9 +216,6 @@ def tables_end() -> float:
 
 
 _ROWS = [
-    ("rope-interpolated/divides", "s times as far is as before", 1e-12, interpolation_divides),
-    ("rope-ntk/ends", "the ends of the frequencies are kept and divided", 1e-12, ntk_ends),
-    ("rope-yarn/blend", "frequencies and scale follow their formulas", 1e-12, yarn_blends),
     ("rope-grid/blocks", "axes turn on their own, relative and apart", 1e-12, grid_is_exponential),
     ("m-rope/text", "text is the plain encoding", 1e-12, text_is_plain),
     ("rope-general/exponential", "it is exp of its generators", 1e-11, general_is_exponential),
@@ -279,7 +225,6 @@ _ROWS = [
     ("rope/completeness", "counterexamples are told", 0.0, negative_cases),
     ("hierarchical/rows", "the first rows are the trained ones", 1e-12, hierarchy_keeps_rows),
     ("complex/waves", "features are complex waves", 1e-12, waves),
-    ("deberta/definition", "scores follow the three terms", 1e-12, deberta_by_definition),
     ("floater/exponential", "linear dynamics give exponentials", 1e-7, recursion_is_exponential),
     ("floater/end", "a position beyond the last is refused", 0.0, tables_end),
     ("zero-padding/border", "the border alone tells", 1e-12, border_tells),
