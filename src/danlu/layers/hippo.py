@@ -87,9 +87,10 @@ def legt_system(count: int) -> tuple[Float[Tensor, "count count"], Float[Tensor,
 
 def fourier_system(count: int) -> tuple[Float[Tensor, "count count"], Float[Tensor, " count"]]:
     r"""$A$ and $B$ for $1, \sqrt2\cos 2\pi n x, \sqrt2\sin 2\pi n x$ on a window of length 1."""
-    b = torch.full((count,), math.sqrt(2), dtype=torch.float64)
-    b[0], b[2::2] = 1.0, 0.0  # the functions at the newest point
-    a = -torch.outer(b, b)
+    ends = torch.full((count,), math.sqrt(2), dtype=torch.float64)
+    ends[0], ends[2::2] = 1.0, 0.0  # the functions at both ends
+    # Their sum there is the mean of the ends: what leaves is twice it less what enters.
+    a, b = -2 * torch.outer(ends, ends), 2 * ends
     for n in range(1, (count + 1) // 2):
         turn = 2 * math.pi * n
         a[2 * n - 1, 2 * n] += turn

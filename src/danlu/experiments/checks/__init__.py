@@ -22,6 +22,7 @@ from danlu.experiments.checks import (
     codebook,
     continuous,
     data,
+    deberta_distances,
     diffusion,
     diffusion_bound,
     diffusion_editing,
@@ -32,6 +33,7 @@ from danlu.experiments.checks import (
     family,
     few_step,
     flow,
+    fourier_window,
     gan,
     guidance,
     kernel_density,
@@ -115,6 +117,8 @@ LAWS: list[Law] = [
     *language.LAWS,
     *words.LAWS,
     *rotary_scalings.LAWS,
+    *deberta_distances.LAWS,
+    *fourier_window.LAWS,
 ]
 
 

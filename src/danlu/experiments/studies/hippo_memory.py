@@ -2,7 +2,8 @@ r"""HiPPO: a signal of any length in 8 to 64 numbers.
 
 Claimed (arXiv:2008.07669; kexue.fm/archives/10114): LegS keeps all of the past, each part with the
 same relative detail, so that stretching time changes nothing; the error falls as numbers are added;
-LegT keeps its window alone, but keeps that better.
+LegT keeps its window alone, but keeps that better. arXiv:2206.12037: waves keep a window as well
+(S4-FouT), where its ends meet.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from danlu.experiments.benchmarks.page import curves
 from danlu.experiments.studies.claims import Claim, Study, publish
+from danlu.mixers.hippo_fourier import HippoFourier
 from danlu.mixers.hippo_legs import HippoLegS
 from danlu.mixers.hippo_legt import HippoLegT
 
@@ -28,13 +30,19 @@ def run(report: Callable[[str], None], *, folder: Path | None = None) -> dict[st
         "LegS, all of the past": {},
         "LegS, last quarter": {},
         "LegT, last quarter": {},
+        "Fourier, last quarter": {},
+        "Fourier, periodic window": {},
         "LegS, time stretched twice": {},
         "LegT, window 256 of 2048": {},
     }
     x, slow = signals(LENGTH), signals(2 * LENGTH)
+    periodic = x[:, :: LENGTH // WINDOW].repeat(1, LENGTH // WINDOW, 1)
     for states in STATES:
         legs = HippoLegS(SIGNALS, states=states).double()
         legt = HippoLegT(SIGNALS, states=states, window=float(WINDOW)).double()
+        waves = HippoFourier(SIGNALS, states=states - 1, window=float(WINDOW)).double()
+        found["Fourier, last quarter"][states] = error(waves, x, WINDOW, WINDOW)
+        found["Fourier, periodic window"][states] = error(waves, periodic, WINDOW, WINDOW)
         found["LegS, all of the past"][states] = error(legs, x, LENGTH, LENGTH)
         found["LegS, last quarter"][states] = error(legs, x, LENGTH, WINDOW)
         found["LegT, last quarter"][states] = error(legt, x, WINDOW, WINDOW)
@@ -49,7 +57,7 @@ def run(report: Callable[[str], None], *, folder: Path | None = None) -> dict[st
         about=[
             f"{SIGNALS} sums of {WAVES} random waves of up to {WAVES} periods in {LENGTH} tokens "
             "are read by the layer once; the past is then drawn from its last coefficients. Errors "
-            "are root mean squares relative to the signal.",
+            "are root mean squares relative to the signal. Fourier windows have one number less.",
         ],
         claims=claims,
         tables={"Error of the reconstruction": [("what is drawn", *names), *rows]},
