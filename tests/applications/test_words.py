@@ -163,3 +163,52 @@ def test_a_limit_on_memory_changes_nothing(corpus, command, tmp_path, monkeypatc
         assert command("fit", corpus, "--out", out, "--memory", memory, *SMALL)[0] == 0
     roomy, tight = (load_vectors(tmp_path / name).matrix for name in ("roomy", "tight"))
     assert (roomy == tight).all()
+
+
+def labelled(tmp_path, content):
+    path = tmp_path / "labelled"
+    path.write_bytes(content)
+    return read_labelled(path)
+
+
+@pytest.mark.parametrize("line", ["{} {}", "{}\t{}"], ids=["space", "tab"])
+def test_labels_of_fasttext_end_at_any_space(line, tmp_path):
+    rows = [
+        line.format(f"__label__{'pos' if i % 2 else 'neg'}", f"word{i} more") for i in range(30)
+    ]
+    found = labelled(tmp_path, "\n".join(rows).encode())
+    assert found.classes == ("neg", "pos")
+    assert found.texts[3] == ["word3", "more"]
+
+
+def test_a_byte_order_mark_is_no_third_class(tmp_path):
+    text = "pos\tgood\nneg\tbad\n" * 5
+    for encoding in ("utf-8-sig", "utf-16"):
+        assert labelled(tmp_path, text.encode(encoding)).classes == ("neg", "pos")
+
+
+def test_lines_end_where_editors_end_them(tmp_path):
+    text = 'pos\tone\u2028two\x0cthree\x85four "five\r\nneg\tsix" seven\n' * 5
+    found = labelled(tmp_path, text.encode())
+    assert len(found.texts) == 10
+    assert found.texts[0] == ["one", "two", "three", "four", "five"]
+
+
+def test_several_labels_and_other_encodings_are_refused(tmp_path):
+    rows = b"__label__a __label__b some text\n" * 12
+    with pytest.raises(DanluError, match="line 1 has several labels"):
+        labelled(tmp_path, rows)
+    with pytest.raises(DanluError, match=r"no UTF-8 text \(byte 7\).*iconv"):
+        labelled(tmp_path, ("pos\tschön und gut\n" * 12).encode("latin-1"))
+
+
+def test_what_is_said_of_text_without_spaces_and_of_vectors(command, tmp_path):
+    corpus = tmp_path / "text.txt"
+    corpus.write_text("我来到北京清华大学\n" * 9 + "one two three four five six\n" * 9)
+    code, text, _ = command("fit", corpus, "--out", tmp_path / "v", *SMALL)
+    assert code == 0
+    assert "clauses of a script that has no spaces" in text
+    (tmp_path / "twice.txt").write_text("a 1 2\na 3 4\nb 5 6\n")
+    code, text, _ = command("neighbours", tmp_path / "twice.txt", "a")
+    assert code == 0
+    assert "several vectors, of which the first counts: 'a'" in text

@@ -1,3 +1,7 @@
+import gzip
+import os
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -85,7 +89,9 @@ def test_folders_are_read_in_order_and_what_is_no_text_is_listed(tmp_path):
     ("content", "options", "reason"),
     [
         (b"", {}, "There is no text in"),
-        (b"\xff\xfe\x00", {}, r"no UTF-8 text \(byte 2\): convert it.*data.unit=bytes"),
+        (b"a\xff\x00", {}, r"no UTF-8 text \(byte 2\): it holds binary.*data.unit=bytes"),
+        (TEXT.replace("L", "ß").encode("latin-1"), {}, r"\(byte 0\): it may be .*iconv"),
+        (b"\xff\xfe\x00\xd8", {}, r"no UTF-16 text \(byte"),
         (b"short", {}, "has 5 characters; windows of 128 need 1,280"),
         (b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", {"window": 2}, "nothing but 'a'"),
         (b"text " * 99, {"unit": "words"}, "Unknown unit of text 'words'"),
@@ -109,3 +115,51 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_the_tagged_corpus_becomes_running_text():
     tagged = "\n\n\t``/`` It/pps is/bez (/( 1/2/cd )/) ,/, ''/'' he/pps said/vbd ./.\n\n"
     assert brown(tagged) == '"It is (1/2)," he said.\n'
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_marks_of_byte_order_are_no_text(encoding, tmp_path):
+    path = tmp_path / "it.txt"
+    path.write_bytes(TEXT.encode(encoding))
+    texts, _ = read_texts([path])
+    assert list(texts.values()) == [TEXT]
+    (tmp_path / "it.txt.gz").write_bytes(gzip.compress(TEXT.encode(encoding)))
+    assert list(read_texts([tmp_path / "it.txt.gz"])[0].values()) == [TEXT]
+
+
+def test_the_tagged_corpus_keeps_lines_that_hold_separators():
+    assert brown("a/at\u2028b/nn c/nn ./.\n\n") == "a\u2028b c.\n"
+
+
+def test_no_text_is_learned_and_held_out_at_once(tmp_path):
+    (tmp_path / "a.txt").write_text(TEXT)
+    (tmp_path / "copy.txt").write_text(TEXT)
+    (tmp_path / "link.txt").symlink_to(tmp_path / "a.txt")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "config").write_text("settings")
+    os.mkfifo(tmp_path / "pipe")
+    texts, skipped = read_texts([tmp_path])
+    assert [Path(name).name for name in texts] == ["a.txt"]
+    reasons = dict(line.split(": ", 1) for line in skipped)
+    assert reasons["link.txt"] == "the same file as a.txt"
+    assert reasons["pipe"] == "a pipe, not a file"
+    assert reasons[".git"] == "hidden or of the system"
+    assert reasons[str(tmp_path / "copy.txt")].startswith("the same text as")
+
+
+@pytest.mark.parametrize("name", ["pipe", "/dev/zero"])
+@pytest.mark.parametrize("unit", ["characters", "bytes"])
+def test_what_has_no_end_is_no_text(name, unit, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DanluError, match=r"is a (pipe|device), not a file"):
+        text_source([tmp_path / name], unit=unit)
+
+
+def test_text_that_the_memory_will_not_hold(book, tmp_path, monkeypatch):
+    monkeypatch.setattr("danlu.reading.room.available_memory", lambda: 10_000)
+    monkeypatch.setattr("danlu.reading.paths.available_memory", lambda: 10_000)
+    with pytest.raises(DanluError, match=r"may take .* GB of memory"):
+        text_source([book])
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(bytes(1 << 17)))
+    with pytest.raises(DanluError, match="unpacks to more than"):
+        text_source([tmp_path / "bomb.gz"])

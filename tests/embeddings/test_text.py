@@ -1,5 +1,8 @@
 """Words from text: readers, vocabularies, shards, several processes, bad input."""
 
+import gzip
+import os
+
 import numpy as np
 import pytest
 
@@ -7,7 +10,7 @@ from danlu.contracts import DanluError
 from danlu.embeddings import Counting, Sentences, SkipGram, SvdPpmi, Vocabulary, file_shards
 from danlu.embeddings.counting import count_pairs
 from danlu.embeddings.encoded import encoded
-from danlu.embeddings.text import READERS, words_in
+from danlu.embeddings.text import READERS, files_below, without_spaces, words_in
 from danlu.embeddings.vocabulary import count_words
 
 LINES = ["The cat, the Dog's tail - 2 cats!", "", "well-known café № 5", "the cat sat"]
@@ -39,7 +42,7 @@ def test_an_empty_corpus_is_one_clear_line(tmp_path):
 def test_other_encodings_are_refused(tmp_path):
     path = tmp_path / "latin.txt"
     path.write_bytes("gut\nschön\n".encode("latin-1"))
-    with pytest.raises(DanluError, match=r"no UTF-8 text \(line at byte 4\)"):
+    with pytest.raises(DanluError, match=r"no UTF-8 text \(byte 7\).*iconv"):
         words_in(file_shards([path])[0])
 
 
@@ -91,3 +94,70 @@ def test_several_processes_count_the_same(tmp_path):
     together = count_pairs(shards, vocabulary, spilling)
     assert (alone.toarray() == together.toarray()).all()
     assert len([*tmp_path.glob("run-2-*.npy")]) > 0
+
+
+SCRIPTS = {
+    "hindi": ("नमस्ते दुनिया", ["नमस्ते", "दुनिया"]),
+    "tamil": ("வணக்கம், உலகம்!", ["வணக்கம்", "உலகம்"]),
+    "vocalised-arabic": ("مُحَمَّدٌ كِتَابٌ", ["مُحَمَّدٌ", "كِتَابٌ"]),
+    "persian": ("می\u200cخواهم", ["می\u200cخواهم"]),
+    "decomposed": ("cafe\u0301 Nai\u0308ve", ["café", "naïve"]),
+    "soft-hyphen": ("co\u00adop_x", ["coop", "x"]),
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_words_of_other_scripts_stay_whole(name):
+    text, words = SCRIPTS[name]
+    assert READERS["words"](text) == words
+
+
+def test_scripts_without_spaces():
+    line = "我来到北京清华大学，well-known abc สวัสดี"
+    whole = READERS["words"](line)
+    assert whole[0] == "我来到北京清华大学"
+    assert [word for word in whole if without_spaces(word)] == ["我来到北京清华大学", "สวัสดี"]
+    one_by_one = READERS["characters"](line)
+    assert one_by_one == [*"我来到北京清华大学", "well-known", "abc", "ส", "วั", "ส", "ดี"]
+    pytest.importorskip("rjieba")
+    segmented = READERS["segmented"](line)
+    assert segmented[:4] == ["我", "来到", "北京", "清华大学"]
+    assert segmented[4:] == ["well-known", "abc", "สวัสดี"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+def test_a_byte_order_mark_says_how_a_file_reads(encoding, tmp_path):
+    text = "gut schön\nform\x0cfeed line\u2028separator\nzwei"
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    path = tmp_path / "text.txt"
+    path.write_bytes((mark + text).encode(encoding))
+    plain = tmp_path / "plain.txt"
+    plain.write_bytes(text.encode())
+    lines = [
+        [list(words) for shard in file_shards([each], shards=3) for _, words in shard.lines()]
+        for each in (path, plain)
+    ]
+    assert lines[0] == lines[1]
+    assert lines[0] == [["gut", "schön"], ["form", "feed", "line", "separator"], ["zwei"]]
+
+
+def test_gzipped_text_is_read_whole(tmp_path):
+    text = "ein satz\n" * 50
+    path = tmp_path / "text.txt.gz"
+    path.write_bytes(gzip.compress(text.encode()))
+    shards = file_shards([path], shards=4)
+    assert sum(len(list(shard.lines())) for shard in shards) == 50
+    path.write_bytes(gzip.compress(text.encode())[:-12])
+    with pytest.raises(DanluError, match="cut short or damaged"):
+        words_in(file_shards([path])[0])
+
+
+def test_a_corpus_folder_without_what_machines_put_there(tmp_path):
+    (tmp_path / ".git").mkdir()
+    for name in (".git/config", ".DS_Store", "Thumbs.db", "b.txt", "a.txt"):
+        (tmp_path / name).write_text("word")
+    (tmp_path / "again.txt").symlink_to(tmp_path / "a.txt")
+    os.mkfifo(tmp_path / "pipe")
+    assert [path.name for path in files_below([tmp_path])] == ["a.txt", "b.txt"]
+    with pytest.raises(DanluError, match="is a pipe, not a file"):
+        file_shards([tmp_path / "pipe"])

@@ -3,10 +3,13 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from danlu.cli.console import console_for, duration, say, write_json
 from danlu.cli.parser import Parser, UsageError, add_json
+
+if TYPE_CHECKING:
+    from danlu.embeddings import WordVectors
 
 HELP = "word vectors: fit, neighbours, analogy, eval, classify"
 EXAMPLES = (
@@ -63,7 +66,9 @@ def _add_n(parser: Parser) -> None:
 def _fit_arguments(parser: Parser) -> None:
     parser.add_argument("--out", required=True, metavar="PATH", help="a folder, or a word2vec file")
     parser.add_argument("--method", default="svd-ppmi", help="see `danlu list word-vectors`")
-    parser.add_argument("--reader", default="words", help="words (default), spaces, or brown")
+    parser.add_argument(
+        "--reader", default="words", help="words (default), spaces, characters, segmented, or brown"
+    )
     parser.add_argument(
         "--min-count", type=int, default=5, metavar="N", help="leave rarer words out"
     )
@@ -116,17 +121,22 @@ def _fit(options: argparse.Namespace) -> int:
     return 0
 
 
-def _neighbours(options: argparse.Namespace) -> int:
+def _vectors(options: argparse.Namespace) -> "WordVectors":
     from danlu.embeddings import load_vectors
 
     vectors = load_vectors(Path(options.vectors))
+    for line in vectors.notices:
+        say(console_for(options.json), line)
+    return vectors
+
+
+def _neighbours(options: argparse.Namespace) -> int:
+    vectors = _vectors(options)
     return _answer(vectors.neighbours(options.word, _positive(options.n)), options)
 
 
 def _analogy(options: argparse.Namespace) -> int:
-    from danlu.embeddings import load_vectors
-
-    vectors = load_vectors(Path(options.vectors))
+    vectors = _vectors(options)
     found = vectors.analogy(options.a, options.b, options.c, _positive(options.n))
     return _answer(found, options)
 
@@ -148,12 +158,11 @@ def _answer(found: list[tuple[str, float]], options: argparse.Namespace) -> int:
 
 def _eval(options: argparse.Namespace) -> int:
     from danlu.applications.words.scoring import scores
-    from danlu.embeddings import load_vectors
 
     def path(text: str | None) -> Path | None:
         return None if text is None else Path(text)
 
-    vectors = load_vectors(Path(options.vectors))
+    vectors = _vectors(options)
     found = scores(vectors, pairs=path(options.pairs), questions=path(options.questions))
     if options.json:
         write_json(
@@ -171,13 +180,12 @@ def _eval(options: argparse.Namespace) -> int:
 
 def _classify(options: argparse.Namespace) -> int:
     from danlu.applications.words.classification import CLASSIFIERS, accuracy, read_labelled
-    from danlu.embeddings import load_vectors
 
     if not 0 < options.held_out < 1:
         raise UsageError(f"--held-out is a share between 0 and 1, got {options.held_out}.")
     labelled = read_labelled(Path(options.file))
     train, test = labelled.split(held_out=options.held_out, seed=options.seed)
-    vectors = load_vectors(Path(options.vectors)) if options.vectors else None
+    vectors = _vectors(options) if options.vectors else None
     skipped = () if vectors is not None else ("averaged",)
     names = [options.classifier] if options.classifier else [*CLASSIFIERS]
     console = console_for(options.json)

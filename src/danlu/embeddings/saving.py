@@ -15,6 +15,8 @@ from danlu.contracts import DanluError, unknown
 from danlu.embeddings.subwords import Subwords, SubwordVectors
 from danlu.embeddings.vectors import WordVectors
 from danlu.embeddings.word2vec_files import read_binary, read_text, write_binary, write_text
+from danlu.reading import lines_of, require_file
+from danlu.reading import read_text as read_plain
 
 TENSORS, VOCABULARY = "vectors.safetensors", "vocabulary.txt"
 BINARY = ".bin"
@@ -42,26 +44,29 @@ def read_folder(folder: Path) -> WordVectors:
     Raises:
         DanluError: a file is cut short, or the two do not belong together.
     """
-    lines = (folder / VOCABULARY).read_text(encoding="utf-8").split("\n")[:-1]
+    lines = lines_of(read_plain(folder / VOCABULARY))[:-1]
     pairs = [line.partition("\t") for line in lines]
-    known = all(count for _, _, count in pairs)
+    known = all(count.isdecimal() for _, _, count in pairs)
     counts = torch.tensor([int(count) for _, _, count in pairs]) if known else None
+    require_file(folder / TENSORS)
     try:
         with safe_open(folder / TENSORS, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
-    except SafetensorError as error:
+        if len(pairs) != len(tensors["vectors"]):
+            raise DanluError(
+                f"{folder / VOCABULARY} has {len(pairs)} words for {len(tensors['vectors'])} "
+                "vectors; it was cut short or belongs to others."
+            )
+        found = WordVectors([word for word, _, _ in pairs], tensors["vectors"], counts=counts)
+        if "rows" not in tensors:
+            return found
+        subwords = Subwords(**{name: int(value) for name, value in metadata.items()})
+        return SubwordVectors(found, subwords, tensors["buckets"], tensors["rows"])
+    except DanluError:
+        raise
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
         raise DanluError(f"{folder / TENSORS} is cut short or damaged ({error}).") from None
-    if len(pairs) != len(tensors["vectors"]):
-        raise DanluError(
-            f"{folder / VOCABULARY} has {len(pairs)} words for {len(tensors['vectors'])} vectors; "
-            "it was cut short or belongs to others."
-        )
-    found = WordVectors([word for word, _, _ in pairs], tensors["vectors"], counts=counts)
-    if "rows" not in tensors:
-        return found
-    subwords = Subwords(**{name: int(value) for name, value in metadata.items()})
-    return SubwordVectors(found, subwords, tensors["buckets"], tensors["rows"])
 
 
 FORMATS: Mapping[str, Callable[[WordVectors, Path], None]] = {
@@ -98,7 +103,7 @@ def save_vectors(vectors: WordVectors, path: Path, *, form: str = "danlu") -> No
 
 
 def load_vectors(path: Path) -> WordVectors:
-    """Read a folder of danlu's, a word2vec file ending in `.bin`, or one in text.
+    """Read a folder of danlu's, a word2vec file ending in `.bin`, or one in text; or these gzipped.
 
     Raises:
         DanluError: the file cannot be understood.
@@ -106,4 +111,5 @@ def load_vectors(path: Path) -> WordVectors:
     """
     if path.is_dir():
         return read_folder(path)
-    return read_binary(path) if path.suffix == BINARY else read_text(path)
+    binary = path.name.removesuffix(".gz").endswith(BINARY)
+    return read_binary(path) if binary else read_text(path)

@@ -17,6 +17,7 @@ class WordVectors:
         words: every word once, in the order of the rows.
         matrix: their vectors.
         counts: how often each occurred in training, where it is known.
+        notices: what a person should know of the file that they came from.
     """
 
     def __init__(
@@ -25,8 +26,10 @@ class WordVectors:
         matrix: Float[Tensor, "vocab dim"],
         *,
         counts: Int[Tensor, " vocab"] | None = None,
+        notices: Sequence[str] = (),
     ) -> None:
         self.words, self.matrix, self.counts = tuple(words), matrix, counts
+        self.notices = tuple(notices)
         self.index: Mapping[str, int] = {word: i for i, word in enumerate(self.words)}
         if len(self.index) != len(matrix):
             raise DanluError(f"{len(self.index)} different words for {len(matrix)} vectors.")

@@ -22,6 +22,7 @@ from danlu.embeddings.bag_classifier import (
     train_classifier,
 )
 from danlu.embeddings.text import running_words
+from danlu.reading import lines_of, read_text
 
 BUCKETS, DIM = 1 << 16, 20
 LEAST_EXAMPLES = 10
@@ -57,20 +58,17 @@ class Labelled:
 def read_labelled(path: Path) -> Labelled:
     """A label and a text on each line: `label<TAB>text`, or fastText's `__label__name text`.
 
+    Quotes mean nothing there, as in all tab-separated text: a csv reader would join lines by them.
+
     Raises:
-        DanluError: a line has neither form, or there are too few lines or classes.
+        DanluError: a line has neither form or several labels, or there are too few lines or
+            classes.
     """
-    pairs = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        separator = " " if line.startswith(LABEL) else "\t"
-        label, found, text = line.partition(separator)
-        if not found:
-            raise DanluError(
-                f"{path}, line {number}: expected `label<TAB>text` or `{LABEL}name text`."
-            )
-        pairs.append((label.removeprefix(LABEL), text))
+    pairs = [
+        _labelled(line, f"{path}, line {number}")
+        for number, line in enumerate(lines_of(read_text(path)), 1)
+        if line.strip()
+    ]
     labelled = Labelled.of(pairs)
     if len(pairs) < LEAST_EXAMPLES or len(labelled.classes) < 2:
         raise DanluError(
@@ -78,6 +76,21 @@ def read_labelled(path: Path) -> Labelled:
             f"{LEAST_EXAMPLES} texts and 2 classes."
         )
     return labelled
+
+
+def _labelled(line: str, place: str) -> tuple[str, str]:
+    if not line.lstrip().startswith(LABEL):
+        label, found, text = line.partition("\t")
+        if not found:
+            raise DanluError(f"{place}: expected `label<TAB>text` or `{LABEL}name text`.")
+        return label.strip(), text
+    label, *rest = line.split(maxsplit=1)
+    text = rest[0] if rest else ""
+    if text.startswith(LABEL):
+        raise DanluError(
+            f"{place} has several labels; these classifiers put a text into one class: keep one."
+        )
+    return label.removeprefix(LABEL), text
 
 
 Predicted = Int[np.ndarray, " texts"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from danlu.contracts import DanluError, unknown
 from danlu.embeddings import WORD_VECTORS, Counting, Vocabulary, WordMethod, WordVectors
-from danlu.embeddings.text import file_shards, files_below, words_in
+from danlu.embeddings.text import file_shards, files_below, without_spaces, words_in
 from danlu.experiments.settings import fields_of, parse
 
 BYTES_OF_ENTRY = 48
@@ -54,6 +54,11 @@ def fit(request: FitRequest, report: Callable[[str], None] = lambda line: None) 
     )
     vocabulary = Vocabulary.of(_counted(shards, request.processes), min_count=request.min_count)
     report(f"{vocabulary.counts.sum():,} words of {len(vocabulary):,} kinds")
+    if unspaced := [word for word in vocabulary.words if without_spaces(word)]:
+        report(
+            f"{len(unspaced):,} of them are clauses of a script that has no spaces, such as "
+            f"{unspaced[0]!r}: --reader segmented (Chinese) or characters cuts them."
+        )
     with TemporaryDirectory(prefix="danlu-words-") as name:
         return _with_room(method, request, Path(name)).fit(shards, vocabulary)
 

@@ -15,6 +15,7 @@ from scipy.stats import spearmanr
 
 from danlu.contracts import DanluError
 from danlu.embeddings import WordVectors
+from danlu.reading import lines_of, read_text
 
 PAIR_SETS = {"WS-353": "wordsim353.tsv", "SimLex-999": "simlex999.txt"}
 QUESTION_SETS = {"analogies": "questions-words.txt"}
@@ -55,7 +56,7 @@ def read_pairs(path: Path) -> list[Pair]:
         DanluError: a line behind the first is of another form.
     """
     pairs: list[Pair] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(lines_of(read_text(path)), 1):
         if not line.strip() or line.startswith("#"):
             continue
         fields = line.replace(",", " ").split()
@@ -76,7 +77,7 @@ def read_questions(path: Path) -> list[tuple[str, str, str, str]]:
         DanluError: a line is of another form.
     """
     questions: list[tuple[str, str, str, str]] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(lines_of(read_text(path)), 1):
         words = line.split()
         if not words or words[0] == ":":
             continue

@@ -25,6 +25,7 @@ from danlu.embeddings import (
     count_words,
 )
 from danlu.embeddings.bag_classifier import BagClassifier, BagTraining, train_classifier
+from danlu.reading import lines_of, read_text
 
 SNIPPETS = Path("corpora/movieReviewSnippets_GroundTruth.txt")
 CLEAR = 0.5
@@ -47,7 +48,9 @@ def read_snippets(path: Path) -> Labelled:
             "and unpack it and the hutto_ICWSM_2014.tar.gz inside it."
         )
     pairs = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(lines_of(read_text(path)), 1):
+        if not line.strip():
+            continue
         fields = line.split("\t")
         try:
             rating, text = float(fields[1]), fields[2]

@@ -163,5 +163,5 @@ def _notices(
     if skipped:
         shown = "; ".join(skipped[:LISTED])
         more = f"; and {len(skipped) - LISTED} more" if len(skipped) > LISTED else ""
-        lines.append(f"{len(skipped)} files are no text and left out: {shown}{more}.")
+        lines.append(f"{len(skipped)} files are left out: {shown}{more}.")
     return lines
