@@ -1,6 +1,7 @@
 """How much memory there is, and the refusal of what would not fit, before it is read."""
 
 import os
+import sys
 from pathlib import Path
 
 from danlu.contracts import DanluError
@@ -45,7 +46,7 @@ def _of_machine() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
-def _of_container() -> float:
+def _of_container() -> int:
     """The limit of a control group less what is in use; without one there is no limit."""
     try:
         most, used = (
@@ -53,5 +54,5 @@ def _of_container() -> float:
             for name in ("memory.max", "memory.current")
         )
     except (OSError, ValueError):  # no group, or "max"
-        return float("inf")
+        return sys.maxsize
     return max(0, most - used)
