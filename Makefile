@@ -2,6 +2,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
+DEVICE ?= cuda
 RACE ?= digits --minutes 4.5
 # The first free of runs/race, runs/race-2, ...: no race is ever overwritten.
 OUT ?= $(shell i=1; n=; while [ -e runs/race$$n ]; do i=$$((i+1)); n=-$$i; done; echo runs/race$$n)
@@ -12,7 +13,7 @@ DEVELOPER := $(VENV)/.installed-test
 # The suite runs two workers of one thread each: threads of one test never wait for another's.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
-.PHONY: race test check-all docs methods format clean
+.PHONY: race test check-all check-gpu docs methods format clean
 
 race: $(VENV)/.installed-base  ## Train six families on digits and write runs/race/report.html.
 	$(BIN)/danlu race $(RACE) --out $(OUT)
@@ -27,6 +28,14 @@ test: $(DEVELOPER)  ## Everything a change must pass.
 check-all: test $(VENV)/.installed-alone $(VENV)/.installed-export $(VENV)/.installed-track $(VENV)/.installed-kernels  ## The rest: peers, processes, kills; no test may be skipped.
 	$(PYTEST) -m long --no-skips
 	JAXTYPING_DISABLE=1 $(PYTEST) -m long --no-skips tests/compile
+
+# A machine with a device: no run of it is kept in the documents yet, so nothing is claimed of one.
+check-gpu: $(DEVELOPER)  ## Layers, families and benchmarks on a device, DEVICE=cuda or mps; ten minutes.
+	DANLU_DEVICE=$(DEVICE) $(BIN)/python -m pytest --no-skips tests/device
+	run=$$(mktemp -d)/vae && \
+	$(BIN)/danlu train vae digits --steps 200 --device $(DEVICE) --out $$run && \
+	$(BIN)/danlu sample $$run --device $(DEVICE) && $(BIN)/danlu eval $$run
+	DANLU_DEVICE=$(DEVICE) $(BIN)/danlu bench device
 
 docs: $(VENV)/.installed-docs methods  ## The documentation in docs/_build/html; a warning is an error.
 	$(BIN)/python -m sphinx -W --keep-going --quiet --builder html docs docs/_build/html

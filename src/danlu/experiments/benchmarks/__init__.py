@@ -9,6 +9,7 @@ from typing import Any
 from danlu.experiments.benchmarks import (
     amos,
     crossing,
+    device,
     diffusion,
     diffusion_distance,
     fashion,
@@ -39,6 +40,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "packing": packing.run,
     "solvers": solvers.run,
     "crossing": crossing.run,
+    "device": device.run,
     "diffusion": diffusion.run,
     "diffusion-distance": diffusion_distance.run,
     "diffusion-compiled": diffusion.run_compiled,
