@@ -1,23 +1,19 @@
 """Laws of softmax attention in linear time: random features, and quantised keys."""
 
-import itertools
 import math
-from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import layer_norm, silu
+from torch.nn.functional import layer_norm
 
 from danlu.contracts import SequenceContext
-from danlu.estimators.straight_through import straight_through
 from danlu.experiments.checks.gaps import gap
-from danlu.experiments.checks.law import Case, Law, law_of_cases
-from danlu.experiments.checks.sequences import gradients, made, tokens
+from danlu.experiments.checks.law import Law
+from danlu.experiments.checks.sequences import made, tokens
 from danlu.mixers.performer import Performer, exponents, orthogonal_rows
 from danlu.mixers.transformer_vq import TransformerVQ
-from danlu.positions.alibi import ALiBi
 
 DRAWS, SIZE = 1500, 4
 
@@ -78,23 +74,6 @@ def rows_are_orthogonal() -> float:
     return worst
 
 
-def features_give_attention() -> Iterable[Case]:
-    """The layer against sums over pairs of tokens with the features written out."""
-    for causal in (True, False):
-
-        def error(causal: bool = causal) -> float:
-            mixer = made(partial(Performer, SIZE, heads=1, features=6, causal=causal))
-            x = tokens(mixer, 5, batch=1)
-            q, k, v = (to(x)[0] for to in (mixer.query, mixer.key, mixer.value))
-            powers = [(exponents(part, mixer.projection)).exp() for part in (q, k)]
-            given = powers[0] @ powers[1].T
-            given = given.tril() if causal else given
-            expected = (given / given.sum(1, keepdim=True)) @ v
-            return gap(mixer(x)[0], mixer.output(expected)[None])
-
-        yield "causal" if causal else "bidirectional", error
-
-
 def large_keys_stay_finite() -> float:
     """Error of the first output for keys whose plain features would all be zero in float64."""
     mixer = made(partial(Performer, SIZE, heads=1, features=6))
@@ -118,41 +97,6 @@ def redraw_follows_steps() -> float:
         mixer.after_step(step)
         wrong += bool((mixer.projection != before).any()) != (step % 3 == 0)
     return float(wrong)
-
-
-def quantised_attention() -> Iterable[Case]:
-    """The linear form against all pairs of quantised keys, gradients included."""
-    for cached, length in itertools.product((True, False), (1, 3, 11)):
-
-        def error(cached: bool = cached, length: int = length) -> float:
-            build = partial(TransformerVQ, 6, size=4, codes=5, block=3, cache_gradient=cached)
-            mixer = made(partial(build, position=ALiBi(1)))
-            x = tokens(mixer, length)
-            found = gradients(mixer, x, lambda x: mixer(x, form="chunked")[0])
-            return gap(found, gradients(mixer, x, lambda x: _by_pairs(mixer, x)))
-
-        yield f"length {length}, values beyond {'with' if cached else 'without'} gradient", error
-
-
-def _by_pairs(mixer: TransformerVQ, x: Tensor) -> Tensor:
-    """Softmax over single keys: straight-through in two blocks, constant and unbiased beyond."""
-    gate, v, q, k = mixer.inward(x).split(mixer.sizes, dim=-1)
-    q, k, v = layer_norm(q, (4,)) + mixer.content, layer_norm(k, (4,)), silu(v)
-    codes = mixer.codebook.vectors
-    constant = codes[torch.cdist(k.detach(), codes[None]).argmin(-1)]
-    passed, rows = straight_through(constant, k), []
-    places = torch.arange(x.shape[1])[None]
-    bias = mixer.position.bias(q[:1, None], k[:1, None], places, places)[0, 0]
-    for i in range(x.shape[1]):
-        scores, values = [], []
-        for j in range(i + 1):
-            near = i // mixer.block - j // mixer.block <= 1
-            key = passed[:, j] if near else constant[:, j]
-            scores.append((q[:, i] * key).sum(-1) / 2 + (bias[i, j] if near else 0.0))
-            values.append(v[:, j] if near or mixer.cache_gradient else v[:, j].detach())
-        given = torch.stack(scores, -1).softmax(-1)
-        rows.append((given[..., None] * torch.stack(values, 1)).sum(1))
-    return mixer.output(silu(gate) * torch.stack(rows, 1))
 
 
 def codes_start_at_keys() -> float:
@@ -184,12 +128,4 @@ _SINGLE = [
     ("transformer-vq/start", "k-means halves the commitment", 1e-12, codes_start_at_keys),
 ]
 
-_CASES = [
-    ("performer/definition", "it sums over pairs of features", 1e-12, features_give_attention),
-    ("transformer-vq/quadratic", "linear equals all pairs", 1e-10, quantised_attention),
-]
-
-LAWS = [
-    *(Law(f"mixers/{name}", said, limit, run) for name, said, limit, run in _SINGLE),
-    *(law_of_cases(f"mixers/{name}", said, limit, cases) for name, said, limit, cases in _CASES),
-]
+LAWS = [Law(f"mixers/{name}", said, limit, run) for name, said, limit, run in _SINGLE]

@@ -5,16 +5,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from danlu.experiments.checks.gaps import gap
 from danlu.experiments.checks.law import Law
-from danlu.experiments.checks.sequences import made, tokens
-from danlu.mixers.cells import Cells
-from danlu.mixers.gru import GRU
 from danlu.mixers.lru import LRU
-from danlu.mixers.lstm import LSTM
-from danlu.mixers.rnn import RNN
 from danlu.mixers.s4d import S4D, Spectrum, inverse_spectrum, linear_spectrum
 from danlu.mixers.slru import SLRU
 
@@ -52,7 +45,7 @@ def stable() -> float:
 def rings() -> float:
     """Share of decays outside of the ring, and of angles beyond the largest."""
     torch.manual_seed(0)
-    layer = LRU(2000, radii=(0.9, 0.999), largest_angle=0.3)
+    layer = LRU(2, states=2000, radii=(0.9, 0.999), largest_angle=0.3)
     assert layer.log_angle is not None
     size, angle = (-layer.log_rate.exp()).exp(), layer.log_angle.exp()
     outside = (size < 0.9 - 1e-12) | (size > 0.999 + 1e-12) | (angle > 0.3)
@@ -93,46 +86,6 @@ def sampled() -> float:
     return float(np.abs(found - expected).max())
 
 
-def _rnn(layer: Any, x: Tensor, state: list[Tensor]) -> list[Tensor]:
-    w = layer.network
-    inward = x @ w.weight_ih_l0.T + w.bias_ih_l0
-    return [torch.tanh(inward + state[0] @ w.weight_hh_l0.T + w.bias_hh_l0)]
-
-
-def _lstm(layer: Any, x: Tensor, state: list[Tensor]) -> list[Tensor]:
-    w = layer.network
-    inward = x @ w.weight_ih_l0.T + w.bias_ih_l0 + state[0] @ w.weight_hh_l0.T + w.bias_hh_l0
-    take, forget, new, show = inward.chunk(4, dim=-1)
-    cell = forget.sigmoid() * state[1] + take.sigmoid() * new.tanh()
-    return [show.sigmoid() * cell.tanh(), cell]
-
-
-def _gru(layer: Any, x: Tensor, state: list[Tensor]) -> list[Tensor]:
-    w = layer.network
-    reset, keep, new = (x @ w.weight_ih_l0.T + w.bias_ih_l0).chunk(3, dim=-1)
-    h_reset, h_keep, h_new = (state[0] @ w.weight_hh_l0.T + w.bias_hh_l0).chunk(3, dim=-1)
-    keep, reset = (keep + h_keep).sigmoid(), (reset + h_reset).sigmoid()
-    return [keep * state[0] + (1 - keep) * (new + reset * h_new).tanh()]
-
-
-def written_out(kind: type[Cells], cell: Callable[..., list[Tensor]]) -> Callable[[], float]:
-    """The layer against its formula."""
-
-    def error() -> float:
-        layer: Any = made(lambda: kind(4, states=5))
-        x = tokens(layer, 7)
-        state = [torch.zeros(2, 5, dtype=x.dtype) for _ in layer.parts]
-        outputs = []
-        for token in x.unbind(1):
-            state = cell(layer, token, state)
-            outputs.append(layer.output(state[0]))
-        y, end = layer(x)
-        assert end is not None
-        return max(gap(y, torch.stack(outputs, 1)), gap([end[p] for p in layer.parts], state))
-
-    return error
-
-
 LAWS = [
     Law("mixers/lru/variance", "white noise keeps its variance", 1e-12, normalised(LRU)),
     Law("mixers/slru/variance", "white noise keeps its variance", 1e-12, normalised(SLRU)),
@@ -143,7 +96,4 @@ LAWS = [
     ),
     Law("mixers/s4d/inverse-kernel", "so with other poles", 1e-12, vandermonde(inverse_spectrum)),
     Law("mixers/s4d/held-input", "a step solves the system for a held input", 1e-12, sampled),
-    Law("mixers/rnn/formula", "the layer is its formula", 1e-12, written_out(RNN, _rnn)),
-    Law("mixers/lstm/formula", "the layer is its formula", 1e-12, written_out(LSTM, _lstm)),
-    Law("mixers/gru/formula", "the layer is its formula", 1e-12, written_out(GRU, _gru)),
 ]
