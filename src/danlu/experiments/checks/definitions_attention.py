@@ -51,13 +51,14 @@ def block(size: int, causal: bool, i: int, j: int) -> bool:
 
 def weighted(q: Tensor, k: Tensor, v: Tensor, sees: Sees, scale: float | None = None) -> Tensor:
     """The mean of the values that each token sees, weighted by exp(scale q k)."""
-    scale, rows = q.shape[-1] ** -0.5 if scale is None else scale, []
+    rows: list[Tensor] = []
+    factor = q.shape[-1] ** -0.5 if scale is None else scale
     for i in range(q.shape[1]):
         seen = [j for j in range(k.shape[1]) if sees(i, j)]
         if not seen:  # as before the first summary of a fixed pattern
             rows.append(torch.zeros_like(v[:, 0]))
             continue
-        power = (scale * (q[:, i, None] * k[:, seen]).sum(-1)).exp()
+        power = (factor * (q[:, i, None] * k[:, seen]).sum(-1)).exp()
         rows.append((power[..., None] * v[:, seen]).sum(1) / power.sum(1, keepdim=True))
     return torch.stack(rows, dim=1)
 
@@ -117,7 +118,8 @@ def linformer(heads: int, w: Weights, x: Tensor) -> Tensor:
     """softmax(Q (E K)^T / sqrt(d)) F V."""
     k, v = w["mix_keys"] @ mapped(w, "key", x), w["mix_values"] @ mapped(w, "value", x)
     parts = zip(*(part.chunk(heads, dim=-1) for part in (mapped(w, "query", x), k, v)), strict=True)
-    return mapped(w, "output", torch.cat([weighted(*each, everything) for each in parts], dim=-1))
+    found = [weighted(q, k, v, everything) for q, k, v in parts]
+    return mapped(w, "output", torch.cat(found, dim=-1))
 
 
 def efficient(heads: int, w: Weights, x: Tensor) -> Tensor:

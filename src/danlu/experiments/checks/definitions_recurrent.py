@@ -42,7 +42,8 @@ def lstm(w: Weights, x: Tensor) -> Tensor:
     h = cell = x.new_zeros(len(x), w["network.weight_hh_l0"].shape[1])
     rows = []
     for token in x.unbind(1):
-        take, forget, new, show = (sum(pair) for pair in zip(*_gates(w, token, h, 4), strict=True))
+        by_token, by_state = _gates(w, token, h, 4)
+        take, forget, new, show = (a + b for a, b in zip(by_token, by_state, strict=True))
         cell = sigmoid(forget) * cell + sigmoid(take) * new.tanh()
         h = sigmoid(show) * cell.tanh()
         rows.append(h)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -112,8 +113,12 @@ def fourier_system(states: int) -> tuple[Tensor, Tensor]:
     return a, b
 
 
+System = Callable[[int], tuple[Tensor, Tensor]]
+"""A and B for a number of states, of a window of length 1."""
+
+
 def window(system: tuple[Tensor, Tensor], length: float, w: Weights, x: Tensor) -> Tensor:
-    """C' = (A c + B f) / w solved exactly for a held token."""
+    """The solution of c' = (A c + B f) / w for a held token."""
     a, b = (part / length for part in system)
     kept = torch.linalg.matrix_exp(a)
     written = torch.linalg.solve(a, (kept - torch.eye(len(a))) @ b)
@@ -124,7 +129,7 @@ def window(system: tuple[Tensor, Tensor], length: float, w: Weights, x: Tensor) 
     return mapped(w, "output", torch.stack(rows, dim=1).flatten(2))
 
 
-def _windowed(system: object, states: int, w: Weights, x: Tensor) -> Tensor:
+def _windowed(system: System, states: int, w: Weights, x: Tensor) -> Tensor:
     return window(system(states), 8.0, w, x)
 
 
