@@ -4,8 +4,9 @@ import pytest
 
 from danlu.experiments.checks import LAWS
 from danlu.mixers import MIXERS
+from danlu.positions import POSITIONS
 
-TABLES = {"mixers": MIXERS}
+TABLES = {"mixers": MIXERS, "positions": POSITIONS}
 DEFINED = {law.name for law in LAWS if law.oracle == "definition"}
 
 

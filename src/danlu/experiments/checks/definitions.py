@@ -6,6 +6,7 @@ the layer. Outputs and the gradients by the input and by every weight are compar
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,9 @@ from danlu.experiments.checks.law import Case, Law, law_of_cases
 from danlu.experiments.checks.sequences import Build, Kind, context_for, gradients
 from danlu.mixers.base import Mixer
 
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
+Errors = dict[str, Callable[[], float]]
+"""The errors of what a module offers, by name."""
 Weights = dict[str, Tensor]
 """Parameters and buffers by name; "memory" is the sequence that cross-attention reads."""
 Formula = Callable[[Weights, Tensor], Tensor]
@@ -75,7 +79,7 @@ def drawn(build: Callable[[], Kind], spread: float = 0.3) -> Kind:
     return moved(build().double().eval(), spread)
 
 
-def moved(layer: Kind, spread: float = 0.3) -> Kind:
+def moved(layer: AnyModule, spread: float = 0.3) -> AnyModule:
     """A module with every parameter moved by normal numbers of the law's own."""
     source = generator(1)
     with torch.no_grad():
@@ -92,3 +96,49 @@ def numbers(*shape: int, stream: int = 0) -> Tensor:
 def weights_of(layer: nn.Module) -> Weights:
     """All that a formula is told of a layer."""
     return {**dict(layer.named_parameters()), **dict(layer.named_buffers())}
+
+
+def module_laws(defined: dict[str, Errors]) -> list[Law]:
+    """A law for each module of the layers: what it offers is its definition."""
+    said = "each of its parts is its formula, written apart, gradients included"
+    return [
+        law_of_cases(
+            f"layers/{name.replace('_', '-')}/definition",
+            said,
+            1e-9,
+            lambda errors=errors: errors.items(),
+            "definition",
+        )
+        for name, errors in defined.items()
+    ]
+
+
+def slopes(
+    run: Callable[..., Tensor], inputs: list[Tensor], weights: Iterable[Tensor] = ()
+) -> list[Tensor]:
+    """A result, and the gradients of one number of it by the inputs and the weights."""
+    given = [part.detach().clone().requires_grad_() for part in inputs]
+    y = run(*given)
+    wanted = [*given, *weights]
+    if not y.requires_grad:
+        return [y, *(torch.zeros_like(part) for part in wanted)]
+    total = (y * numbers(*y.shape, stream=8)).sum()
+    found = torch.autograd.grad(total, wanted, allow_unused=True, materialize_grads=True)
+    return [y.detach(), *found]
+
+
+def compared(
+    run: Callable[..., Tensor], formula: Callable[..., Tensor], inputs: list[Tensor]
+) -> float:
+    """Distance of a function from its formula, with the gradients by the inputs."""
+    return scaled_gap(slopes(run, inputs), slopes(formula, inputs))
+
+
+def module(build: Callable[[], nn.Module], formula: Callable[..., Tensor], *shape: int) -> float:
+    """A module of one input against its formula `(weights, x)`, with all gradients."""
+    layer = moved(build().double())
+    names, inputs = zip(*layer.named_parameters(), strict=True)
+    x = numbers(*shape, stream=2)
+    found = slopes(lambda x: layer(x), [x], list(inputs))
+    known = dict(zip(names, inputs, strict=True))
+    return gap(found, slopes(lambda x: formula(known, x), [x], list(inputs)))

@@ -103,14 +103,17 @@ def legt_system(states: int) -> tuple[Tensor, Tensor]:
 
 
 def fourier_system(states: int) -> tuple[Tensor, Tensor]:
-    """What enters and leaves at the ends of a window of length 1, and the turn of each pair."""
+    """A and B of a window of length 1, whose ends are one point of the waves (arXiv:2206.12037).
+
+    The sum of the waves there is the mean of the value that enters and of the one that leaves.
+    """
     b = torch.tensor([1.0] + [math.sqrt(2) * (n % 2) for n in range(1, states)])
-    a = -torch.outer(b, b)
+    a = -2 * torch.outer(b, b)
     for n in range(1, states, 2):
         turn = math.pi * (n + 1)
         a[n, n + 1] += turn
         a[n + 1, n] -= turn
-    return a, b
+    return a, 2 * b
 
 
 System = Callable[[int], tuple[Tensor, Tensor]]

@@ -13,18 +13,13 @@ from danlu.experiments.checks.gaps import gap
 from danlu.experiments.checks.law import Case, Law, law_of_cases
 from danlu.experiments.checks.mixers import mixer_laws
 from danlu.experiments.checks.sequences import made, tokens
-from danlu.layers.attention import weights
-from danlu.mixers.softmax import Softmax, split_heads
+from danlu.mixers.softmax import Softmax
 from danlu.positions import HOOKS, POSITIONS, PositionEncoding
 from danlu.positions.alibi import slopes
-from danlu.positions.base import Positions, differences
 from danlu.positions.frequencies import geometric
 from danlu.positions.rotary import Rotary, permute_rope_weights
-from danlu.positions.rotary_values import RotaryValues
-from danlu.positions.shaw import Shaw
 from danlu.positions.sinusoidal import sinusoids
 from danlu.positions.t5 import bucket
-from danlu.positions.transformer_xl import TransformerXL
 
 Encoding = Callable[[], PositionEncoding]
 
@@ -133,19 +128,6 @@ def rope_layouts() -> float:
     return max(gap(scores(maps, "interleaved"), scores(halves, "half")), gap(back, maps))
 
 
-def rope_of_values() -> float:
-    """Attention with turned values against values that were turned as complex numbers."""
-    mixer = made(lambda: Softmax(8, heads=2, position=RotaryValues(4)))
-    x, places = tokens(mixer, 7), torch.arange(7).expand(2, 7)
-    q, k, v = (split_heads(to(x), 2) for to in (mixer.query, mixer.key, mixer.value))
-    angle = torch.arange(7)[:, None] * torch.tensor(geometric(4), dtype=torch.float64)
-    turned = torch.complex(*v.chunk(2, dim=-1)) * torch.polar(torch.ones_like(angle), angle)
-    given = mixer.position.rotate(q, k, places, places)
-    past = torch.ones(7, 7, dtype=torch.bool).tril()[None, None]
-    y = weights(*given, mask=past) @ torch.cat([turned.real, turned.imag], dim=-1)
-    return gap(mixer(x)[0], mixer.output(y.transpose(1, 2).flatten(2)))
-
-
 def rope_decay() -> float:
     """The published values of the bound on the score at distance m, for 128 features."""
     theta = torch.tensor(geometric(128), dtype=torch.float64)
@@ -187,37 +169,6 @@ def _bucket_by_definition(relative: int, causal: bool) -> int:
     return offset + min(exact + passed, size - 1)
 
 
-def shaw_by_definition() -> float:
-    """Attention with Shaw's vectors against sums over all pairs, the value side included."""
-    shaw, (q, k, v) = Shaw(4, farthest=2).double(), (seeded(1, 2, 6, 4, seed=n) for n in range(3))
-    places = torch.arange(6)[None]
-    scores = q @ k.transpose(-2, -1) / 2 + shaw.bias(q, k, places, places)
-    weights = scores.softmax(-1)
-    found = weights @ v + shaw.values(weights, places, places)
-    row = torch.tensor([[max(-2, min(2, j - i)) + 2 for j in range(6)] for i in range(6)])
-    keys, read = shaw.keys[row], shaw.read[row]  # [query, key, dim]
-    expected = torch.einsum("bhid,bhijd->bhij", q, k[:, :, None] + keys) / 2
-    expected = expected.softmax(-1)
-    values = torch.einsum("bhij,bhijd->bhid", expected, v[:, :, None] + read)
-    return gap(found, values)
-
-
-def xl_by_definition() -> float:
-    """Transformer-XL's scores against projected sinusoids of every distance."""
-    xl, (q, k) = TransformerXL(2, 4).double(), (seeded(1, 2, 5, 4, seed=n) for n in range(2))
-    with torch.no_grad():
-        xl.content.copy_(seeded(2, 4, seed=5))
-        xl.place.copy_(seeded(2, 4, seed=6))
-    places: Positions = torch.arange(5)[None]
-    distance = -differences(places, places)
-    r = sinusoids(distance, xl.frequencies, torch.float64)
-    by_distance = torch.einsum("hef,bijf->bhije", xl.project, r)
-    content = torch.einsum("bhie,bhje->bhij", q + xl.content[:, None], k)
-    place = torch.einsum("bhie,bhije->bhij", q + xl.place[:, None], by_distance)
-    found = q @ k.transpose(-2, -1) / 2 + xl.bias(q, k, places, places)
-    return gap(found, (content + place) / 2)
-
-
 def learned_ends() -> float:
     """A learned table asked beyond its end."""
     learned = POSITIONS["learned"].build()
@@ -250,12 +201,9 @@ IDENTITIES = [
     ("sinusoidal/turns", "a shift turns each pair", 1e-12, sinusoid_turns),
     ("rope/exponential", "the rotation is exp(m B), B skew", 1e-11, rope_is_exponential),
     ("rope/layouts", "permuted weights give the same scores", 1e-12, rope_layouts),
-    ("rope-values/turned", "values turn by their own position", 1e-12, rope_of_values),
     ("rope/decay", "the decay bound has its published values", 0.05, rope_decay),
     ("alibi/slopes", "the slopes are the published ones", 1e-15, alibi_slopes),
     ("t5/buckets", "the buckets follow their definition", 0.0, t5_buckets),
-    ("shaw/definition", "keys and values carry the clipped distance", 1e-12, shaw_by_definition),
-    ("transformer-xl/definition", "turning equals all distances", 1e-12, xl_by_definition),
     ("learned/end", "a position beyond the table is refused", 0.0, learned_ends),
 ]
 

@@ -16,7 +16,6 @@ from danlu.experiments.checks.sequences import made, refused, tokens
 from danlu.mixers.softmax import Softmax
 from danlu.positions.base import PositionEncoding
 from danlu.positions.completeness import Point, completeness
-from danlu.positions.complex_embedding import ComplexEmbedding
 from danlu.positions.convolution import ZeroPaddedConvolution
 from danlu.positions.general_rotary import GeneralRotary
 from danlu.positions.hierarchical import Hierarchical, hierarchical_table
@@ -156,20 +155,6 @@ def hierarchy_keeps_rows() -> float:
     return max(gap(long[:4], table), gap(found[0].detach(), long)) + wrong + twins
 
 
-def waves() -> float:
-    """Complex embeddings against complex arithmetic; without frequency no position."""
-    x, place = _seeded(1, 5, 9), torch.arange(5)[None]
-    context = SequenceContext(positions=place)
-    r, omega, phase = x.chunk(3, dim=-1)
-    expected = r * torch.exp(1j * (omega * place[..., None] + phase))
-    found = ComplexEmbedding().embed(x, context)
-    still = torch.cat([r, 0 * omega, phase], dim=-1)[:, :1].expand(-1, 5, -1)
-    same = ComplexEmbedding().embed(still, context)
-    return max(
-        gap(found, torch.cat([expected.real, expected.imag], -1)), gap(same[:, 1:], same[:, :-1])
-    )
-
-
 class _Linear(nn.Module):
     """h(p, t) = A p."""
 
@@ -224,7 +209,6 @@ _ROWS = [
     ("orthogonal-power/powers", "they are powers, determinant -1 too", 1e-12, powers),
     ("rope/completeness", "counterexamples are told", 0.0, negative_cases),
     ("hierarchical/rows", "the first rows are the trained ones", 1e-12, hierarchy_keeps_rows),
-    ("complex/waves", "features are complex waves", 1e-12, waves),
     ("floater/exponential", "linear dynamics give exponentials", 1e-7, recursion_is_exponential),
     ("floater/end", "a position beyond the last is refused", 0.0, tables_end),
     ("zero-padding/border", "the border alone tells", 1e-12, border_tells),
