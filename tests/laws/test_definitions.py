@@ -1,16 +1,69 @@
 """Every method of a room stands beside the formula of its source, written apart."""
 
+import importlib
+import inspect
+import pkgutil
+
 import pytest
 
-from danlu.experiments.checks import LAWS
+from danlu import layers
+from danlu.experiments.checks import (
+    LAWS,
+    definitions_layers,
+    definitions_pictures,
+    definitions_rows,
+    definitions_scans,
+    definitions_steady,
+)
 from danlu.mixers import MIXERS
 from danlu.positions import POSITIONS
 
 TABLES = {"mixers": MIXERS, "positions": POSITIONS}
-DEFINED = {law.name for law in LAWS if law.oracle == "definition"}
+ORACLES = {law.name: law.oracle for law in LAWS}
+FILES = (
+    definitions_layers,
+    definitions_pictures,
+    definitions_rows,
+    definitions_scans,
+    definitions_steady,
+)
+DEFINED = {name: errors for file in FILES for name, errors in file.DEFINED.items()}
+APART = {
+    "layers.kernels": "equal to the forms in torch (tests/layers/test_kernels.py)",
+    "layers.recompute": "plans and schedules, checked by the laws of recompute and revolve",
+    "layers.scans.chunks": "the frame of the scans, which every one of them runs",
+}
+"""Modules of layers without a formula of their own, with the reason."""
 
 
 @pytest.mark.parametrize("room", TABLES)
 def test_every_row_has_its_definition(room):
-    missing = {name for name in TABLES[room] if f"{room}/{name}/definition" not in DEFINED}
-    assert not missing
+    names = {f"{room}/{name}/definition" for name in TABLES[room]}
+    assert {name for name in names if ORACLES.get(name) != "definition"} == set()
+
+
+def modules_of_layers():
+    for found in pkgutil.walk_packages(layers.__path__, "danlu.layers."):
+        apart = any(found.name.startswith(f"danlu.{prefix}") for prefix in APART)
+        if not (found.ispkg or apart):
+            yield found.name
+
+
+def offered(module):
+    """Public functions, and classes that are layers or have methods of their own."""
+    for name, value in vars(module).items():
+        if name.startswith("_") or getattr(value, "__module__", None) != module.__name__:
+            continue
+        own = inspect.isclass(value) and any(
+            inspect.isfunction(member) and member_name[0] != "_"
+            for member_name, member in vars(value).items()
+        )
+        if inspect.isfunction(inspect.unwrap(value)) or own:
+            yield name
+
+
+@pytest.mark.parametrize("path", list(modules_of_layers()))
+def test_every_part_of_the_layers_has_its_definition(path):
+    name = path.rpartition(".")[2]
+    assert set(offered(importlib.import_module(path))) == set(DEFINED[name])
+    assert ORACLES[f"layers/{name.replace('_', '-')}/definition"] == "definition"

@@ -199,7 +199,7 @@ ROOMS = (
         home="danlu.mixers.MIXERS",
         about="How the tokens of a sequence see one another.",
         table=MIXERS,
-        laws=("mixers", "transformer", "recurrences", "linear-attention"),
+        laws=("layers", "linear-attention", "mixers", "recurrences", "transformer"),
     ),
     Room(
         title="Positions",
