@@ -20,7 +20,7 @@ def test_a_missing_extra_is_one_line(refused, plane_gan, monkeypatch):
 )
 def test_a_family_without_exports_says_why(tmp_path, plane_gan, monkeypatch, instead, reason):
     run = open_run(plane_gan)
-    model, _ = run.model()
+    model, _, _ = run.model()
     monkeypatch.setattr(GAN, "exports", lambda self, options: {})
     monkeypatch.setattr(GAN, "instead", instead)
     with pytest.raises(ValueError, match=reason):

@@ -166,7 +166,7 @@ class Given:
 
 def test_a_file_that_differs_is_not_kept(tmp_path, monkeypatch):
     found = open_run(trained(tmp_path / "run", "gan", "two-moons", *SMALL))
-    model, _ = found.model()
+    model, _, _ = found.model()
     spoilt = replace(
         FORMATS["pt2"], read=lambda path: lambda inputs: torch.zeros(len(inputs[0]), 2)
     )

@@ -4,7 +4,6 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
-import yaml
 
 from danlu.contracts import DanluError, DataDescription, Method
 from danlu.data import open_source
@@ -14,6 +13,7 @@ from danlu.experiments.settings import Settings, settings_of
 from danlu.generative import FAMILIES
 from danlu.generative.vae.vae import build as build_vae
 from danlu.training import Budget
+from danlu.training.records import read_yaml, record_yaml
 
 DESCRIPTIONS = {
     Kind.VECTOR: DataDescription(shape=(2,), levels=None, low=-4.0, high=4.0, classes=0),
@@ -70,11 +70,12 @@ def test_every_family_has_recipes():
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_config_survives_yaml(moons, family):
+def test_a_config_survives_yaml(moons, family, tmp_path):
     has_recipe = (family, Kind.VECTOR) in RECIPES
     config = resolved(moons if has_recipe else open_source("digits"), family)
-    text = yaml.safe_dump(config.to_dict())
-    assert RunConfig.from_dict(yaml.safe_load(text)) == config
+    path = tmp_path / "config.yaml"
+    path.write_text(record_yaml(config.to_dict()))
+    assert read_yaml(path, RunConfig) == (config, "")
     assert config.model.keys() == settings_of(FAMILIES[family].build).keys()
     assert config.plan.optimizers.keys() == config.build().players().keys()
 
@@ -120,11 +121,32 @@ def test_a_foreign_family_needs_no_table(moons):
         config.build()
 
 
-def test_a_strange_file_is_refused(moons):
-    raw = resolved(moons).to_dict()
-    for broken in ({}, {**raw, "plan": {"batch": 3}}, {**raw, "surprise": 1}):
-        with pytest.raises(DanluError, match="not of a danlu run"):
-            RunConfig.from_dict(broken)
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"seed": "one"}, "seed is 'one'; expected a whole number"),
+        ({"plan": {"batch": "many"}}, "plan.batch is 'many'; expected a whole number"),
+        ({"plan": {"batch": 0}}, "A batch of 0 cannot be computed in 1 parts"),
+        ({"surprise": 1}, "surprise is 1, but there is no such key"),
+        ({"family": None}, "family is None; expected string"),
+        ({"budget": {"steps": 3, "minutes": 1.0}}, "give exactly one of them"),
+        ({"class_names": ["cat"]}, "class_names has 1 names for 0 classes"),
+        ({"data": ["two-moons"]}, r"data is \['two-moons'\]; expected keys and values"),
+    ],
+)
+def test_one_line_says_what_does_not_fit(moons, tmp_path, change, said):
+    path = tmp_path / "config.yaml"
+    path.write_text(record_yaml({**resolved(moons).to_dict(), **change}))
+    with pytest.raises(DanluError, match=said) as told:
+        read_yaml(path, RunConfig)
+    assert str(told.value).startswith(str(path))
+
+
+def test_settings_of_another_type_are_refused(moons):
+    config = resolved(moons)
+    config = replace(config, model={**config.model, "width": "wide"})
+    with pytest.raises(DanluError, match="settings of vae: width is 'wide'; expected a whole numb"):
+        config.build()
 
 
 def test_a_row_that_was_added_at_run_time(moons, monkeypatch):

@@ -84,9 +84,10 @@ def test_requests_that_make_no_sense_are_refused(tmp_path, fields, hint):
 
 def test_a_request_comes_back_from_its_file(tmp_path):
     asked = request(tmp_path, seeds=(3, 4), settings=("vae.model.width=16",), command="danlu race")
-    raw = json.loads(json.dumps(asked.to_dict()))
-    again = RaceRequest.from_dict(raw, tmp_path, None)
-    assert again.to_dict() == asked.to_dict()
+    RaceState.begun(asked)
+    state, damage = RaceState.load(tmp_path)
+    again = state.request.request(tmp_path, None, None)
+    assert (again.asked(), damage) == (asked.asked(), "")
     assert again.of_seed(4).folder == tmp_path / "seed-4"
 
 
@@ -110,13 +111,13 @@ def test_what_a_checkpoint_kept_counts_and_the_rest_is_lost(tmp_path, monkeypatc
     members = {name: tmp_path / name for name in trained}
     state = RaceState.begun(request(tmp_path))
     state.elapsed, state.used, state.counted = 15.0, {"training": 10.0}, {"vae": 10.0}
-    state.save()
+    state.save(tmp_path)
     (tmp_path / "alive").write_text("7.5")  # seconds since then, of which a checkpoint kept 4
-    state = RaceState.load(tmp_path)
-    state.resumed(members)
+    state, _ = RaceState.load(tmp_path)
+    state.resumed(tmp_path, members)
     assert (state.elapsed, state.used["training"], state.lost) == (19.0, 14.0, 3.5)
-    state = RaceState.load(tmp_path)
-    state.resumed(members)  # killed at once: nothing more is kept, nothing more is lost
+    state, _ = RaceState.load(tmp_path)
+    state.resumed(tmp_path, members)  # killed at once: nothing more is kept, nothing more is lost
     assert (state.elapsed, state.lost, state.interruptions) == (19.0, 3.5, 2)
     assert "interrupted 2 times" in state.told()
 

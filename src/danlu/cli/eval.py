@@ -18,7 +18,7 @@ HELP = "measure a run: distances of its samples, likelihood of held-out data"
 EXAMPLES = (
     "danlu eval runs/race/vae",
     "danlu eval runs/race/rectified-flow --split validation --set sampler.guidance=2",
-    "danlu eval runs/race/gan --n 2000 --features net.pt2 --json",
+    "danlu eval runs/race/gan --n 2000 --features net.onnx --json",
 )
 
 
@@ -27,7 +27,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("folder", metavar="RUN", help="a run folder")
     parser.add_argument("--split", default="test", help="test (default), or validation for choices")
     parser.add_argument("--n", type=int, default=1000, help="how many samples (default 1000)")
-    parser.add_argument("--features", metavar="NET.PT2", help="a further feature network")
+    parser.add_argument("--features", metavar="NET.ONNX", help="a further feature network")
     parser.add_argument(
         "--require", metavar="CAPABILITY", help="refuse a model that lacks it, such as log_prob"
     )
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     )
     found = open_run(options.folder)
     if options.require:
-        model, _ = found.model(request.classes, request.device)
+        model, _, _ = found.model(request.classes, request.device)
         model.require(options.require)
     if found.config.description.is_text:
         return _of_text(found, request, options.json)
@@ -77,11 +77,14 @@ def run(options: argparse.Namespace) -> int:
 def _of_text(found: "Run", request: "EvaluationRequest", as_json: bool) -> int:
     from danlu.experiments.evaluate import evaluate_text
 
-    figures = evaluate_text(found, request)
+    figures, notices = evaluate_text(found, request)
     if as_json:
-        write_json({name: asdict(measured) for name, measured in figures.items()})
+        facts = {name: asdict(measured) for name, measured in figures.items()}
+        write_json({**facts, "notices": notices})
         return 0
     console = console_for(False)
+    for line in notices:
+        say(console, line)
     windows = figures["windows"].value
     for name, measured in figures.items():
         if name != "windows":

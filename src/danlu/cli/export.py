@@ -34,12 +34,14 @@ def run(options: argparse.Namespace) -> int:
 
     console = console_for(options.json)
     found = open_run(options.folder)
-    model, _ = found.model(classes_for(options.foreign))
+    model, _, notices = found.model(classes_for(options.foreign))
+    for line in notices:
+        say(console, line)
     folder = Path(options.out) if options.out else found.folder / "export"
     formats = (options.format,) if options.format else FORMATS
     done = export(found, model, folder, formats)
     if options.json:
-        write_json(asdict(done))
+        write_json({**asdict(done), "notices": notices})
         return 1 if done.refused else 0
     for name, error in done.errors.items():
         say(console, f"{folder / name}: differs from the model by {error:.1e} at most")

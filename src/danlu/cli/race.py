@@ -45,9 +45,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--seeds", type=_seeds, metavar="A,B", help="a race for each; tables have mean and error"
     )
-    parser.add_argument(
-        "--features", metavar="NET.PT2", help="a further feature network, by torch.export.save"
-    )
+    parser.add_argument("--features", metavar="NET.ONNX", help="a further feature network, as ONNX")
     parser.add_argument(
         "--no-neighbours", action="store_true", help="leave training images out of the report"
     )
@@ -105,7 +103,7 @@ def _require_sense(options: argparse.Namespace) -> None:
             raise UsageError("--seeds names every seed; leave out --seed.")
         return
     given = [name for name in ("minutes", "examples", *VALUES) if getattr(options, name)]
-    given = [f"--{name}" for name in given if name != "families"]
+    given = [f"--{name}" for name in given if name not in ("families", "features")]
     given += ["the data"] if options.data else []
     given += ["--set"] if options.settings else []
     if given:
@@ -131,7 +129,8 @@ def _resumed(options: argparse.Namespace) -> "RaceRequest":
     from danlu.experiments.resuming import resumable
 
     typed = _families(options) if options.families else ()
-    request = resumable(Path(options.resume), _classes(typed))
+    features = Path(options.features) if options.features else None
+    request = resumable(Path(options.resume), _classes(typed), features)
     if typed and set(typed) != set(request.families):
         raise UsageError(f"The families of this race are {','.join(request.families)}.")
     return request

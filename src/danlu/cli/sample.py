@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import replace
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,12 @@ from danlu.cli.foreign import classes_for
 from danlu.cli.parser import Parser, add_common, add_family
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from danlu.experiments.drawing import Drawn
     from danlu.experiments.runs import Run
     from danlu.generative.base import GenerativeModel
+    from danlu.training.policy import Policy
 
 HELP = "draw samples from a run, as PNG, NPZ or text"
 EXAMPLES = (
@@ -22,6 +26,7 @@ EXAMPLES = (
     'danlu sample runs/lm-book --n 1 --prompt "It was " --set sampler.length=500',
 )
 ENDINGS = (".png", ".npz", ".txt")
+MOST_DRAWS = 10_000
 SAMPLES, TEXTS = 64, 3
 """Samples that are drawn unless a number is given, and texts."""
 
@@ -32,8 +37,10 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--n", type=int, help="how many (default 64; of texts 3)")
     parser.add_argument("--prompt", metavar="TEXT", help="what a text begins with")
     parser.add_argument("--evaluations", type=int, help="network evaluations for one sample")
-    parser.add_argument("--class", dest="class_id", metavar="CLASS", help="a class id or name")
-    add_common(parser, out="PATH.png, .npz or .txt (default RUN/samples/draw-SEED.png)")
+    parser.add_argument(
+        "--class", dest="class_id", metavar="CLASS", help="a class by its name, or its id"
+    )
+    add_common(parser, out="a new PATH.png, .npz or .txt (default RUN/samples/draw-SEED.png)")
     add_family(parser)
 
 
@@ -41,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
     """Draw and write."""
     from danlu.experiments.machine import chosen_device, device_line
     from danlu.experiments.runs import open_run
+    from danlu.training.policy import Policy, kept_policy
 
     console = console_for(options.json)
     say(console, device_line(options.device))
@@ -48,12 +56,20 @@ def run(options: argparse.Namespace) -> int:
     if options.n is None:
         options.n = TEXTS if found.config.description.is_text else SAMPLES
     path = _path(options, found)
-    model, _ = found.model(classes_for(options.foreign), chosen_device(options.device))
-    drawn, note, evaluations = _draw(options, found, model, as_picture=path.suffix == ".png")
-    _write(drawn, model, path)
+    model, _, notices = found.model(classes_for(options.foreign), chosen_device(options.device))
+    policy, doubts = kept_policy(found.folder)
+    notices += doubts
+    for line in notices:
+        say(console, line)
+    policy = policy or Policy.choose("cpu", found.config.description)
+    policy = replace(policy, device=str(model.device))
+    drawn, note, evaluations = _draw(
+        options, found, model, policy, as_picture=path.suffix == ".png"
+    )
+    _write(drawn, found, model, path)
     if options.json:
         facts = {"path": str(path), "n": len(drawn.x), "seconds": drawn.seconds, "note": note}
-        write_json({**facts, "evaluations": evaluations})
+        write_json({**facts, "evaluations": evaluations, "notices": notices})
     else:
         each = f"{evaluations} network evaluation{'s' if evaluations != 1 else ''} each"
         took = f"in {duration(drawn.seconds)}, {each}"
@@ -72,8 +88,10 @@ def _path(options: argparse.Namespace, found: "Run") -> Path:
     description = found.config.description
     shown = drawable(description)
     ending = "txt" if description.is_text else "png" if shown else "npz"
-    default = found.folder / "samples" / f"draw-{options.seed}.{ending}"
+    default = _free(found.folder / "samples" / f"draw-{options.seed}.{ending}")
     path = Path(options.out) if options.out else default
+    if path.exists():
+        raise DanluError(f"{path} exists already; nothing is overwritten, choose another --out.")
     if path.suffix not in ENDINGS or (path.suffix == ".txt") > description.is_text:
         raise DanluError(f"--out takes a .png or an .npz file, of text .txt, got {path}.")
     if path.suffix == ".png" and not shown:
@@ -85,15 +103,25 @@ def _path(options: argparse.Namespace, found: "Run") -> Path:
     return path
 
 
+def _free(path: Path) -> Path:
+    """The path, or where there is such a file the next free one: draw-0-2.png and so on."""
+    others = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
+    return next(each for each in (path, *islice(others, MOST_DRAWS)) if not each.exists())
+
+
 def _draw(
-    options: argparse.Namespace, found: "Run", model: "GenerativeModel", *, as_picture: bool
+    options: argparse.Namespace,
+    found: "Run",
+    model: "GenerativeModel",
+    policy: "Policy",
+    *,
+    as_picture: bool,
 ) -> "tuple[Drawn, str, int]":
     """The samples, what they are where they are not plain samples, and evaluations for one."""
     import torch
 
-    from danlu.experiments.drawing import columns_of_classes, draw
+    from danlu.experiments.drawing import classes_in_turn, draw
     from danlu.experiments.settings import Settings
-    from danlu.training.policy import settle
 
     settings = Settings(options.settings)
     settings.require_only("sampler")
@@ -106,40 +134,53 @@ def _draw(
     if as_picture and model.picture_options is not None and not settings.texts["sampler"]:
         chosen, note = model.picture_options, model.picture_note
     if options.class_id is None:
-        classes = columns_of_classes(model, options.n)
+        classes = classes_in_turn(model, options.n)
     else:
         classes = torch.full((options.n,), _class_id(options.class_id, found))
-    policy, _ = settle(found.folder, None, found.config.description)
-    policy = replace(policy, device=str(model.device))
     drawn = draw(model, classes, options.n, options=chosen, seed=options.seed, policy=policy)
     return drawn, note, model.sampling_evaluations(chosen)
 
 
 def _class_id(text: str, found: "Run") -> int:
-    """A class by its id or its name."""
+    """A class by its name, or by its id where no name is a number."""
     from danlu.contracts import unknown
 
-    names = found.config.class_names
+    classes, names = found.config.description.classes, found.config.class_names
     if text in names:
         return names.index(text)
-    if text.isdigit():
-        return int(text)
-    raise unknown("class", text, names or ("none: the data has no classes",))
+    ids = {str(number): number for number in range(classes)}
+    if text in ids and not any(name.isdecimal() for name in names):
+        return ids[text]
+    raise unknown("class", text, names or ids or ("none: the data has no classes",))
 
 
-def _write(drawn: "Drawn", model: "GenerativeModel", path: Path) -> None:
+def _labels(names: tuple[str, ...], ids: "np.ndarray") -> "np.ndarray":
+    """What the data called the classes: numbers where all names are, else words."""
+    import numpy as np
+
+    if not names:
+        return ids
+    numbers = [int(name) if name.removeprefix("-").isdecimal() else None for name in names]
+    plain = [str(number) for number in numbers] == [*names]  # 01 is a word
+    return np.asarray(numbers if plain else names)[ids]
+
+
+def _write(drawn: "Drawn", found: "Run", model: "GenerativeModel", path: Path) -> None:
     import numpy as np
 
     from danlu.evaluation.pictures import grid
+    from danlu.experiments.drawing import columns
     from danlu.experiments.texts import separated, texts_of
 
     if path.suffix == ".png":
-        grid(drawn.x, model.description, path=path, columns=min(10, len(drawn.x)))
+        across = min(columns(model.description.classes), len(drawn.x))
+        grid(drawn.x, model.description, path=path, columns=across)
         return
     if path.suffix == ".txt":
         path.write_text(separated(texts_of(drawn.x, model.description)), encoding="utf-8")
         return
     arrays = {"x": drawn.x.numpy()}
     if drawn.classes is not None:
-        arrays["y"] = drawn.classes.numpy()
+        arrays["class_id"] = drawn.classes.numpy()
+        arrays["y"] = _labels(found.config.class_names, arrays["class_id"])
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]

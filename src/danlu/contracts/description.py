@@ -1,7 +1,12 @@
 """What a model must know of its data: shape, levels, scale and classes."""
 
 from dataclasses import dataclass
-from math import prod
+from math import isfinite, prod
+
+from danlu.contracts.errors import DanluError
+
+MOST_DIMS = 2**30
+"""Numbers in the largest example that anybody describes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +29,16 @@ class DataDescription:
     high: float
     classes: int
     alphabet: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.shape or min(self.shape) < 1 or prod(self.shape) > MOST_DIMS:
+            raise DanluError(f"shape must hold positive numbers, got {self.shape}.")
+        if not (isfinite(self.low) and isfinite(self.high) and self.low <= self.high):
+            raise DanluError(f"low and high must be a range, got {self.low} and {self.high}.")
+        if self.levels is not None and self.levels < 1:
+            raise DanluError(f"levels must be positive, got {self.levels}.")
+        if self.classes < 0:
+            raise DanluError(f"classes must not be negative, got {self.classes}.")
 
     @property
     def is_text(self) -> bool:

@@ -1,6 +1,6 @@
 """A data set in memory: three splits, its description, and what a person should know of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -54,6 +54,12 @@ class Examples:
         if self._grid is None:
             return values
         return self._grid.index_select(0, values.flatten().int()).view(values.shape)
+
+    def content(self) -> Iterator[Tensor]:
+        """The tensors that make up the split."""
+        yield self.values
+        if self.condition is not None:
+            yield self.condition
 
     def classes(self, indices: Int[Tensor, " batch"]) -> Int[Tensor, " batch"] | None:
         """The class ids of the chosen examples; None when the data has none."""

@@ -1,12 +1,11 @@
 """What a race or an evaluation found: plain data, written as JSON, read by the report."""
 
-import json
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from danlu.contracts import DanluError
+from danlu.training.records import read_json, record_json
 
 
 class RowKind(StrEnum):
@@ -118,46 +117,23 @@ class Results:
     budget: float = 0.0  # seconds that were given, for one seed; 0 when none were
     examples: int = 0  # examples that each model was given in place of seconds; 0 when none were
 
+    def __post_init__(self) -> None:
+        if isinstance(shape := self.description.get("shape"), list):
+            self.description["shape"] = tuple(shape)
+
     def save(self, path: Path) -> None:
         """Write JSON, through a temporary name."""
         temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        temporary.write_text(record_json(asdict(self)), encoding="utf-8")
         temporary.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> "Results":
-        """Read what `save` wrote.
+        """Read what `save` wrote; where it was changed since, a notice says so.
 
         Raises:
             DanluError: the file is not JSON, or holds something else.
         """
-        try:
-            return cls._of(json.loads(path.read_text(encoding="utf-8")))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise DanluError(f"{path} cannot be read as JSON.") from error
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DanluError(f"{path} holds no results of danlu: {error}.") from error
-
-    @classmethod
-    def _of(cls, raw: dict[str, Any]) -> "Results":
-        raw["rows"] = [_row(row) for row in raw["rows"]]
-        if "shape" in raw["description"]:
-            raw["description"]["shape"] = tuple(raw["description"]["shape"])
-        raw["split"] = {part: tuple(seconds) for part, seconds in raw["split"].items()}
-        return cls(**raw)
-
-
-def _row(raw: dict[str, Any]) -> Row:
-    raw["kind"] = RowKind(raw["kind"])
-    raw["metrics"] = {name: Measured(**value) for name, value in raw["metrics"].items()}
-    if raw["evidence"]:
-        evidence = raw["evidence"]
-        for name in ("nats", "bits_per_dim"):
-            evidence[name] = Measured(**evidence[name]) if evidence[name] else None
-        raw["evidence"] = EvidenceRow(**evidence)
-    raw["grids"] = [Picture(**picture) for picture in raw["grids"]]
-    raw["neighbours"] = Picture(**raw["neighbours"]) if raw["neighbours"] else None
-    for curves in ("curves", "by_evaluations"):
-        raw[curves] = {k: [tuple(p) for p in v] for k, v in raw.get(curves, {}).items()}
-    raw["stages"] = [StageRow(**stage) for stage in raw.get("stages", [])]
-    return Row(**raw)
+        results, damage = read_json(path, cls)
+        results.notices += [damage] if damage else []
+        return results

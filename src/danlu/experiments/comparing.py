@@ -4,12 +4,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from danlu.contracts import DanluError
 from danlu.evaluation.report.versus import Change, Side
 from danlu.evaluation.results import Results
 from danlu.experiments.runs import CONFIG, RACE, RESULTS
+from danlu.training.records import yaml_of
 
 OF_RESULTS = ("command", "version", "seed", "seeds", "budget", "examples")
 OF_MACHINE = ("device", "processor", "cores", "torch", "python")
@@ -60,7 +59,7 @@ def _settings(side: Side) -> Iterator[tuple[str, str]]:
     own = side.folder / CONFIG
     configs = [own] if own.exists() else sorted(side.folder.glob(f"*/{CONFIG}"))
     for path in configs:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml_of(path)
         prefix = "" if path == own else f"{path.parent.name}: "
         for name, value in _flat(raw if isinstance(raw, Mapping) else {}):
             yield f"{prefix}{name}", value

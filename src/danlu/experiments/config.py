@@ -6,23 +6,27 @@ so a run goes on in the same way after the recipes have changed.
 """
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
+from functools import cache
 from typing import Any
 
 import torch
+from typing_extensions import TypedDict
 
 import danlu
 from danlu.contracts import Batch, DanluError, DataDescription, Progress, derive_seed, unknown
 from danlu.data import Source
+from danlu.data.fingerprints import SplitFacts, fingerprint
 from danlu.experiments.families import Classes, builder_of
 from danlu.experiments.recipes import Recipe, recipe_for, with_optimizer
-from danlu.experiments.settings import Settings, fields_of, parse, settings_of, types_of
+from danlu.experiments.settings import Fields, Settings, fields_of, parse, settings_of, types_of
 from danlu.generative.base import GenerativeModel
 from danlu.optim import OPTIMIZERS, SCHEDULES, NamedParameter, OptimizerOptions, named_parameters
 from danlu.training import Budget, Plan
+from danlu.training.records import is_readable, typed
 
 POLICY_FIELDS = {"compile": bool, "kernels": bool}
 """Settings of `train` that belong to the speed policy."""
@@ -50,11 +54,6 @@ class DataChoice:
     reader: str = "plain"
     more: tuple[str, ...] = ()
 
-    @classmethod
-    def from_dict(cls, raw: Mapping[str, Any]) -> "DataChoice":
-        """What a file holds, where tuples are lists."""
-        return cls(**_tuples(raw))
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
@@ -71,6 +70,7 @@ class RunConfig:
         budget: how long it trains.
         seed: of everything random.
         version: of danlu, when the run was made.
+        splits: what the data held when the run was made; earlier versions kept nothing.
     """
 
     family: str
@@ -83,6 +83,15 @@ class RunConfig:
     budget: Budget
     seed: int
     version: str = danlu.__version__
+    splits: Mapping[str, SplitFacts] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Files have no tuples; constructors take them.
+        object.__setattr__(self, "model", _tuples(self.model))
+        object.__setattr__(self, "sampler", _tuples(self.sampler))
+        names, classes = len(self.class_names), self.description.classes
+        if names not in (0, classes):
+            raise DanluError(f"class_names has {names} names for {classes} classes.")
 
     def build(self, classes: Classes = None) -> GenerativeModel:
         """The model with its first weights, a function of the seed.
@@ -91,6 +100,7 @@ class RunConfig:
             DanluError: the family is unknown, or its settings do not work.
         """
         build = builder_of(self.family, classes)
+        typed(self.model, _settings(build), f"The model settings of {self.family}")
         with torch.random.fork_rng(), _explained("model"):
             torch.manual_seed(derive_seed(self.seed, "model"))
             return build(self.description, **self.model)
@@ -102,37 +112,12 @@ class RunConfig:
             DanluError: a setting is unknown or does not fit.
         """
         given = (settings or Settings()).read("sampler", fields_of(model.Options), self.family)
+        typed(self.sampler, _options(model.Options), f"The sampler settings of {self.family}")
         return model.Options(**{**self.sampler, **given})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries, lists, numbers and words."""
         return _plain(asdict(self))
-
-    @classmethod
-    def from_dict(cls, raw: Mapping[str, Any]) -> "RunConfig":
-        """What `to_dict` gave.
-
-        Raises:
-            DanluError: a part is missing or has an unknown field.
-        """
-        try:
-            plan = dict(raw["plan"])
-            plan["optimizers"] = {
-                player: OptimizerOptions(**_tuples(options))
-                for player, options in plan["optimizers"].items()
-            }
-            parts = {
-                "data": DataChoice.from_dict(raw["data"]),
-                "description": DataDescription(**_tuples(raw["description"])),
-                "class_names": tuple(raw["class_names"]),
-                "model": _tuples(raw["model"]),
-                "sampler": _tuples(raw["sampler"]),
-                "plan": Plan(**plan),
-                "budget": Budget(**raw["budget"]),
-            }
-            return cls(**{**raw, **parts})
-        except (KeyError, TypeError, AttributeError) as error:
-            raise DanluError(f"config.yaml is not of a danlu run: {error}.") from error
 
 
 def resolve(
@@ -169,6 +154,7 @@ def resolve(
         sampler={},
         budget=budget,
         seed=seed,
+        splits=fingerprint(source),
     )
     example = config.build(classes)
     if source.description.is_text and not example.texts:
@@ -257,6 +243,23 @@ def asked_of_policy(settings: Settings) -> dict[str, bool]:
     }
 
 
+@cache
+def _settings(build: Callable[..., Any]) -> Any:
+    """The type of a builder's settings, of which any may be left out."""
+    return _partial(types_of(build))
+
+
+@cache
+def _options(options: type) -> Any:
+    """The type of the fields of a family's options, of which any may be left out."""
+    return _partial(fields_of(options))
+
+
+def _partial(known: Fields) -> Any:
+    kinds = {name: kind if is_readable(kind) else Any for name, kind in known.items()}
+    return TypedDict("Partial", kinds, total=False)  # type: ignore[misc]
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
@@ -266,5 +269,5 @@ def _plain(value: Any) -> Any:
 
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    """YAML has no tuples; constructors take them."""
+    """Lists as tuples."""
     return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}

@@ -1,11 +1,10 @@
 """Curves and pictures of a run over its training time, as the report shows them."""
 
-import json
 import math
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from danlu.evaluation.metrics import METRICS
 from danlu.evaluation.metrics.cloud import Cloud
@@ -14,9 +13,10 @@ from danlu.evaluation.reference import Reference
 from danlu.evaluation.results import Picture
 from danlu.evaluation.scoring import prepared
 from danlu.experiments.drawing import Drawn
-from danlu.experiments.hooks import INDEX, SAMPLES, Measure
+from danlu.experiments.hooks import SAMPLES, Measure, read_pictures
 from danlu.experiments.yard import Yard
-from danlu.training.log import METRICS as DIARY
+from danlu.training.log import read_metrics
+from danlu.training.records import inside
 
 CURVES = {
     "class-agreement": ("class-agreement", "classifier"),
@@ -51,10 +51,10 @@ def _figure(key: str, drawn: Drawn, yard: Yard, reference: Reference) -> float |
 def losses(folder: Path) -> dict[str, list[tuple[float, float]]]:
     """Loss curves of a run over training seconds, thinned."""
     curves: dict[str, list[tuple[float, float]]] = {}
-    for row in _lines(folder / DIARY):
-        for part, value in row["losses"].items():
-            key = f"loss/{row['player']}/{part}"
-            curves.setdefault(key, []).append((row["seconds"], value))
+    for row in read_metrics(folder)[0]:
+        for part, value in row.losses.items():
+            key = f"loss/{row.player}/{part}"
+            curves.setdefault(key, []).append((row.seconds, value))
     if len(curves) == 1:
         curves = {"loss": next(iter(curves.values()))}
     return {key: _thinned(points) for key, points in curves.items()}
@@ -63,23 +63,37 @@ def losses(folder: Path) -> dict[str, list[tuple[float, float]]]:
 def figures(folder: Path) -> dict[str, list[tuple[float, float]]]:
     """Metric curves of a run, as measured with its pictures."""
     curves: dict[str, list[tuple[float, float]]] = {}
-    for row in _lines(folder / SAMPLES / INDEX):
-        for key, value in row.get("figures", {}).items():
-            curves.setdefault(key, []).append((row["seconds"], value))
+    for row in read_pictures(folder)[0]:
+        for key, value in row.figures.items():
+            curves.setdefault(key, []).append((row.seconds, value))
     return curves
 
 
+def doubts(folder: Path) -> list[str]:
+    """What is left out of the curves and pictures of a run, in words."""
+    return [*read_metrics(folder)[1], *read_pictures(folder)[1]]
+
+
 def pictures(folder: Path, home: Path) -> list[Picture]:
-    """The pictures of a run in order, by paths relative to `home`."""
-    return [
-        Picture(row["seconds"], relative(folder / row["path"], home), row["alt"], row["note"])
-        for row in _lines(folder / SAMPLES / INDEX)
-        if "path" in row and (folder / row["path"]).exists()
-    ]
+    """The pictures of a run in order, by paths relative to `home`, inside of which they are.
+
+    Raises:
+        DanluError: the run's index names a file outside of its folder.
+    """
+    found = []
+    for row in read_pictures(folder)[0]:
+        path = None if row.path is None else inside(folder, row.path)
+        if path is not None and path.is_file():
+            found.append(Picture(row.seconds, within(path, home), row.alt, row.note))
+    return found
 
 
-def relative(path: Path, home: Path) -> str:
-    """A path as a file in `home` names it."""
+def within(path: Path, home: Path) -> str:
+    """A picture as a file in `home` names it; one from elsewhere is copied to `home/samples`."""
+    if not path.resolve().is_relative_to(home.resolve()):
+        place = home / SAMPLES
+        place.mkdir(parents=True, exist_ok=True)
+        path = Path(shutil.copyfile(path, place / path.name))
     return Path(os.path.relpath(path, home)).as_posix()
 
 
@@ -89,9 +103,3 @@ def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
         return finite
     step = (len(finite) - 1) / (ROWS_OF_A_CURVE - 1)
     return [finite[round(i * step)] for i in range(ROWS_OF_A_CURVE)]
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

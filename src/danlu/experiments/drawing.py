@@ -14,7 +14,7 @@ from danlu.evaluation.pictures import grid
 from danlu.generative.base import GenerativeModel
 from danlu.training import Policy
 
-COLUMNS = 10
+COLUMNS, MOST_COLUMNS = 10, 32
 POINTS = 1000
 """Points of a picture of 2-D data."""
 NAMED = ("solver", "evaluations", "guidance")
@@ -61,12 +61,19 @@ def classes_like(
     return held_out.sort().values[torch.arange(n) * len(held_out) // n]
 
 
-def columns_of_classes(model: GenerativeModel, n: int) -> Int[Tensor, " n"] | None:
-    """Ids that make every column of a grid one class; None where no class can be asked for."""
+def classes_in_turn(model: GenerativeModel, n: int) -> Int[Tensor, " n"] | None:
+    """All classes in turn; None where no class can be asked for."""
     classes = model.description.classes
     if classes == 0 or "condition" not in model.can:
         return None
-    return torch.arange(n) % min(classes, COLUMNS)
+    return torch.arange(n) % classes
+
+
+def columns(classes: int) -> int:
+    """Cells in a row of a grid of `classes_in_turn`: each column is one class where that fits."""
+    if not 1 <= classes <= MOST_COLUMNS:
+        return COLUMNS
+    return max(1, COLUMNS // classes) * classes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,14 +102,20 @@ def picture(model: GenerativeModel, drawn: Drawn, path: Path, look: Look) -> Pat
     if model.picture_options is not None or len(drawn.x) < shown:
         drawn = draw(
             model,
-            columns_of_classes(model, shown),
+            classes_in_turn(model, shown),
             shown,
             options=model.picture_options,
             seed=look.seed,
             policy=look.policy,
         )
     x = drawn.x[:shown].nan_to_num()
-    return grid(x, model.description, path=path, columns=COLUMNS, behind=look.behind)
+    return grid(
+        x,
+        model.description,
+        path=path,
+        columns=columns(model.description.classes),
+        behind=look.behind,
+    )
 
 
 def told(
@@ -116,10 +129,12 @@ def told(
             "held-out examples in grey."
         )
     text = f"{n} samples of {name} after {seconds:.0f} seconds of training"
-    if columns_of_classes(model, 1) is None:
+    if classes_in_turn(model, 1) is None:
         return f"{text}."
-    shown = class_names[:COLUMNS] or range(min(description.classes, COLUMNS))
-    return f"{text}; the columns are the classes {', '.join(map(str, shown))}."
+    if description.classes > MOST_COLUMNS:
+        return f"{text}; the {description.classes} classes in turn."
+    names = class_names or range(description.classes)
+    return f"{text}; the columns are the classes {', '.join(map(str, names))}."
 
 
 def drawable(description: DataDescription) -> bool:

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from danlu.contracts import DanluError, NonFiniteError
-from danlu.experiments.drawing import columns_of_classes, draw
+from danlu.experiments.drawing import classes_in_turn, draw
 from danlu.experiments.hooks import Measure
 from danlu.experiments.measuring import Subject
 from danlu.generative.base import GenerativeModel
@@ -41,7 +41,7 @@ def by_evaluations(
         if perf_counter() - began + expected > seconds:
             break
         start = perf_counter()
-        classes = columns_of_classes(subject.model, n)
+        classes = classes_in_turn(subject.model, n)
         drawn = draw(subject.model, classes, n, options=options, seed=seed, policy=subject.policy)
         try:
             figures = measure(drawn)

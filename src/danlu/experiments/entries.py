@@ -1,20 +1,56 @@
 """Who enters a race and with what: the request, and a member for each run."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 from danlu.contracts import DanluError
 from danlu.experiments.config import DataChoice, RunConfig
 from danlu.experiments.families import Classes
 from danlu.experiments.runs import Run
 from danlu.generative import FAMILIES as KNOWN
+from danlu.training.records import inside, shown
 
 RACERS = ("vae", "gan", "flow", "vq", "ddpm", "rectified-flow")
 FAMILIES = tuple(name for name in RACERS if name in KNOWN)
 """Who races unless others are named: those of `RACERS` that the table has."""
 LEAST_SECONDS = 20.0
+
+
+KEPT = "features"
+"""Folder of a race with the network of one's own that it measures with."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What race.json keeps of a request; see `RaceRequest`. `features` is a path in its folder."""
+
+    data: DataChoice
+    minutes: float | None
+    examples: int | None
+    parameters: int | None
+    families: tuple[str, ...]
+    seeds: tuple[int, ...]
+    settings: tuple[str, ...]
+    device: str
+    features: str | None
+    neighbours: bool
+    command: str
+    track: str | None
+
+    def request(self, folder: Path, classes: Classes, features: Path | None) -> "RaceRequest":
+        """The request of the race in a folder.
+
+        Raises:
+            DanluError: the file names a feature network that is not in the folder.
+        """
+        if features is None and self.features is not None:
+            try:
+                features = inside(folder, self.features)
+            except DanluError as error:
+                raise DanluError(f"{error} Name it: --features {shown(self.features)}.") from None
+        own = {each.name: getattr(self, each.name) for each in fields(self)}
+        return RaceRequest(**{**own, "folder": folder, "classes": classes, "features": features})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,20 +132,12 @@ class RaceRequest:
         spent = self.spent if seed == self.seed else 0.0
         return replace(self, seeds=(seed,), folder=self.folder / f"seed-{seed}", spent=spent)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for a file, without what only this process knows."""
-        raw = asdict(replace(self, classes=None))
-        del raw["classes"], raw["spent"], raw["folder"]
-        raw["features"] = None if self.features is None else str(self.features.resolve())
-        lists = {name: list(raw[name]) for name in ("families", "seeds", "settings")}
-        return {**raw, **lists}
-
-    @classmethod
-    def from_dict(cls, raw: Mapping[str, Any], folder: Path, classes: Classes) -> "RaceRequest":
-        """What `to_dict` gave, for the folder in which it was found."""
-        features = None if raw["features"] is None else Path(raw["features"])
-        parts = {"data": DataChoice.from_dict(raw["data"]), "features": features}
-        return cls(**{**raw, **parts, "folder": folder, "classes": classes})
+    def asked(self) -> Asked:
+        """What race.json keeps, without what only this process knows."""
+        own = {each.name: getattr(self, each.name) for each in fields(Asked)}
+        features = None if self.features is None else f"{KEPT}/{self.features.name}"
+        lists = {name: tuple(own[name]) for name in ("families", "seeds", "settings")}
+        return Asked(**{**own, **lists, "features": features})
 
 
 @dataclass(slots=True)

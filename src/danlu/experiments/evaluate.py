@@ -3,7 +3,6 @@
 The test split is the reference behind printed figures; choices are made on the validation split.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from danlu.evaluation.corruptions import yardsticks
 from danlu.evaluation.metrics.nearest import MOST_NEIGHBOURS
 from danlu.evaluation.report import write_report
 from danlu.evaluation.results import Measured, Results, Row, RowKind
-from danlu.experiments.curves import pictures
+from danlu.experiments.curves import doubts, pictures
 from danlu.experiments.families import Classes
 from danlu.experiments.machine import machine_facts
 from danlu.experiments.measuring import (
@@ -29,11 +28,12 @@ from danlu.experiments.planning import Clock
 from danlu.experiments.runs import RESULTS, Run
 from danlu.experiments.settings import Settings
 from danlu.experiments.texts import held_out_figures
-from danlu.experiments.train import open_data
+from danlu.experiments.train import open_data, require_same_data
 from danlu.experiments.yard import Yard, open_yard, words_for_spaces
 from danlu.experiments.yardsticks import scored
 from danlu.training import Policy
 from danlu.training.files import write_text
+from danlu.training.records import record_json
 
 SPLITS = ("test", "validation")
 EVIDENCE_EXAMPLES = 500
@@ -88,9 +88,12 @@ def evaluate(run: Run, request: EvaluationRequest, observer: Observer | None = N
     observer, clock = observer or Observer(), Clock(0.0)
     home = request.home(run.folder)
     source = open_data(run.config.data)
-    notices = [*source.notices]
+    notices = [*source.notices, *require_same_data(run, source), *doubts(run.folder)]
     policy = replace(Policy.choose(request.device, source.description), compile=False)
     subject = open_subject(run, policy, request.classes, request.settings)
+    notices += subject.notices
+    for line in notices[len(source.notices) :]:
+        observer.say(line)
     with clock.part("features"):
         observer.started("features")
         yard = open_yard(source, split=request.split, extra=request.features, seed=request.seed)
@@ -121,14 +124,16 @@ def evaluate(run: Run, request: EvaluationRequest, observer: Observer | None = N
     return results
 
 
-def evaluate_text(run: Run, request: EvaluationRequest) -> Mapping[str, Measured]:
-    """The figures of a model of text on a held-out split, also as `results-text.json`.
+def evaluate_text(run: Run, request: EvaluationRequest) -> tuple[Mapping[str, Measured], list[str]]:
+    """The figures of a model of text on a held-out split, also as `results-text.json`; notices.
 
     Raises:
         DanluError: something that was asked for does not exist.
     """
     source = open_data(run.config.data)
-    model, _ = run.model(request.classes, request.device)
+    notices = require_same_data(run, source)
+    model, _, damage = run.model(request.classes, request.device)
+    notices += damage
     policy = replace(Policy.choose(request.device, source.description), compile=False)
     held_out = source.test if request.split == "test" else source.validation
     found = held_out_figures(
@@ -136,9 +141,10 @@ def evaluate_text(run: Run, request: EvaluationRequest) -> Mapping[str, Measured
     )
     home = request.home(run.folder)
     home.mkdir(parents=True, exist_ok=True)
-    facts = {name: asdict(measured) for name, measured in found.items()}
-    write_text(home / TEXT_RESULTS, json.dumps({"split": request.split, **facts}, indent=1) + "\n")
-    return found
+    figures = {name: asdict(measured) for name, measured in found.items()}
+    facts = {"split": request.split, **figures, "notices": notices}
+    write_text(home / TEXT_RESULTS, record_json(facts))
+    return found, notices
 
 
 def _yardsticks(yard: Yard, request: EvaluationRequest, home: Path) -> list[Row]:

@@ -5,8 +5,8 @@ time of training; a moment that would take more is left out. They use noise of t
 run ends in the same weights with and without them.
 """
 
-import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -19,7 +19,7 @@ from danlu.experiments.config import RunConfig
 from danlu.experiments.drawing import (
     Drawn,
     Look,
-    columns_of_classes,
+    classes_in_turn,
     draw,
     drawable,
     picture,
@@ -28,6 +28,7 @@ from danlu.experiments.drawing import (
 from danlu.generative.base import GenerativeModel
 from danlu.training import Hook, Outcome, Policy, Training
 from danlu.training.files import write_text
+from danlu.training.records import read_rows, row_json
 
 MOMENTS = tuple(2.0**-k for k in range(5, 0, -1))
 CELLS, LAST_CELLS = 40, 100
@@ -37,6 +38,34 @@ SAMPLES, INDEX = "samples", "pictures.jsonl"
 
 Measure = Callable[[Drawn], Mapping[str, float]]
 """Cheap figures of some samples, for the curves."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PictureRow:
+    """What was drawn at a moment of a run.
+
+    Attributes:
+        step: rounds finished.
+        seconds: of training.
+        path: of the picture, from the run's folder; None where nothing can be shown.
+        alt: what a person who cannot see it should know.
+        note: what the picture shows where it is no plain samples.
+        text: path of the texts that were drawn.
+        figures: for the curves.
+    """
+
+    step: int
+    seconds: float
+    path: str | None = None
+    alt: str = ""
+    note: str = ""
+    text: str | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+def read_pictures(folder: Path) -> tuple[list[PictureRow], list[str]]:
+    """The index of a run's pictures, and a notice about lines that are left out."""
+    return read_rows(folder / SAMPLES / INDEX, PictureRow)
 
 
 class SamplePictures(Hook):
@@ -98,47 +127,37 @@ class SamplePictures(Hook):
     def _forget(self, step: int) -> None:
         """Drop the pictures of steps that a kill took back, and a line that it cut off."""
         path = self.folder / SAMPLES / INDEX
-        if not path.exists():
-            return
-        kept = []
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                break
-            if row["step"] <= step:
-                kept.append(line)
-        write_text(path, "".join(f"{line}\n" for line in kept))
+        if path.exists():
+            kept = [row for row in read_pictures(self.folder)[0] if row.step <= step]
+            write_text(path, "".join(row_json(asdict(row)) for row in kept))
 
     def _take(self, trainer: Training, cells: int) -> None:
         began, status = perf_counter(), trainer.status()
         with trainer.averaged() as model:
             row = self._record(model, cells, status.step, status.seconds)
         with (self.folder / SAMPLES / INDEX).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write(row_json(asdict(row)))
         self._last = perf_counter() - began
         self._spent += self._last
 
-    def _record(
-        self, model: GenerativeModel, cells: int, step: int, seconds: float
-    ) -> dict[str, object]:
+    def _record(self, model: GenerativeModel, cells: int, step: int, seconds: float) -> PictureRow:
         config, folder = self.config, self.folder / SAMPLES
         folder.mkdir(exist_ok=True)
-        row: dict[str, object] = {"step": step, "seconds": seconds}
+        n = max(cells, self.points)
         drawn = draw(
             model,
-            columns_of_classes(model, max(cells, self.points)),
-            max(cells, self.points),
+            classes_in_turn(model, n),
+            n,
             options=config.options(model),
             seed=config.seed,
             policy=self.policy,
         )
-        if drawable(config.description):
-            path = folder / f"{step:06d}.png"
-            look = Look(cells=cells, seed=config.seed, policy=self.policy, behind=self.behind)
-            picture(model, drawn, path, look)
-            alt = told(model, config.family, cells, seconds, config.class_names)
-            row |= {"path": f"{SAMPLES}/{path.name}", "alt": alt, "note": model.picture_note}
-        if self.measure is not None:
-            row["figures"] = dict(self.measure(drawn))
-        return row
+        figures = {} if self.measure is None else dict(self.measure(drawn))
+        row = PictureRow(step=step, seconds=seconds, figures=figures)
+        if not drawable(config.description):
+            return row
+        path = folder / f"{step:06d}.png"
+        look = Look(cells=cells, seed=config.seed, policy=self.policy, behind=self.behind)
+        picture(model, drawn, path, look)
+        alt = told(model, config.family, cells, seconds, config.class_names)
+        return replace(row, path=f"{SAMPLES}/{path.name}", alt=alt, note=model.picture_note)

@@ -9,7 +9,7 @@ from time import perf_counter
 from danlu.contracts import CapabilityError, DanluError, NonFiniteError
 from danlu.evaluation.corruptions import yardsticks
 from danlu.evaluation.results import Row, RowKind
-from danlu.experiments.curves import curve_measure, pictures
+from danlu.experiments.curves import curve_measure, doubts, pictures
 from danlu.experiments.drawing import Drawn
 from danlu.experiments.effort import by_evaluations
 from danlu.experiments.entries import Member, RaceRequest
@@ -85,6 +85,9 @@ class Jury:
             for member in members
             if member.run is not None and not member.failure
         }
+        for subject in subjects.values():
+            for line in (*subject.notices, *doubts(subject.folder)):
+                self._notice(f"{subject.name}: {line}")
         drawn = self._draw(subjects, plan)
         samples = min((len(each.x) for each in drawn.values()), default=plan.samples)
         for name, subject in subjects.items():

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from danlu.training import Policy
-from danlu.training.policy import check_device, describe, environment
+from danlu.training.policy import Environment, check_device, describe
 
 
 def device_line(device: str) -> str:
@@ -16,9 +16,9 @@ def device_line(device: str) -> str:
         DanluError: the device is not here.
     """
     name = chosen_device(device)
-    facts = environment(Policy(device=name))
-    where = _gpu_name(name) if name.startswith("cuda") else facts["processor"]
-    return f"device: {name} ({where}), torch {facts['torch']}"
+    facts = Environment.here(Policy(device=name))
+    where = _gpu_name(name) if name.startswith("cuda") else facts.processor
+    return f"device: {name} ({where}), torch {facts.torch}"
 
 
 def chosen_device(device: str) -> str:
@@ -35,14 +35,14 @@ def chosen_device(device: str) -> str:
 
 def machine_facts(policy: Policy) -> dict[str, Any]:
     """What a report says of the machine."""
-    facts = environment(policy)
+    facts = Environment.here(policy)
     return {
         "device": describe(policy),
-        "processor": facts["processor"],
+        "processor": facts.processor,
         "cores": os.cpu_count(),
-        "torch": facts["torch"],
-        "python": facts["python"],
-        "system": facts["system"],
+        "torch": facts.torch,
+        "python": facts.python,
+        "system": facts.system,
     }
 
 

@@ -1,7 +1,7 @@
 """Figures of one trained model: samples scored, likelihood of held-out data, curves, neighbours."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -17,7 +17,7 @@ from danlu.evaluation.metrics.neighbour_distance import nearest_training
 from danlu.evaluation.pictures import neighbours
 from danlu.evaluation.results import EvidenceRow, Measured, Picture, Row, RowKind, StageRow
 from danlu.evaluation.scoring import score
-from danlu.experiments.curves import figures, losses, relative
+from danlu.experiments.curves import figures, losses, within
 from danlu.experiments.drawing import Drawn, classes_like, draw, drawable, words_for_options
 from danlu.experiments.families import Classes
 from danlu.experiments.hooks import SAMPLES
@@ -98,16 +98,18 @@ class Trained(Subject):
 
     Attributes:
         meta: where its training stood.
+        notices: what of its folder is not as it was written.
     """
 
     meta: Meta
+    notices: Sequence[str] = ()
 
 
 def open_subject(
     run: Run, policy: Policy, classes: Classes = None, settings: Settings | None = None
 ) -> Trained:
     """A run with its averaged weights, ready to be measured."""
-    model, meta = run.model(classes, policy.device)
+    model, meta, notices = run.model(classes, policy.device)
     return Trained(
         name=run.config.family,
         folder=run.folder,
@@ -116,6 +118,7 @@ def open_subject(
         policy=policy,
         seconds=meta.total.seconds,
         meta=meta,
+        notices=notices,
     )
 
 
@@ -229,10 +232,11 @@ def neighbour_picture(subject: Subject, drawn: Drawn, yard: Yard, home: Path) ->
         return None
     chosen = drawn.x[subset(len(drawn.x), PAIRS)].clamp(description.low, description.high)
     near = nearest_training(chosen, yard.reference)
-    place = subject.folder / SAMPLES
+    inner = subject.folder.resolve().is_relative_to(home.resolve())
+    place = (subject.folder if inner else home) / SAMPLES
     place.mkdir(parents=True, exist_ok=True)
     path = neighbours(chosen, near.x, description, path=place / "neighbours.png")
     alt = (
         f"{len(chosen)} samples of {subject.name}, each beside the training example nearest to it."
     )
-    return Picture(subject.seconds, relative(path, home), alt)
+    return Picture(subject.seconds, within(path, home), alt)

@@ -4,7 +4,7 @@ from typing import Any
 
 from danlu.data import Source
 from danlu.evaluation.features.classifier import seconds_needed
-from danlu.experiments.drawing import columns_of_classes, draw
+from danlu.experiments.drawing import classes_in_turn, draw
 from danlu.generative.base import GenerativeModel
 from danlu.training import Policy
 
@@ -19,6 +19,6 @@ def features_seconds(source: Source) -> float:
 
 def sample_seconds(model: GenerativeModel, options: Any, policy: Policy) -> float:
     """Seconds for one sample; an untrained model costs what a trained one does."""
-    classes = columns_of_classes(model, SAMPLES)
+    classes = classes_in_turn(model, SAMPLES)
     tries = [draw(model, classes, SAMPLES, options=options, seed=0, policy=policy) for _ in "12"]
     return min(drawn.seconds for drawn in tries) / SAMPLES  # the first one also warms up

@@ -10,7 +10,8 @@ from math import inf, isinf
 from time import monotonic
 
 import danlu
-from danlu.contracts import DanluError, NonFiniteError
+from danlu.contracts import NonFiniteError
+from danlu.evaluation.features import content_of
 from danlu.evaluation.report import write_report
 from danlu.evaluation.results import Results, Row
 from danlu.experiments.curves import curve_measure
@@ -26,7 +27,13 @@ from danlu.experiments.probing import features_seconds, sample_seconds
 from danlu.experiments.resuming import LOST, Heartbeat, RaceState
 from danlu.experiments.runs import CONFIG, RACE, RESULTS, create, open_run, require_new
 from danlu.experiments.tracking import require_tracker
-from danlu.experiments.train import CHECKPOINT_SECONDS, Surroundings, open_data, train
+from danlu.experiments.train import (
+    CHECKPOINT_SECONDS,
+    Surroundings,
+    open_data,
+    require_same_data,
+    train,
+)
 from danlu.experiments.yard import Yard, open_yard, words_for_spaces
 from danlu.training import Budget, Policy
 
@@ -55,8 +62,8 @@ class Race:
             require_new(request.folder)
         if request.track is not None:
             require_tracker(request.track)
-        if request.features is not None and not request.features.is_file():
-            raise DanluError(f"There is no file {request.features}.")
+        if request.features is not None:
+            content_of(request.features)  # what is no network is told before anything is trained
         self.source = open_data(request.data)
         for line in self.source.notices:
             self._notice(line)
@@ -104,14 +111,18 @@ class Race:
     def _state(self, *, goes_on: bool) -> RaceState:
         if not goes_on:
             return RaceState.begun(self.request)
-        state = RaceState.load(self.request.folder)
+        state, damage = RaceState.load(self.request.folder)
+        if damage:
+            self._notice(damage)
         for member in self.members:
             folder = self.request.folder_of(member.family)
             if (folder / CONFIG).exists():
                 member.run = open_run(folder)
                 member.config = member.run.config
+                for line in require_same_data(member.run, self.source):
+                    self._notice(line)
             member.failure = state.failures.get(folder.name, "")
-        state.resumed(self._begun())
+        state.resumed(self.request.folder, self._begun())
         self.observer.say(
             f"going on in {self.request.folder}: {len(state.done)} of {len(self.members)} models "
             f"are trained, {state.elapsed:.0f} s of the budget are spent"
@@ -155,7 +166,7 @@ class Race:
 
     def _plan(self, jury: Jury) -> Allotment:
         """Measure speeds, score what needs no model, and share the time out, once."""
-        clock, plan = self.clock, self.state.allotment()
+        clock, plan = self.clock, self.state.plan
         if plan is not None:
             jury.score_real(plan.samples)
             self.state.lost += clock.elapsed - self.state.elapsed  # all of this was done before
@@ -171,7 +182,7 @@ class Race:
         self.observer.planned(clock.planned)
         training = "" if isinf(plan.training) else f"{plan.training:.0f} s of training, "
         self.observer.say(f"each model: {training}{plan.samples} samples")
-        self.state.plan = {**asdict(plan), "parts": dict(plan.parts)}
+        self.state.plan = plan
         self._milestone()
         return plan
 
@@ -237,7 +248,7 @@ class Race:
             raise KeyboardInterrupt
 
     def _milestone(self) -> None:
-        self.state.milestone(self.clock, self._begun())
+        self.state.milestone(self.request.folder, self.clock, self._begun())
         self.heart.restart()
 
     # --- results ---------------------------------------------------------------------------------

@@ -6,23 +6,24 @@ own checkpoint, whose seconds count; what was done after that checkpoint is lost
 apart from the budget: a race that was killed takes longer, and its models train for as long.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import inf
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 from typing_extensions import override
 
 from danlu.contracts import DanluError, Progress
-from danlu.experiments.entries import RaceRequest
+from danlu.evaluation.features import content_of
+from danlu.experiments.entries import KEPT, Asked, RaceRequest
 from danlu.experiments.families import Classes
 from danlu.experiments.planning import Allotment, Clock
 from danlu.experiments.runs import RACE, RESULTS
 from danlu.training import Hook, Training
 from danlu.training.checkpoint import load_average
-from danlu.training.files import write_text
+from danlu.training.files import whole_file, write_text
+from danlu.training.records import read_json, record_json, text_of
 
 ALIVE = "alive"
 BEAT_SECONDS = 1.0
@@ -30,13 +31,12 @@ LOST = "lost by interruptions"
 """Part of the split with the seconds whose work was lost."""
 
 
-@dataclass(slots=True)
+@dataclass(kw_only=True, slots=True)
 class RaceState:
     """Where a race stands.
 
     Attributes:
-        folder: of the race.
-        request: what was asked for, as plain data.
+        request: what was asked for.
         elapsed: seconds of the budget at the last milestone.
         used: part -> seconds, then.
         planned: part -> seconds.
@@ -49,12 +49,11 @@ class RaceState:
         lost: seconds whose work was lost.
     """
 
-    folder: Path
-    request: dict[str, Any]
+    request: Asked
     elapsed: float = 0.0
     used: dict[str, float] = field(default_factory=dict)
     planned: dict[str, float] = field(default_factory=dict)
-    plan: dict[str, Any] | None = None
+    plan: Allotment | None = None
     trained: bool | None = None
     counted: dict[str, float] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
@@ -65,13 +64,18 @@ class RaceState:
     @classmethod
     def begun(cls, request: RaceRequest) -> "RaceState":
         """The state of a new race, written into its folder."""
-        state = cls(request.folder, request.to_dict())
-        state.save()
+        state = cls(request=request.asked())
+        if request.features is not None:
+            kept = request.folder / KEPT
+            kept.mkdir(parents=True, exist_ok=True)
+            with whole_file(kept / request.features.name) as path:
+                path.write_bytes(content_of(request.features))
+        state.save(request.folder)
         return state
 
     @classmethod
-    def load(cls, folder: Path) -> "RaceState":
-        """The state of a race that was begun.
+    def load(cls, folder: Path) -> "tuple[RaceState, str]":
+        """The state of a race that was begun, and a notice where it was changed since.
 
         Raises:
             DanluError: there is none, or it cannot be read.
@@ -79,48 +83,37 @@ class RaceState:
         path = folder / RACE
         if not path.exists():
             raise DanluError(f"{folder} is no race: it has no {RACE}.")
-        try:
-            return cls(folder=folder, **json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise DanluError(f"{path} cannot be read: {error}.") from error
+        return read_json(path, cls)
 
-    def save(self) -> None:
+    def save(self, folder: Path) -> None:
         """Write the file whole, and begin to measure what would be lost from now on."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        raw = asdict(self)
-        del raw["folder"]
-        write_text(self.folder / RACE, json.dumps(raw, indent=1) + "\n")
-        (self.folder / ALIVE).write_text("0", encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / RACE, record_json(asdict(self)))
+        (folder / ALIVE).write_text("0", encoding="utf-8")
 
     # --- while it runs --------------------------------------------------------------------------
 
-    def milestone(self, clock: Clock, members: Mapping[str, Path]) -> None:
+    def milestone(self, folder: Path, clock: Clock, members: Mapping[str, Path]) -> None:
         """Keep the seconds spent so far; `members` are the folders of runs that have begun."""
         self.elapsed, self.used = clock.elapsed, dict(clock.used)
         self.planned = dict(clock.planned)
-        self.counted = {name: trained_seconds(folder) for name, folder in members.items()}
-        self.save()
-
-    def allotment(self) -> Allotment | None:
-        """The plan that was made before."""
-        return None if self.plan is None else Allotment(**self.plan)
+        self.counted = {name: trained_seconds(place) for name, place in members.items()}
+        self.save(folder)
 
     # --- going on -------------------------------------------------------------------------------
 
-    def resumed(self, members: Mapping[str, Path]) -> None:
+    def resumed(self, folder: Path, members: Mapping[str, Path]) -> None:
         """Count what checkpoints kept since the last milestone, and what was lost."""
         kept = sum(
-            max(0.0, trained_seconds(folder) - self.counted.get(name, 0.0))
-            for name, folder in members.items()
+            max(0.0, trained_seconds(place) - self.counted.get(name, 0.0))
+            for name, place in members.items()
         )
-        alive = self.folder / ALIVE
-        lived = float(alive.read_text(encoding="utf-8") or 0) if alive.exists() else 0.0
-        self.lost += max(0.0, lived - kept)
+        self.lost += max(0.0, _lived(folder) - kept)
         self.elapsed += kept
         self.used["training"] = self.used.get("training", 0.0) + kept
-        self.counted = {name: trained_seconds(folder) for name, folder in members.items()}
+        self.counted = {name: trained_seconds(place) for name, place in members.items()}
         self.interruptions += 1
-        self.save()
+        self.save(folder)
 
     def told(self) -> str:
         """What a reader of the figures must know about interruptions; empty without any."""
@@ -156,6 +149,15 @@ class Heartbeat(Hook):
             self._path.write_text(f"{now - self._began:.1f}", encoding="utf-8")
 
 
+def _lived(folder: Path) -> float:
+    """Seconds from the last milestone to the last sign of life; 0 where there is none."""
+    try:
+        seconds = float(text_of(folder / ALIVE, most=1000) or 0)
+    except (DanluError, ValueError):
+        return 0.0
+    return seconds if 0 <= seconds < inf else 0.0
+
+
 def trained_seconds(folder: Path) -> float:
     """Training seconds of the newest checkpoint of a run; 0 where there is none."""
     try:
@@ -164,16 +166,21 @@ def trained_seconds(folder: Path) -> float:
         return 0.0
 
 
-def resumable(folder: Path, classes: Classes = None) -> RaceRequest:
+def resumable(folder: Path, classes: Classes = None, features: Path | None = None) -> RaceRequest:
     """The request of a race that is to be gone on with.
+
+    Args:
+        folder: of the race.
+        classes: builders of foreign families.
+        features: a network of one's own, in place of that which the folder holds.
 
     Raises:
         DanluError: it is finished, or there is no race.
     """
-    state = RaceState.load(folder)
+    state, _ = RaceState.load(folder)
     if (folder / RESULTS).exists():
         raise DanluError(
             f"{folder} is a finished race: see {folder / 'report.html'}, which "
             f"`danlu report {folder}` writes again."
         )
-    return RaceRequest.from_dict(state.request, folder, classes)
+    return state.request.request(folder, classes, features)

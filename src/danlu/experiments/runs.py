@@ -1,16 +1,16 @@
 """Run folders: made once, opened by anyone, loaded as a model from the folder alone.
 
-Reading one is safe: YAML by `safe_load`, weights by safetensors. A family that is not in the
+Reading one is safe: records of plain data, weights by safetensors. A family that is not in the
 library's table is passed in as `classes={"name": builder}`; nothing that a file names is imported.
 """
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from danlu.contracts import DanluError
 from danlu.experiments.config import RunConfig
@@ -19,6 +19,7 @@ from danlu.generative.base import GenerativeModel
 from danlu.training import Budget
 from danlu.training.checkpoint import Meta, load_average
 from danlu.training.files import write_text
+from danlu.training.records import read_yaml, record_yaml
 from danlu.training.weights import restore
 
 CONFIG, SAMPLES = "config.yaml", "samples"
@@ -27,27 +28,29 @@ RACE, RESULTS = "race.json", "results.json"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run folder and what it was asked for."""
+    """A run folder, what it was asked for, and what is not as it was written."""
 
     folder: Path
     config: RunConfig
+    notices: tuple[str, ...] = ()
 
     def model(
         self, classes: Classes = None, device: str | torch.device = "cpu"
-    ) -> tuple[GenerativeModel, Meta]:
+    ) -> tuple[GenerativeModel, Meta, list[str]]:
         """The trained model, averaged weights and evaluation mode, and where training stood.
+
+        The notices at the end say what is not as it was written; pass them on.
 
         Raises:
             DanluError: the family is unknown, or there are no weights to load.
         """
-        meta, tensors, _ = load_average(self.folder)
         model = self.config.build(classes)
-        restore(model, tensors)
-        return model.to(device).eval(), meta
+        meta, _, notices = load_average(self.folder, lambda tensors: restore(model, tensors))
+        return model.to(device).eval(), meta, [*self.notices, *notices]
 
     def extended(self, budget: Budget) -> "Run":
         """The same run with another length, recorded."""
-        run = Run(self.folder, replace(self.config, budget=budget))
+        run = replace(self, config=replace(self.config, budget=budget))
         _write_config(run)
         return run
 
@@ -89,17 +92,14 @@ def open_run(folder: str | Path) -> Run:
         if members:
             raise DanluError(f"{folder} is a race; choose one of its runs: {', '.join(members)}.")
         raise DanluError(f"{folder} is no run: it has no {CONFIG}.")
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DanluError(f"{path} cannot be read as YAML.") from error
-    if not isinstance(raw, Mapping):
-        raise DanluError(f"{path} is not of a danlu run.")
-    return Run(folder, RunConfig.from_dict(raw))
+    config, damage = read_yaml(path, RunConfig)
+    return Run(folder, config, (damage,) if damage else ())
 
 
 def load(path: str | Path, classes: Mapping[str, Any] | None = None) -> GenerativeModel:
     """A trained model from its run folder: averaged weights, evaluation mode, on the CPU.
+
+    It warns where the folder is damaged and an older checkpoint takes the place of the newest.
 
     Args:
         path: the run folder.
@@ -109,9 +109,11 @@ def load(path: str | Path, classes: Mapping[str, Any] | None = None) -> Generati
     Raises:
         DanluError: there is no run, no weights, or the family is unknown.
     """
-    return open_run(path).model(classes)[0]
+    model, _, notices = open_run(path).model(classes)
+    for line in notices:
+        warnings.warn(line, stacklevel=2)
+    return model
 
 
 def _write_config(run: Run) -> None:
-    text = yaml.safe_dump(run.config.to_dict(), sort_keys=False, allow_unicode=True)
-    write_text(run.folder / CONFIG, text)
+    write_text(run.folder / CONFIG, record_yaml(run.config.to_dict()))

@@ -5,6 +5,7 @@ The figures of a text are means over held-out windows, with their standard error
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 
@@ -19,7 +20,7 @@ from danlu.data.text import tokens_of
 from danlu.evaluation.results import Measured
 from danlu.experiments.config import RunConfig
 from danlu.experiments.drawing import draw
-from danlu.experiments.hooks import SAMPLES, SamplePictures
+from danlu.experiments.hooks import SAMPLES, PictureRow, SamplePictures
 from danlu.generative.base import GenerativeModel
 from danlu.training import Policy
 from danlu.training.files import write_text
@@ -46,16 +47,12 @@ class TextSamples(SamplePictures):
         self.held_out = held_out.x(spread.long())
 
     @override
-    def _record(
-        self, model: GenerativeModel, cells: int, step: int, seconds: float
-    ) -> dict[str, object]:
+    def _record(self, model: GenerativeModel, cells: int, step: int, seconds: float) -> PictureRow:
         folder = self.folder / SAMPLES
         folder.mkdir(exist_ok=True)
         found = held_out_figures(model, self.held_out, policy=self.policy)
-        row: dict[str, object] = {"step": step, "seconds": seconds}
-        row["figures"] = {
-            name: measured.value for name, measured in found.items() if name != "windows"
-        }
+        figures = {name: each.value for name, each in found.items() if name != "windows"}
+        row = PictureRow(step=step, seconds=seconds, figures=figures)
         if "sample" in model.can:
             drawn = draw(
                 model,
@@ -67,7 +64,7 @@ class TextSamples(SamplePictures):
             )
             path = folder / f"{step:06d}.txt"
             write_text(path, separated(texts_of(drawn.x, model.description)))
-            row["text"] = f"{SAMPLES}/{path.name}"
+            row = replace(row, text=f"{SAMPLES}/{path.name}")
         return row
 
 

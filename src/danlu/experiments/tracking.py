@@ -4,7 +4,6 @@ A tracker mirrors the run's own diary, `metrics.jsonl` and the index of its samp
 its curves are those of the report, and a resumed run repeats nothing.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,13 +15,16 @@ from PIL import Image
 from typing_extensions import override
 
 from danlu.contracts import DanluError, Progress, Stage, unknown
-from danlu.experiments.hooks import INDEX, SAMPLES
+from danlu.experiments.hooks import SAMPLES, read_pictures
 from danlu.training import Hook, Training
-from danlu.training.log import METRICS
+from danlu.training.log import read_metrics
+from danlu.training.records import inside
 
 TENSORBOARD = "tensorboard"
 EVERY_SECONDS = 5.0
 """Seconds between two looks into the diary."""
+READERS: Mapping[str, Callable[[Path], Any]] = {"metrics": read_metrics, "pictures": read_pictures}
+"""What is mirrored, and what reads it."""
 SCALARS = ("rate", "grad_norm", "examples_per_second")
 
 
@@ -36,7 +38,7 @@ class TensorBoard(Hook):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._writer: Any = None
-        self._read = {METRICS: 0, f"{SAMPLES}/{INDEX}": 0}
+        self._read = dict.fromkeys(READERS, 0)
         self._next = 0.0
 
     @override
@@ -50,7 +52,7 @@ class TensorBoard(Hook):
         purge = step + 1 if step else None
         self._writer = SummaryWriter(str(self.folder / TENSORBOARD), purge_step=purge)
         for name in self._read:
-            self._read[name] = sum(row["step"] <= step for row in self._rows(name))
+            self._read[name] = sum(row.step <= step for row in READERS[name](self.folder)[0])
 
     @override
     def on_round(self, trainer: Training, progress: Progress) -> None:
@@ -69,32 +71,27 @@ class TensorBoard(Hook):
         """Write what the diary has gained."""
         metrics, pictures = self._read
         for row in self._new(metrics):
-            self._scalars(f"{row['stage']}/{row['player']}", row["losses"], row)
-            self._scalars(f"{row['stage']}/{row['player']}", {n: row[n] for n in SCALARS}, row)
+            self._scalars(f"{row.stage}/{row.player}", row.losses, row.step)
+            rates = {name: getattr(row, name) for name in SCALARS}
+            self._scalars(f"{row.stage}/{row.player}", rates, row.step)
         for row in self._new(pictures):
-            self._scalars("figures", row.get("figures", {}), row)
-            if "path" in row:
-                with Image.open(self.folder / row["path"]) as image:
+            self._scalars("figures", row.figures, row.step)
+            if row.path is not None:
+                with Image.open(inside(self.folder, row.path), formats=["PNG"]) as image:
                     pixels = np.asarray(image.convert("RGBA" if image.mode == "RGBA" else "RGB"))
-                self._writer.add_image(SAMPLES, pixels, row["step"], dataformats="HWC")
+                self._writer.add_image(SAMPLES, pixels, row.step, dataformats="HWC")
         self._writer.flush()
 
-    def _scalars(self, group: str, values: Mapping[str, Any], row: Mapping[str, Any]) -> None:
+    def _scalars(self, group: str, values: Mapping[str, Any], step: int) -> None:
         for name, value in values.items():
             if value is not None:
-                self._writer.add_scalar(f"{group}/{name}", value, row["step"])
+                self._writer.add_scalar(f"{group}/{name}", value, step)
 
-    def _new(self, name: str) -> list[dict[str, Any]]:
+    def _new(self, name: str) -> list[Any]:
         """Rows of a file of the diary that were not read before."""
-        rows = self._rows(name)[self._read[name] :]
+        rows = READERS[name](self.folder)[0][self._read[name] :]
         self._read[name] += len(rows)
         return rows
-
-    def _rows(self, name: str) -> list[dict[str, Any]]:
-        path = self.folder / name
-        if not path.exists():
-            return []
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 TRACKERS: Mapping[str, Callable[[Path], Hook]] = {TENSORBOARD: TensorBoard}

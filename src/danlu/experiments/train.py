@@ -5,11 +5,13 @@ continues from it, with the recorded config.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from itertools import zip_longest
 from pathlib import Path
 
-from danlu.contracts import DanluError
+from danlu.contracts import DanluError, DataDescription
 from danlu.data import SOURCES, ExampleStream, Source, open_source
+from danlu.data.fingerprints import differences
 from danlu.data.text import UNITS, text_source
 from danlu.experiments.config import DataChoice, data_fields
 from danlu.experiments.families import Classes
@@ -26,6 +28,8 @@ from danlu.training.processes import Processes, SingleProcess
 from danlu.training.recomputing import WithinMemory
 
 CHECKPOINT_SECONDS = 60.0
+SHOWN = 8
+"""So many characters that differ are named."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,11 +74,9 @@ def train(run: Run, source: Source, surroundings: Surroundings | None = None) ->
     config = run.config
     if around.track is not None:
         require_tracker(around.track)
-    if source.description != config.description:
-        raise DanluError(
-            f"{config.data.source} is not the data of {run.folder} any more: its shape, levels or "
-            "classes have changed."
-        )
+    changed = [*run.notices, *require_same_data(run, source)]
+    for line in changed:
+        around.observer.say(line)
     stream = ExampleStream(
         source.training,
         source.description,
@@ -96,7 +98,8 @@ def train(run: Run, source: Source, surroundings: Surroundings | None = None) ->
         checkpoint_seconds=around.checkpoint_seconds,
         replay=around.replay,
     )
-    return Trainer(model, stream, config.plan, config.budget, run=setting).run()
+    outcome = Trainer(model, stream, config.plan, config.budget, run=setting).run()
+    return replace(outcome, notices=(*changed, *outcome.notices))
 
 
 def _hooks(
@@ -128,6 +131,49 @@ def open_data(choice: DataChoice) -> Source:
         return open_source(choice.source, size=choice.size, label=choice.label)
     paths = [Path(path) for path in (choice.source, *choice.more)]
     return text_source(paths, window=choice.size, unit=choice.unit, reader=choice.reader)
+
+
+def require_same_data(run: Run, source: Source) -> list[str]:
+    """Compare data with what a run learned from: notices about examples that have changed.
+
+    Raises:
+        DanluError: ids of classes, characters or levels would mean something else.
+    """
+    config, reasons = run.config, []
+    old, new = config.description, source.description
+    for each in fields(DataDescription):
+        before, now = getattr(old, each.name), getattr(new, each.name)
+        if before != now and each.name == "alphabet":
+            reasons.append(_characters(before, now))
+        elif before != now:
+            reasons.append(f"{each.name} {now}, was {before}")
+    if old.classes == new.classes and config.class_names != source.class_names:
+        pairs = zip_longest(config.class_names, source.class_names)
+        number, (before, now) = next((i, p) for i, p in enumerate(pairs) if p[0] != p[1])
+        reasons.append(f"class {number} is {now!r}, was {before!r}")
+    if reasons:
+        raise DanluError(
+            f"{source.name} is not the data of {run.folder} any more: {'; '.join(reasons)}."
+        )
+    if not config.splits:
+        return [f"{run.folder} is of an earlier version, which kept no fingerprint of the data: "
+                "whether the examples are the same cannot be told."]  # fmt: skip
+    return differences(config.splits, source)
+
+
+def _characters(before: str | None, now: str | None) -> str:
+    """How two alphabets differ."""
+    if not before or not now:
+        return f"unit {_unit(now)}, was {_unit(before)}"
+    more, fewer = (sorted(set(a) - set(b))[:SHOWN] for a, b in ((now, before), (before, now)))
+    words = [f"{len(now)} characters, were {len(before)}"] if len(now) != len(before) else []
+    words += [f"new characters {', '.join(map(repr, more))}"] if more else []
+    words += [f"without {', '.join(map(repr, fewer))}"] if fewer else []
+    return "; ".join(words)
+
+
+def _unit(alphabet: str | None) -> str:
+    return "none" if alphabet is None else "characters" if alphabet else "bytes"
 
 
 def choose_data(name_or_path: str, *, size: int | None = None, label: str = "none") -> DataChoice:

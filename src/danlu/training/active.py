@@ -1,7 +1,7 @@
 """The stage that is being trained: its learners, average, clock and progress."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from danlu.training.plan import Plan
 from danlu.training.trainable import Trainable
 from danlu.training.weights import named_tensors
 
+MOST_STEPS, FLAG = 2**62, "flag"
 RECENT = 5
 """Rounds whose median predicts the next."""
 
@@ -51,6 +52,7 @@ class ActiveStage:
         self.clock = clock
         self.spent = Spent()
         self.last_fraction = 0.0
+        self._plan = plan
         root, players = cast(nn.Module, model), model.players()
         self.learners = {
             name: Learner(name, named_parameters(root, players[name]), plan.optimizer(name))
@@ -161,6 +163,38 @@ class ActiveStage:
         }
 
     @torch.no_grad()
+    def state_shapes(self) -> dict[str, Any]:
+        """Player -> what its optimiser keeps, as `outline` draws it; changes the weights.
+
+        Some optimisers decide in their first step what they keep, so others of their kind take
+        one with gradients of zero.
+        """
+        found = {}
+        for name, row in self.learners.items():
+            other = Learner(name, row.named, self._plan.optimizer(name))
+            for weight in other.weights:
+                weight.grad = torch.zeros_like(weight)
+            other.optimizer.step()
+            other.zero()
+            found[name] = outline(other.optimizer.state_dict())
+        return found
+
+    def require_fit(self, state: dict[str, Any], shapes: Mapping[str, Any]) -> None:
+        """Raise `DanluError` unless what `state_dict` gave is of this stage.
+
+        Steps in one pass over all tensors trust their sizes and write wherever these say.
+        """
+        try:
+            steps = state["average"]["steps"]
+            if type(steps) is not int or not 0 <= steps < MOST_STEPS:
+                raise ValueError(f"the average has {steps!r} steps")
+            for name, own in shapes.items():
+                if not _alike(own, outline(state["optimizers"][name])):
+                    raise ValueError(f"the optimiser of {name!r} has other sizes")
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise DanluError(f"The training state is of another model: {error}.") from error
+
+    @torch.no_grad()
     def load_state_dict(
         self, state: dict[str, Any], average: dict[str, Tensor], model: nn.Module, spent: Spent
     ) -> None:
@@ -172,6 +206,41 @@ class ActiveStage:
         names = {id(tensor): name for name, tensor in named_tensors(model).items()}
         for parameter, value in zip(self.average.parameters, self.average.values, strict=True):
             value.copy_(average[names[id(parameter)]])
+
+
+def outline(state: Mapping[str, Any]) -> tuple[list[Any], dict[Any, Any]]:
+    """The groups of an optimiser's state without their values, and the shapes of what it keeps."""
+    groups = [{key: _kind(value) for key, value in g.items()} for g in state["param_groups"]]
+    rows = {
+        index: {key: _kind(value) for key, value in row.items()}
+        for index, row in state["state"].items()
+    }
+    return groups, rows
+
+
+def _kind(value: Any) -> Any:
+    """What must agree of two values: shapes of tensors, numbers of parameters, else types."""
+    if isinstance(value, Tensor):
+        return tuple(value.shape), value.is_floating_point()
+    if isinstance(value, list | tuple):
+        return [_kind(item) for item in value]
+    if value is None or isinstance(value, bool):
+        return FLAG
+    return float if type(value) is int else type(value)
+
+
+def _alike(own: tuple[list[Any], dict[Any, Any]], saved: tuple[list[Any], dict[Any, Any]]) -> bool:
+    """Whether a saved outline is of the same optimiser; versions of torch differ in flags."""
+    (groups, rows), (saved_groups, saved_rows) = own, saved
+    return (
+        len(groups) == len(saved_groups)
+        and all(
+            there.get(key, FLAG) == kind
+            for here, there in zip(groups, saved_groups, strict=True)
+            for key, kind in here.items()
+        )
+        and all(rows.get(index) == row for index, row in saved_rows.items())
+    )
 
 
 def check_stages(model: Trainable) -> list[Stage]:

@@ -5,6 +5,7 @@ what the earlier stages left, so the whole budget is used whatever they really t
 left without a step.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -112,7 +113,8 @@ class Budget:
     def __post_init__(self) -> None:
         if (self.minutes is None) == (self.steps is None):
             raise DanluError("A budget is either minutes or steps: give exactly one of them.")
-        if not (self.minutes if self.minutes is not None else self.steps or 0) > 0:
+        length = self.minutes if self.minutes is not None else self.steps or 0
+        if not 0 < length < math.inf:
             raise DanluError(f"A budget must be positive, got {self.minutes or self.steps}.")
 
     def clock(self, shares: Sequence[float], before: Spent) -> Clock:

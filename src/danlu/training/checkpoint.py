@@ -4,8 +4,8 @@
 checkpoints/000600/  model.safetensors   the weights in training
                      average.safetensors the averaged weights, what a trained model uses
                      state.pt            optimisers and averages, read with weights_only=True
-                     meta.json           where the run stood, and the other files' digests
-checkpoints/LATEST   the newest one's name
+                     meta.json           where the run stood, and digests of all four
+checkpoints/LATEST   the newest one's name, and a digest of it
 ```
 There is no random state: every play seeds itself from (run seed, stage, step, play), and the
 data's order is a function of the position. The last two and every final one are kept; those of a
@@ -13,11 +13,9 @@ line that was abandoned, with more steps than the newest, are removed.
 """
 
 import hashlib
-import json
-import pickle
 import shutil
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from torch import Tensor
 from danlu.contracts import DanluError
 from danlu.training.budget import Spent
 from danlu.training.files import ASIDE, TEMPORARY, bring_back, whole_folder, write_text
+from danlu.training.records import read_json, record_json, text_of
 from danlu.training.weights import load_tensors
 
 FOLDER, LATEST = "checkpoints", "LATEST"
@@ -53,10 +52,23 @@ class Meta:
     finished: bool
     seed: int
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.stage == len(self.spent) - 1:
+            raise DanluError(f"stage {self.stage} is not the last of {len(self.spent)} stages.")
+        if self.position < 0:
+            raise DanluError(f"position must not be negative, got {self.position}.")
+
     @property
     def total(self) -> Spent:
         """Over all stages."""
         return sum(self.spent, Spent())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Record(Meta):
+    """What meta.json holds: where the run stood, and file -> digest."""
+
+    digests: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,16 +90,23 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         save_file(checkpoint.average, place / AVERAGE)
         torch.save(checkpoint.state, place / STATE)
         digests = {file: _digest(place / file) for file in (MODEL, AVERAGE, STATE)}
-        meta = {**asdict(checkpoint.meta), "digests": digests}
-        (place / META).write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
-    write_text(home / LATEST, name + "\n")
+        facts = {**asdict(checkpoint.meta), "digests": digests}
+        (place / META).write_text(record_json(facts), encoding="utf-8")
+    write_text(home / LATEST, f"{name} {_short(name)}\n")
     _prune(home, int(name))
 
 
-def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest whole checkpoint of a run folder, and notices about damaged ones.
+def load_newest(
+    folder: Path, take: Callable[[Checkpoint], list[str]] = lambda checkpoint: []
+) -> tuple[Checkpoint | None, list[str]]:
+    """The newest whole checkpoint of a run folder that can be taken, and notices about others.
 
     What a kill left half-written is removed: call this only where training goes on.
+
+    Args:
+        folder: of the run.
+        take: goes on from a checkpoint and returns notices, or raises DanluError where it is not
+            of this run; then an older one is tried.
 
     Raises:
         DanluError: there are checkpoints, but none is whole; or there were, and all are gone.
@@ -96,14 +115,16 @@ def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     for leftover in home.glob(TEMPORARY + "*"):
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     bring_back(home)
-    notices: list[str] = []
-    for place in _candidates(folder):
+    notices, why = [*_doubts(home)], ""
+    for place in _candidates(home):
         try:
-            return _read(place), notices
+            saved = _read(place)
+            return saved, notices + take(saved)
         except DanluError as error:
-            notices.append(f"Checkpoint {place.name} is damaged ({error}); going back to another.")
-    if notices:
-        raise DanluError(f"No checkpoint in {home} is whole: {notices[0]}")
+            why = why or f"{place.name}: {error}"
+            notices.append(_left_out(place, error))
+    if why:
+        raise DanluError(f"No checkpoint in {home} is whole: {why}")
     if named := _named(home):
         raise DanluError(
             f"{home} has lost its checkpoints: {LATEST} names {named}, but there is none. "
@@ -112,40 +133,71 @@ def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     return None, notices
 
 
-def load_average(folder: Path) -> tuple[Meta, dict[str, Tensor], list[str]]:
+def load_average(
+    folder: Path, take: Callable[[dict[str, Tensor]], None] = lambda tensors: None
+) -> tuple[Meta, dict[str, Tensor], list[str]]:
     """The averaged weights of the newest checkpoint where they are whole, and notices.
+
+    Args:
+        folder: of the run.
+        take: puts the weights to use, or raises DanluError where they are of another model; then
+            an older checkpoint is tried.
 
     Raises:
         DanluError: the run has no usable checkpoint.
     """
-    notices: list[str] = []
-    for place in _candidates(folder):
+    home, why = folder / FOLDER, ""
+    notices = [*_doubts(home)]
+    for place in _candidates(home):
         try:
             meta, digests = _read_meta(place)
             _check(place / AVERAGE, digests)
-            return meta, load_tensors(place / AVERAGE), notices
+            tensors = load_tensors(place / AVERAGE)
+            take(tensors)
+            return meta, tensors, notices
         except DanluError as error:
-            notices.append(f"Checkpoint {place.name} is damaged ({error}); going back to another.")
-    raise DanluError(f"{folder} has no checkpoint to load; train it first.")
+            why = why or f" ({place.name}: {error})"
+            notices.append(_left_out(place, error))
+    raise DanluError(f"{folder} has no checkpoint to load; train it first.{why}")
 
 
-def _candidates(folder: Path) -> Iterator[Path]:
+def _left_out(place: Path, error: DanluError) -> str:
+    return f"Checkpoint {place.name} is damaged ({error}); going back to another."
+
+
+def _candidates(home: Path) -> Iterator[Path]:
     """Checkpoints, the one that LATEST names first, then from new to old."""
-    home = folder / FOLDER
-    if not home.is_dir():
-        return
     places = {p.name.removeprefix(ASIDE): p for p in home.glob(ASIDE + "*")}
-    places |= {p.name: p for p in home.iterdir() if p.name.isdigit()}
-    names = sorted(filter(str.isdigit, places), key=int, reverse=True)
+    places |= {p.name: p for p in home.glob("*")}
+    names = [name for name, place in places.items() if _is_step(name) and place.is_dir()]
+    names.sort(key=int, reverse=True)
     named = _named(home)
     for name in sorted(names, key=lambda name: name != named):
         yield places[name]
 
 
+def _is_step(name: str) -> bool:
+    """Whether a folder can be a checkpoint's; other alphabets have digits too."""
+    return name.isascii() and name.isdecimal()
+
+
 def _named(home: Path) -> str:
-    """What LATEST says; empty where there is no such file."""
-    pointer = home / LATEST
-    return pointer.read_text(encoding="utf-8").strip() if pointer.exists() else ""
+    """What LATEST says; empty where there is no such file, or where it is damaged."""
+    try:
+        name, *digest = text_of(home / LATEST, most=1000).split()
+    except (DanluError, ValueError):
+        return ""
+    return name if digest in ([], [_short(name)]) else ""  # earlier versions wrote no digest
+
+
+def _doubts(home: Path) -> Iterator[str]:
+    """A notice where LATEST is there and of no use."""
+    named, path = _named(home), home / LATEST
+    if not named and path.exists():
+        yield f"{path} is damaged; the checkpoint with the most steps counts as the newest."
+    newest = next(_candidates(home), None)
+    if named and newest is not None and newest.name.removeprefix(ASIDE) != named:
+        yield f"Checkpoint {named}, which {LATEST} names, is absent; going back to another."
 
 
 def _read(place: Path) -> Checkpoint:
@@ -154,8 +206,10 @@ def _read(place: Path) -> Checkpoint:
         _check(place / file, digests)
     try:
         state = torch.load(place / STATE, weights_only=True, map_location="cpu")
-    except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-        raise DanluError(f"{STATE} cannot be read: {error}") from error
+    except Exception as error:  # what its reader raises is not documented
+        raise DanluError(f"{STATE} cannot be read ({type(error).__name__})") from error
+    if not isinstance(state, dict):
+        raise DanluError(f"{STATE} holds {type(state).__name__}, expected optimisers")
     return Checkpoint(
         meta=meta,
         model=load_tensors(place / MODEL),
@@ -164,20 +218,21 @@ def _read(place: Path) -> Checkpoint:
     )
 
 
-def _read_meta(place: Path) -> tuple[Meta, dict[str, str]]:
-    try:
-        raw = json.loads((place / META).read_text(encoding="utf-8"))
-        digests = raw.pop("digests")
-        raw["spent"] = tuple(Spent(**spent) for spent in raw["spent"])
-        return Meta(**raw), digests
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DanluError(f"{META} cannot be read") from error
+def _read_meta(place: Path) -> tuple[Meta, Mapping[str, str]]:
+    record, damage = read_json(place / META, _Record)
+    if damage:
+        raise DanluError(f"{META} is not what was written")
+    return Meta(**{each.name: getattr(record, each.name) for each in fields(Meta)}), record.digests
 
 
-def _check(path: Path, digests: dict[str, str]) -> None:
-    if not path.exists():
+def _check(path: Path, digests: Mapping[str, str]) -> None:
+    if not path.is_file():
         raise DanluError(f"{path.name} is absent")
-    if _digest(path) != digests.get(path.name):
+    try:
+        found = _digest(path)
+    except OSError as error:
+        raise DanluError(f"{path.name} cannot be read: {error.strerror}") from error
+    if found != digests.get(path.name):
         raise DanluError(f"{path.name} is not what was written")
 
 
@@ -186,8 +241,13 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
+def _short(name: str) -> str:
+    return hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
+
+
 def _prune(home: Path, written: int) -> None:
-    places = sorted((p for p in home.iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
+    places = [place for place in home.iterdir() if _is_step(place.name) and place.is_dir()]
+    places.sort(key=lambda place: int(place.name))
     line = [place for place in places if int(place.name) <= written]
     for abandoned in places[len(line) :]:
         shutil.rmtree(abandoned)

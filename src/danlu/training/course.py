@@ -19,7 +19,7 @@ from danlu.training.plan import Plan
 from danlu.training.play import seed
 from danlu.training.policy import Policy
 from danlu.training.trainable import Trainable
-from danlu.training.weights import restore, snapshot
+from danlu.training.weights import require_fit, restore, snapshot
 
 FINISH_BATCHES = 50
 """Batches of the data that a model gets for its last touches."""
@@ -162,23 +162,31 @@ class Course:
         return Checkpoint(meta=meta, model=snapshot(self.root), average=average, state=state)
 
     def load(self, saved: Checkpoint) -> list[str]:
-        """Go on from a checkpoint; returns notices."""
+        """Go on from a checkpoint; returns notices.
+
+        Raises:
+            DanluError: it is of another run, or of another model.
+        """
         meta, notices = saved.meta, []
         if meta.seed != self.run.seed:
             raise DanluError(f"The run was begun with seed {meta.seed}; go on with the same seed.")
         if meta.stage >= len(self.stages):
             raise DanluError(f"The checkpoint is of stage {meta.stage}, which the model lacks.")
         self.root.train()
-        stream = self._recall(meta.stage)
-        if stream is None:
+        require_fit(self.root, saved.average)
+        try:
+            stream = self._recall(meta.stage)
+        except DanluError as error:
             name = self.stages[meta.stage].name
-            notices.append(f"What stage {name!r} prepared from the data is made again.")
+            notices.append(f"What stage {name!r} prepared from the data is made again: {error}.")
             restore(self.root, saved.average)
             with self._evaluating():
                 stream = self._prepare(meta.stage)
-        restore(self.root, saved.model)
         self._before = meta.spent[:-1]
         self._enter(meta.stage, stream, meta.position)
+        shapes = self.active.state_shapes()
+        restore(self.root, saved.model)
+        self.active.require_fit(saved.state, shapes)
         self.active.load_state_dict(saved.state, saved.average, self.root, meta.spent[-1])
         if meta.finished and self.active.over:
             self._final_buffers = {
@@ -207,12 +215,13 @@ class Course:
             return ReplayClock(self._replay[index] if index < len(self._replay) else [])
         return self.budget.clock([stage.share for stage in self.stages[index:]], before)
 
-    def _recall(self, index: int) -> Stream | None:
-        """The stream of a stage as it was prepared; None when it must be made again."""
+    def _recall(self, index: int) -> Stream:
+        """The stream of a stage as it was prepared; an error where it must be made again."""
         stage, folder = self.stages[index], self.run.folder
         if stage.prepare is None:
             return self.stream
-        return None if folder is None else prepared.recall(folder, stage.name, self.stream)
+        assert folder is not None  # there is a checkpoint
+        return prepared.recall(folder, stage.name, self.stream)
 
     def _prepare(self, index: int) -> Stream:
         """The stream of a stage; the model is in evaluation mode, with its averaged weights."""

@@ -4,29 +4,79 @@ A resume cuts both back to the checkpoint, so that no line is repeated. Budgets 
 the fraction of every step, with which another run can be repeated exactly.
 """
 
-import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from danlu.contracts import DanluError
 from danlu.training.budget import Spent
 from danlu.training.files import sync, write_text
+from danlu.training.records import read_rows, row_json
 
 METRICS, FRACTIONS = "metrics.jsonl", "fractions.jsonl"
+MOST_STAGES = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricsRow:
+    """What one player did in one step.
+
+    Attributes:
+        step: rounds finished in all stages.
+        seconds: training seconds.
+        stage: name of the stage.
+        fraction: share of the stage's budget that is spent.
+        player: whose row it is.
+        losses: part -> value.
+        rate: of learning.
+        grad_norm: before clipping.
+        examples_per_second: over the last rounds.
+    """
+
+    step: int
+    seconds: float
+    stage: str
+    fraction: float
+    player: str
+    losses: Mapping[str, float]
+    rate: float
+    grad_norm: float
+    examples_per_second: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FractionsRow:
+    """Fractions of successive steps of a stage."""
+
+    stage: int
+    fractions: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.stage < MOST_STAGES:
+            raise DanluError(f"stage must lie in 0 to {MOST_STAGES - 1}, got {self.stage}.")
+        if not all(0 <= value <= 1 for value in self.fractions):
+            raise DanluError("a fraction lies in 0 to 1.")
 
 
 class Diary:
-    """Appends to the two files of a run folder."""
+    """Appends to the two files of a run folder.
+
+    Attributes:
+        notices: what was left out of the files of before.
+    """
 
     def __init__(self, folder: Path, spent: Sequence[Spent]) -> None:
         """Cut what lies after `spent`, the stages' progress at which the run goes on."""
         folder.mkdir(parents=True, exist_ok=True)
         step = sum(part.steps for part in spent)
-        _rewrite(folder / METRICS, [row for row in _rows(folder / METRICS) if row["step"] <= step])
+        rows, self.notices = read_metrics(folder)
+        _rewrite(folder / METRICS, [asdict(row) for row in rows if row.step <= step])
+        stages, notices = read_fractions(folder)
+        self.notices += notices
         kept = [
             {"stage": stage, "fractions": fractions[: spent[stage].steps]}
-            for stage, fractions in enumerate(read_fractions(folder)[: len(spent)])
+            for stage, fractions in enumerate(stages[: len(spent)])
         ]
         _rewrite(folder / FRACTIONS, kept)
         self._folder = folder
@@ -58,22 +108,30 @@ class Diary:
             self._pending = []
 
 
-def read_fractions(folder: Path) -> list[list[float]]:
-    """Stage -> the fraction of each of its steps."""
+def read_metrics(folder: Path) -> tuple[list[MetricsRow], list[str]]:
+    """The rows of a run, and a notice about lines that are left out."""
+    return read_rows(folder / METRICS, MetricsRow)
+
+
+def read_fractions(folder: Path) -> tuple[list[list[float]], list[str]]:
+    """Stage -> the fraction of each of its steps, and a notice about lines that are left out."""
     stages: list[list[float]] = []
-    for row in _rows(folder / FRACTIONS):
-        stages += [[] for _ in range(row["stage"] + 1 - len(stages))]
-        stages[row["stage"]] += row["fractions"]
-    return stages
+    rows, notices = read_rows(folder / FRACTIONS, FractionsRow)
+    for row in rows:
+        stages += [[] for _ in range(row.stage + 1 - len(stages))]
+        stages[row.stage] += row.fractions
+    return stages, notices
 
 
 def replayed(folder: Path) -> list[list[float]]:
     """The fractions of a run that is to be repeated.
 
     Raises:
-        DanluError: the run logged none.
+        DanluError: the run logged none, or not all of them can be read.
     """
-    stages = read_fractions(folder)
+    stages, notices = read_fractions(folder)
+    if notices:
+        raise DanluError(f"{folder} cannot be replayed step by step: {notices[0]}")
     if not stages:
         raise DanluError(
             f"{folder} has no fractions to replay; a run by steps is repeated by the same --steps."
@@ -81,23 +139,11 @@ def replayed(folder: Path) -> list[list[float]]:
     return stages
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break  # the line that a kill cut off
-    return rows
-
-
 def _rewrite(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows or path.exists():
-        write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+        write_text(path, "".join(row_json(row) for row in rows))
 
 
 def _append(path: Path, row: Mapping[str, Any]) -> None:
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+        file.write(row_json(row))

@@ -107,16 +107,18 @@ class Trainer(Generic[Model]):
             self.course.active.freeze()
             return
         folder = self.options.folder
-        with self._processes.leader_first():
-            saved, notices = (None, []) if folder is None else checkpoint.load_newest(folder)
+        saved, notices = None, []
+        if folder is not None:
+            with self._processes.leader_first():
+                saved, notices = checkpoint.load_newest(folder, self.course.load)
         if saved is None:
             self.course.start()
         else:
-            notices += self.course.load(saved)
             self._saved_step = self.course.total.steps
             self._saved_seconds = self.course.total.seconds
         if folder is not None and self._leads:
             self._diary = Diary(folder, self.course.spent)
+            notices += self._diary.notices
         if self.policy.compile:
             self._compiled = compile_networks(self.model)
         self._begun = True

@@ -9,7 +9,6 @@ both). Vectors stay in float32: there is little to win, and their coordinates ne
 for.
 """
 
-import json
 import os
 import platform
 from collections.abc import Iterator
@@ -24,11 +23,14 @@ from torch import nn
 from torch.nn.functional import conv2d, silu
 
 import danlu
-from danlu.contracts import Batch, DanluError, DataDescription
+from danlu.contracts import Batch, DanluError, DataDescription, unknown
 from danlu.layers.kernels import compiled
 from danlu.training.files import write_text
+from danlu.training.records import read_json, record_json
 
 ENVIRONMENT = "environment.json"
+AUTOCAST = ("none", "bfloat16")
+MOST_THREADS = 1024
 BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
 PROBES, PROBE_LAYERS = 7, 30
 
@@ -53,6 +55,12 @@ class Policy:
     compile: bool = False
     kernels: bool = False
 
+    def __post_init__(self) -> None:
+        if self.autocast not in AUTOCAST:
+            raise unknown("autocast", self.autocast, AUTOCAST)
+        if not 1 <= self.threads <= MOST_THREADS:
+            raise DanluError(f"threads must lie in 1 to {MOST_THREADS}, got {self.threads}.")
+
     @classmethod
     def choose(cls, device: str, description: DataDescription) -> "Policy":
         """The policy for this machine and data; `auto` takes a GPU where there is one.
@@ -76,8 +84,15 @@ class Policy:
 
     @classmethod
     def recorded(cls, folder: Path) -> "Policy":
-        """The policy of an earlier run, from its folder."""
-        return cls(**json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8"))["policy"])
+        """The policy of an earlier run, from its folder.
+
+        Raises:
+            DanluError: it is not recorded, or cannot be read.
+        """
+        found, damage = read_json(folder / ENVIRONMENT, Environment)
+        if damage:
+            raise DanluError(damage)
+        return found.policy
 
     def by_the_clock(self) -> "Policy":
         """The policy for a budget in time: one thread where several are slower just now.
@@ -130,6 +145,30 @@ class Policy:
             torch.set_num_threads(before)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Environment:
+    """What a run was made with: the versions of the software, the machine and the policy."""
+
+    danlu: str
+    torch: str
+    python: str
+    system: str
+    processor: str
+    policy: Policy
+
+    @classmethod
+    def here(cls, policy: Policy) -> "Environment":
+        """This machine."""
+        return cls(
+            danlu=danlu.__version__,
+            torch=str(torch.__version__),
+            python=platform.python_version(),
+            system=platform.platform(),
+            processor=_cpu_field("model name") or platform.processor(),
+            policy=policy,
+        )
+
+
 def settle(
     folder: Path | None, wanted: Policy | None, description: DataDescription
 ) -> tuple[Policy, list[str]]:
@@ -137,35 +176,30 @@ def settle(
 
     The choice is recorded in the folder's `environment.json`.
     """
-    path = None if folder is None else folder / ENVIRONMENT
-    notices: list[str] = []
-    if path is not None and path.exists():
-        recorded = Policy.recorded(path.parent)
-        if _usable(recorded.device):
-            if wanted not in (None, recorded):
-                notices.append(f"The run keeps its recorded speed policy ({describe(recorded)}).")
-            return recorded, notices
-        notices.append(
-            f"The run was trained on {recorded.device}, which is not here; "
-            "it goes on with another speed policy, so its bits will differ."
-        )
+    recorded, notices = (None, []) if folder is None else kept_policy(folder)
+    if recorded is not None:
+        if wanted not in (None, recorded):
+            notices.append(f"The run keeps its recorded speed policy ({describe(recorded)}).")
+        return recorded, notices
     policy = wanted or Policy.choose("cpu", description)
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(environment(policy), indent=1) + "\n")
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / ENVIRONMENT, record_json(asdict(Environment.here(policy))))
     return policy, notices
 
 
-def environment(policy: Policy) -> dict[str, object]:
-    """What a run was made with."""
-    return {
-        "danlu": danlu.__version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "processor": _cpu_field("model name") or platform.processor(),
-        "policy": asdict(policy),
-    }
+def kept_policy(folder: Path) -> tuple[Policy | None, list[str]]:
+    """The recorded policy where there is one that can be used here, and notices."""
+    if not (folder / ENVIRONMENT).exists():
+        return None, []
+    other = "it goes on with another speed policy, so its bits will differ."
+    try:
+        recorded = Policy.recorded(folder)
+    except DanluError as error:
+        return None, [f"The run's speed policy is lost ({error}); {other}"]
+    if not _usable(recorded.device):
+        return None, [f"The run was trained on {recorded.device}, which is not here; {other}"]
+    return recorded, []
 
 
 def describe(policy: Policy) -> str:

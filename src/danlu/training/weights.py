@@ -36,16 +36,36 @@ def restore(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     Raises:
         DanluError: names or shapes differ, so the weights are of another model.
     """
+    for name, tensor in _fitting(model, tensors).items():
+        tensor.copy_(tensors[name])
+
+
+def require_fit(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Raise `DanluError` unless saved tensors are of a model like this one."""
+    _fitting(model, tensors)
+
+
+def _fitting(model: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The model's own tensors, each of the name, the shape and the kind of a saved one."""
     own = named_tensors(model)
     if strange := sorted(own.keys() ^ tensors.keys()):
         raise DanluError(f"The weights are of another model: {strange[0]!r} is in only one of two.")
     for name, tensor in own.items():
-        if tensor.shape != tensors[name].shape:
+        saved = tensors[name]
+        if tensor.shape != saved.shape:
             raise DanluError(
                 f"The weights are of another model: {name!r} has shape "
-                f"{tuple(tensors[name].shape)}, expected {tuple(tensor.shape)}."
+                f"{tuple(saved.shape)}, expected {tuple(tensor.shape)}."
             )
-        tensor.copy_(tensors[name])
+        if (tensor.is_floating_point(), tensor.is_complex()) != (
+            saved.is_floating_point(),
+            saved.is_complex(),
+        ):
+            raise DanluError(
+                f"The weights are of another model: {name!r} has type {saved.dtype}, expected "
+                f"{tensor.dtype}."
+            )
+    return own
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -54,7 +74,9 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         DanluError: the file is damaged or absent.
     """
+    if not path.is_file():
+        raise DanluError(f"{path} cannot be read: it is {'no file' if path.exists() else 'absent'}")
     try:
         return load_file(path)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise DanluError(f"{path} cannot be read: {error}") from error

@@ -7,7 +7,7 @@ to train on begin every eighth of a window; held-out ones stand side by side. A 
 is in the text: its first token may stand in the middle of a word.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -55,6 +55,11 @@ class Windows(Examples):
     @override
     def __len__(self) -> int:
         return len(self.starts)
+
+    @override
+    def content(self) -> Iterator[Tensor]:
+        """The row, and where windows begin."""
+        yield from (self.tokens, self.starts)
 
     @override
     def x(self, indices: Int[Tensor, " batch"] | None = None) -> Num[Tensor, "batch length"]:

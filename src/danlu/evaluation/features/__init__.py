@@ -9,12 +9,12 @@ from danlu.contracts import DanluError, Method
 from danlu.data import Source
 from danlu.data.digits import digits
 from danlu.evaluation.features.classifier import Recipe, accuracy_of, classifier_space
-from danlu.evaluation.features.exported import from_file
+from danlu.evaluation.features.exported import content_of, from_file
 from danlu.evaluation.features.pixels import pixel_space
 from danlu.evaluation.features.space import FeatureSpace
 from danlu.evaluation.features.untrained import random_space
 
-__all__ = ["SPACES", "FeatureSpace", "accuracy_of", "feature_spaces", "from_file"]
+__all__ = ["SPACES", "FeatureSpace", "accuracy_of", "content_of", "feature_spaces", "from_file"]
 
 SPACES = {
     "pixels": Method(pixel_space, ("arXiv:1511.01844",), lambda: pixel_space(digits())),

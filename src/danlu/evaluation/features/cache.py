@@ -28,9 +28,8 @@ def folder() -> Path:
 def content_hash(examples: Examples, *keys: object) -> str:
     """A hash of every value and class id of a split, and of the keys."""
     digest = hashlib.sha256(repr((examples.description, *keys)).encode())
-    for tensor in (examples.values, examples.condition):
-        if tensor is not None:
-            digest.update(tensor.contiguous().numpy().data)
+    for tensor in examples.content():
+        digest.update(tensor.contiguous().numpy().data)
     return digest.hexdigest()
 
 
@@ -42,12 +41,6 @@ def weight_hash(tensors: Mapping[str, Tensor]) -> str:
         digest.update(repr((name, tensor.dtype, tuple(tensor.shape))).encode())
         digest.update(tensor.reshape(-1).numpy().data)
     return digest.hexdigest()[:SHORT]
-
-
-def file_hash(path: Path) -> str:
-    """The first digits of the sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:SHORT]
 
 
 def recall(key: str) -> tuple[dict[str, Tensor], dict[str, str]] | None:

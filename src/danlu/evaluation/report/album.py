@@ -7,8 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from danlu.contracts import DanluError
 from danlu.evaluation.markup import Safe, tag
 from danlu.evaluation.results import Picture
+from danlu.training.records import inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class Fit:
     colours: int | None = None
 
 
+MOST_PIXELS = 50_000_000
 FITS = (
     Fit(1200, 360, 6),
     Fit(1200, 360, 6, 64),
@@ -57,10 +60,10 @@ class Album:
         return [ordered[round(i * (len(ordered) - 1) / (most - 1))] for i in range(most)]
 
     def _embedded(self, picture: Picture, width: int) -> Safe:
-        path = self.folder / picture.path
-        if not path.is_file():
-            return tag("p", f"The picture {picture.path} is missing.", class_="quiet")
-        data, size = _encoded(path, width, self.fit.colours)
+        try:
+            data, size = _encoded(_found(self.folder, picture.path), width, self.fit.colours)
+        except DanluError as error:
+            return tag("p", str(error), class_="quiet")
         return tag(
             "img",
             src=f"data:image/png;base64,{data}",
@@ -70,10 +73,26 @@ class Album:
         )
 
 
+def _found(folder: Path, name: str) -> Path:
+    """A picture of a folder, which is inside of it."""
+    path = inside(folder, name)
+    if not path.is_file():
+        raise DanluError(f"The picture {name} is missing.")
+    return path
+
+
 def _encoded(path: Path, width: int, colours: int | None) -> tuple[str, tuple[int, int]]:
-    """The file as base64 PNG, and its size in pixels."""
-    with Image.open(path) as opened:
-        image = opened.convert({"L": "L", "RGB": "RGB", "LA": "RGBA"}.get(opened.mode, "RGBA"))
+    """The file as base64 PNG, and its size in pixels; other formats are not opened."""
+    try:
+        with Image.open(path, formats=["PNG"]) as opened:
+            if opened.width * opened.height > MOST_PIXELS:
+                raise DanluError(f"The picture {path.name} is too large for a page.")
+            opened.load()
+    except DanluError:
+        raise
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DanluError(f"The picture {path.name} cannot be read as PNG.") from error
+    image = opened.convert({"L": "L", "RGB": "RGB", "LA": "RGBA"}.get(opened.mode, "RGBA"))
     # A whole factor keeps the edges of enlarged cells sharp, which also makes files small.
     image = image.reduce(-(-image.width // width))
     if colours is not None:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from danlu.contracts import DanluError, Export
-from danlu.experiments.drawing import columns_of_classes
+from danlu.experiments.drawing import classes_in_turn
 from danlu.experiments.export.formats import FORMATS, traced
 from danlu.experiments.export.manifest import EXAMPLES, manifest, readme
 from danlu.experiments.runs import Run
@@ -117,7 +117,7 @@ def difference(part: Export, path: Path) -> float:
 def _example(model: GenerativeModel, options: Any) -> Mapping[str, np.ndarray]:
     """Noise in the order of the draws, class ids, and the samples: what `danlu sample` gives."""
     recorded = RecordedNoise(ItemNoise(EXAMPLE_SEED, range(EXAMPLES)))
-    ids = columns_of_classes(model, EXAMPLES)
+    ids = classes_in_turn(model, EXAMPLES)
     x = model.draw(recorded, EXAMPLES, ids, options)
     found = {f"noise_{index}": draw for index, (_, draw) in enumerate(recorded.draws)}
     found |= {"x": x} if ids is None else {"x": x, "class_id": ids}
