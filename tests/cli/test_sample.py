@@ -53,7 +53,7 @@ def test_settings_of_the_sampler(danlu, plane_vae, tmp_path):
         (["--set", "sampler.outputs=mean"], "did you mean 'output'?"),
         (["--set", "model.width=3"], "this command sets sampler"),
         (["--evaluations", "8"], "vae has no sampler setting 'evaluations'; known: "),
-        (["--class", "12"], "Class ids go from 0 to 9"),
+        (["--class", "12"], "Unknown class '12'"),
         (["--class", "seven"], "Unknown class 'seven'"),
         (["--n", "0"], "--n must be at least 1"),
         (["--out", "x.jpg"], "--out takes a .png or an .npz file"),
@@ -61,6 +61,16 @@ def test_settings_of_the_sampler(danlu, plane_vae, tmp_path):
 )
 def test_bad_input_is_one_line(refused, digits_vae, arguments, hint):
     assert hint in refused("sample", digits_vae, *arguments)
+
+
+def test_nothing_is_overwritten(danlu, refused, plane_vae, tmp_path):
+    (tmp_path / "x.npz").write_bytes(b"mine")
+    assert "x.npz exists already" in refused("sample", plane_vae, "--out", "x.npz")
+    assert (tmp_path / "x.npz").read_bytes() == b"mine"
+    run = shutil.copytree(plane_vae, tmp_path / "run")
+    for name in ("draw-5.png", "draw-5-2.png", "draw-5-3.png"):
+        done = danlu("sample", run, "--n", "9", "--seed", "5", "--json")
+        assert json.loads(done.out)["path"] == str(run / "samples" / name)
 
 
 def test_a_class_of_data_without_classes(refused, plane_vae):

@@ -1,6 +1,5 @@
 """Budgets by examples and parameters, seeds, interruptions: a race of tiny models, whole."""
 
-import json
 import re
 
 import pytest

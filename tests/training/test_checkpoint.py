@@ -49,7 +49,7 @@ def stopped(trained, tmp_path):
 def test_layout_and_the_last_two_are_kept(trained):
     assert names(trained) == ["000006", "000007", "LATEST"]
     assert sorted(p.name for p in (trained / "checkpoints/000007").iterdir()) == sorted(FILES)
-    assert (trained / "checkpoints/LATEST").read_text() .split()[0] == "000007"
+    assert (trained / "checkpoints/LATEST").read_text().split()[0] == "000007"
 
 
 def test_final_ones_are_kept_for_good(tmp_path):
@@ -153,7 +153,7 @@ def test_an_abandoned_line_is_removed_and_the_new_one_kept(stopped):
     (home / "LATEST").write_text("000009\n")
     train(stopped, stop=7)
     assert names(stopped) == ["000006", "000007", "LATEST"]
-    assert (home / "LATEST").read_text() .split()[0] == "000007"
+    assert (home / "LATEST").read_text().split()[0] == "000007"
 
 
 def test_latest_decides_and_may_be_missing(stopped):
@@ -244,4 +244,5 @@ def test_a_resume_repeats_no_line_of_the_log(tmp_path):
         "rate",
         "grad_norm",
         "examples_per_second",
+        "digest",
     }

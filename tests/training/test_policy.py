@@ -64,7 +64,8 @@ def test_the_recorded_policy_is_reused(tmp_path):
     assert again == first
     assert "keeps its recorded speed policy (cpu, float32, 3 threads)" in notices[0]
     recorded = json.loads((tmp_path / "environment.json").read_text())
-    assert {"danlu", "torch", "python", "system", "processor", "policy"} == set(recorded)
+    facts = {"danlu", "torch", "python", "system", "processor", "policy"}
+    assert {*facts, "format", "digest"} == set(recorded)
 
 
 def test_a_run_from_another_machine_goes_on_with_a_notice(tmp_path):

@@ -246,11 +246,15 @@ def _resumed(options: argparse.Namespace) -> "tuple[Run, Source]":
 
 
 def _repeated(options: argparse.Namespace) -> "tuple[Run, Source]":
+    from danlu.data.fingerprints import fingerprint
     from danlu.experiments.runs import create, open_run
-    from danlu.experiments.train import open_data
+    from danlu.experiments.train import open_data, require_same_data
 
     found = open_run(options.replay)
-    return create(_folder(options), found.config), open_data(found.config.data)
+    source = open_data(found.config.data)
+    require_same_data(found, source)
+    config = replace(found.config, splits=found.config.splits or fingerprint(source))
+    return create(_folder(options), config), source
 
 
 def _budget(options: argparse.Namespace) -> "Budget | None":

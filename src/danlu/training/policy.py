@@ -89,10 +89,7 @@ class Policy:
         Raises:
             DanluError: it is not recorded, or cannot be read.
         """
-        found, damage = read_json(folder / ENVIRONMENT, Environment)
-        if damage:
-            raise DanluError(damage)
-        return found.policy
+        return read_json(folder / ENVIRONMENT, Environment)[0].policy
 
     def by_the_clock(self) -> "Policy":
         """The policy for a budget in time: one thread where several are slower just now.
@@ -194,12 +191,12 @@ def kept_policy(folder: Path) -> tuple[Policy | None, list[str]]:
         return None, []
     other = "it goes on with another speed policy, so its bits will differ."
     try:
-        recorded = Policy.recorded(folder)
+        found, damage = read_json(folder / ENVIRONMENT, Environment)
     except DanluError as error:
         return None, [f"The run's speed policy is lost ({error}); {other}"]
-    if not _usable(recorded.device):
-        return None, [f"The run was trained on {recorded.device}, which is not here; {other}"]
-    return recorded, []
+    if not _usable(found.policy.device):
+        return None, [f"The run was trained on {found.policy.device}, which is not here; {other}"]
+    return found.policy, [damage] if damage else []
 
 
 def describe(policy: Policy) -> str:
