@@ -52,9 +52,7 @@ def test_a_config_with_python_in_it_is_not_run(run, tmp_path):
     shutil.copytree(run.folder, tmp_path / "evil")
     text = f"family: !!python/object/apply:pathlib.Path.touch [{tmp_path / 'touched'}]\n"
     (tmp_path / "evil" / "config.yaml").write_text(text)
-    with pytest.raises(
-        DanluError, match="cannot be read as YAML: could not determine"
-    ):
+    with pytest.raises(DanluError, match="cannot be read as YAML: could not determine"):
         danlu.load(tmp_path / "evil", classes={NAME: build})
     assert not (tmp_path / "touched").exists()
 
