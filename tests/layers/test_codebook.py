@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from danlu.contracts import DanluError
 from danlu.layers.codebook import Codebook
 
 
@@ -83,3 +84,55 @@ def test_impossible_books_are_refused():
         Codebook(0, 3)
     with pytest.raises(ValueError, match="decay"):
         Codebook(2, 3, decay=1.0)
+
+
+def stashed(book, rows, decay=None):
+    book.train()(rows.requires_grad_())
+    book.update(decay=decay)
+    return book
+
+
+@pytest.mark.parametrize("parts", [[0], [0, 0], [20, 0], [0, 20]])
+def test_batches_without_a_vector_tell_nothing(parts):
+    """An empty batch, or one of padding alone, made all shares NaN for ever."""
+    torch.manual_seed(0)
+    rows = torch.randn(20, 3)
+    book, expected = Codebook(4, 3), Codebook(4, 3)
+    expected.load_state_dict(book.state_dict())
+    for n in parts:
+        book(rows[:n].clone().requires_grad_())
+    book.update()
+    if sum(parts):
+        stashed(expected, rows.clone())
+    for name, value in book.state_dict().items():
+        assert torch.equal(value, expected.state_dict()[name]), name
+    book.revive(0)
+    assert all(bool(value.isfinite().all()) for value in book.state_dict().values())
+
+
+def test_no_vectors_are_no_start_and_no_perplexity_but_a_word():
+    book = Codebook(4, 3)
+    with pytest.raises(DanluError, match="there are none"):
+        book.start(torch.zeros(0, 3))
+    assert book.perplexity(torch.zeros(0, dtype=torch.long)) == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_counts_as_float32_does(dtype):
+    """70,000 vectors overflow a sum of float16, and bfloat16 ends counting at 256."""
+    torch.manual_seed(0)
+    rows = (torch.randn(70_000, 2) + 3).to(dtype)
+    low, wide = Codebook(3, 2).to(dtype), Codebook(3, 2)
+    wide.load_state_dict(low.state_dict())
+    for book in (low, wide):
+        stashed(book, rows.clone().to(book.vectors.dtype), decay=0.0)
+    rounding = 2 * torch.finfo(dtype).eps
+    for name, value in low.state_dict().items():
+        torch.testing.assert_close(
+            value.float(), wide.state_dict()[name], rtol=rounding, atol=rounding
+        )
+    large = Codebook(2, 2).to(dtype)
+    large.vectors.copy_(torch.tensor([[300.0, 0.0], [-300.0, 0.0]]))
+    assert large.nearest(torch.tensor([[-290.0, 1.0]], dtype=dtype)).item() == 1
+    ids = torch.arange(3).repeat(30_000)
+    assert low.perplexity(ids).item() == pytest.approx(3, rel=1e-3)

@@ -21,6 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
+from danlu.contracts import DanluError
 from danlu.estimators.straight_through import straight_through
 
 DECAY = 0.95
@@ -74,9 +75,13 @@ class Codebook(nn.Module):
         """The id of the nearest code; ties go to the lowest id."""
         # In low precision neighbouring codes would be mistaken for one another.
         with torch.autocast(z.device.type, enabled=False):
-            z = z.to(self.vectors.dtype)
-            offset = self.vectors.square().sum(1)
-            return (offset - 2 * (z @ self.vectors.T)).argmin(-1)
+            vectors = self.vectors.to(self._wide)
+            return (vectors.square().sum(1) - 2 * (z.to(self._wide) @ vectors.T)).argmin(-1)
+
+    @property
+    def _wide(self) -> torch.dtype:
+        """What sums are counted in: those of half precision end at 65,504, or lose their ones."""
+        return torch.promote_types(self.vectors.dtype, torch.float32)
 
     def lookup(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch dim"]:
         """The codes of ids."""
@@ -87,10 +92,11 @@ class Codebook(nn.Module):
     @torch.no_grad()
     def stash(self, z: Float[Tensor, "*batch dim"], ids: Int[Tensor, "*batch"]) -> None:
         """Add the count and the sum of each cell to what the next `update` takes in."""
-        rows = z.reshape(-1, z.shape[-1]).to(self.vectors.dtype)
+        rows = z.reshape(-1, z.shape[-1]).to(self._wide)
         cells = ids.flatten()
-        counts = torch.zeros_like(self.shares).index_add_(0, cells, torch.ones_like(rows[:, 0]))
-        sums = torch.zeros_like(self.sums).index_add_(0, cells, rows)
+        counts = torch.zeros_like(self.shares, dtype=self._wide)
+        counts.index_add_(0, cells, torch.ones_like(rows[:, 0]))
+        sums = torch.zeros_like(self.sums, dtype=self._wide).index_add_(0, cells, rows)
         if not self._stash:
             self._stash = [counts, sums]
         else:  # a batch may come in parts
@@ -102,17 +108,24 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def update(self, *, decay: float | None = None) -> None:
-        """Take the stash in and move the codes; `decay` 0 is one Lloyd step."""
+        """Take the stash in and move the codes; `decay` 0 is one Lloyd step.
+
+        A stash without a vector, as of padding alone, tells nothing and changes nothing.
+        """
         if not self._stash:
             return
         decay = self.decay if decay is None else decay
         (counts, sums), self._stash = self._stash, []
         total = counts.sum()
-        self.shares.mul_(decay).add_(counts / total, alpha=1 - decay)
-        self.sums.mul_(decay).add_(sums / total, alpha=1 - decay)
+        seen = total > 0  # without a synchronisation of the device
+        kept = torch.where(seen, decay, 1.0)
+        shares = kept * self.shares + (1 - kept) * counts / total.clamp(min=1)
+        sums = kept * self.sums + (1 - kept) * sums / total.clamp(min=1)
         tiny = torch.finfo(self.shares.dtype).tiny
-        means = self.sums / self.shares.clamp(min=tiny)[:, None]
-        self.vectors.copy_(torch.where(self.shares[:, None] > tiny, means, self.vectors))
+        means = sums / shares.clamp(min=tiny)[:, None]
+        self.vectors.copy_(torch.where(seen & (shares[:, None] > tiny), means, self.vectors))
+        self.shares.copy_(shares)
+        self.sums.copy_(sums)
 
     @torch.no_grad()
     def revive(self, seed: int) -> None:
@@ -124,7 +137,7 @@ class Codebook(nn.Module):
         if not dead:
             return
         generator = torch.Generator().manual_seed(seed)
-        size = SPLIT * self.vectors.square().mean().sqrt()
+        size = SPLIT * self.vectors.to(self._wide).square().mean().sqrt()
         for code in dead:
             busiest = int(self.shares.argmax())
             direction = torch.randn(self.vectors.shape[1], generator=generator)
@@ -137,8 +150,14 @@ class Codebook(nn.Module):
 
     @torch.no_grad()
     def start(self, z: Float[Tensor, "*batch dim"]) -> None:
-        """Begin at the k-means of some vectors, with torch's global generator."""
+        """Begin at the k-means of some vectors, with torch's global generator.
+
+        Raises:
+            DanluError: there is no vector.
+        """
         rows = z.reshape(-1, z.shape[-1]).to(self.vectors)
+        if not len(rows):
+            raise DanluError("A codebook starts at the k-means of vectors, and there are none.")
         codes = len(self.vectors)
         chosen = torch.randperm(len(rows)).repeat(-(-codes // len(rows)))[:codes]
         self.vectors.copy_(rows[chosen.to(rows.device)])
@@ -153,8 +172,8 @@ class Codebook(nn.Module):
     @torch.no_grad()
     def perplexity(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, ""]:
         """The effective number of codes among ids: the exponential of their entropy in nats."""
-        share = torch.bincount(ids.flatten(), minlength=len(self.shares)).to(self.shares)
-        return torch.special.entr(share / share.sum()).sum().exp()
+        share = torch.bincount(ids.flatten(), minlength=len(self.shares)).to(self._wide)
+        return torch.special.entr(share / share.sum().clamp(min=1)).sum().exp()
 
     def used(self) -> Float[Tensor, ""]:
         """How many codes are not dead by their moving share."""
