@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from danlu.contracts import DanluError, DataDescription
+from danlu.generative import FAMILIES
 from danlu.generative.diffusion import GRIDS, SOLVERS
 from danlu.generative.diffusion.grids import clipped
 from danlu.generative.diffusion.options import DiffusionOptions
@@ -44,6 +45,15 @@ def test_guidance_in_an_interval_costs_only_there():
     assert model.sampling_evaluations(options) == 14
     with pytest.raises(DanluError, match="Guidance acts"):
         DiffusionOptions(guided_from=0.5, guided_until=0.2)
+
+
+@pytest.mark.parametrize("steps", [10, 50, 3, 1000, 1])
+def test_leading_steps_are_of_whole_levels(steps):
+    """Of 1,000 levels 10 steps visit 901, 801, ..., 1 (arXiv:2305.08891 tab. 2)."""
+    path = FAMILIES["ddpm"].build().path
+    grid = GRIDS["leading"].target(path, steps, *path.levels())
+    found = [1000 * path.time(level) for level in grid[:-1]]
+    assert found == pytest.approx([1 + 1000 / steps * i for i in reversed(range(steps))])
 
 
 @pytest.mark.parametrize("name", GRIDS)

@@ -105,3 +105,15 @@ def test_bad_settings_are_answered():
         build(TINY_VECTOR, squash="logit")
     assert Logit in kinds(build())
     assert Logit not in kinds(build(squash="affine"))
+
+
+@pytest.mark.parametrize("size", [1.0, 1e3, 1e6])
+def test_a_density_far_from_the_data_is_a_number(size):
+    """The log-scale of splits had no bound: numbers of a thousand gave minus infinity."""
+    torch.manual_seed(0)
+    model = build(replace(TINY, levels=None, low=-1e7, high=1e7), width=16)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    found = model.float().log_prob(size * torch.randn(3, *TINY.shape), condition=1)
+    assert bool(found.value.isfinite().all())

@@ -15,6 +15,8 @@ from diffusers import (
 )
 
 from danlu.experiments.checks.test_bed import RecordedNoise, points
+from danlu.generative import FAMILIES
+from danlu.generative.diffusion import GRIDS
 from danlu.generative.diffusion.analytic import two_dimensional
 from danlu.generative.diffusion.solvers.ancestral import Ancestral
 from danlu.generative.diffusion.solvers.ddim import DDIM
@@ -89,6 +91,19 @@ def table_levels(scheduler):
     scheduler.set_timesteps(STEPS)
     kept_shares = scheduler.alphas_cumprod[scheduler.timesteps].double()
     return [*((1 - kept_shares) / kept_shares).sqrt().tolist(), 0.0]
+
+
+@pytest.mark.parametrize("steps", [10, 20, 50])
+@pytest.mark.parametrize("spacing", ["leading", "trailing"])
+def test_whole_steps_of_the_table(spacing, steps):
+    scheduler = DDIMScheduler(timestep_spacing=spacing)
+    scheduler.set_timesteps(steps)
+    path = FAMILIES["ddpm"].build().path
+    grid = GRIDS[{"leading": "leading", "trailing": "uniform"}[spacing]].target
+    levels = grid(path, steps, *path.levels())[:-1]
+    # Their first level is number 0, ours number 1.
+    found = [round(1000 * path.time(level), 6) - 1 for level in levels]
+    assert found == scheduler.timesteps.tolist()
 
 
 @pytest.mark.parametrize("variance", ["small", "large"])

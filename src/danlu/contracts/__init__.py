@@ -1,6 +1,6 @@
 """Types that every room shares; no method lives here."""
 
-from danlu.contracts.batch import Batch, Rows, Stream
+from danlu.contracts.batch import Batch, Rows, Stream, class_ids
 from danlu.contracts.description import DataDescription
 from danlu.contracts.errors import CapabilityError, DanluError, NonFiniteError, unknown
 from danlu.contracts.evidence import Bound, Evidence, Measure
@@ -40,6 +40,7 @@ __all__ = [
     "Stage",
     "State",
     "Stream",
+    "class_ids",
     "derive_seed",
     "detached",
     "next_position",

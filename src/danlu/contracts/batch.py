@@ -2,13 +2,29 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Int, Num
+from jaxtyping import Int, Integer, Num
 from torch import Tensor
 
 from danlu.contracts.description import DataDescription
+from danlu.contracts.errors import DanluError
+
+
+def class_ids(given: Any) -> Int[Tensor, "*batch"]:
+    """Class ids as int64, from whole numbers of any type.
+
+    Raises:
+        DanluError: they are no whole numbers; a mask or a score is not taken for an id.
+    """
+    try:
+        ids = torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError):
+        raise DanluError(f"Class ids are whole numbers of up to 64 bits, got {given!r}.") from None
+    if ids.dtype == torch.bool or ids.is_floating_point() or ids.is_complex():
+        raise DanluError(f"Class ids are whole numbers, got {ids.dtype}: convert them first.")
+    return ids.long()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +51,19 @@ class Batch:
 
     Attributes:
         x: `[batch, *shape]`, on the scale of the data description; ids are whole numbers.
-        condition: `[batch]` class ids, or None.
+        condition: `[batch]` class ids, whole numbers of any type, kept as int64; or None.
         index: `[batch]` position of each example in its source.
         part: which rows of a batch that is shared among processes; None when this is all of it.
     """
 
     x: Num[Tensor, "batch ..."]
-    condition: Int[Tensor, " batch"] | None
+    condition: Integer[Tensor, " batch"] | None
     index: Int[Tensor, " batch"]
     part: Rows | None = None
+
+    def __post_init__(self) -> None:
+        if self.condition is not None and self.condition.dtype != torch.long:
+            object.__setattr__(self, "condition", class_ids(self.condition))
 
     def __len__(self) -> int:
         """Number of examples."""

@@ -1,5 +1,6 @@
 """What a person should hear before training starts: sizes and counts that promise little."""
 
+import numpy as np
 import torch
 
 from danlu.contracts import DataDescription
@@ -7,6 +8,39 @@ from danlu.contracts import DataDescription
 LARGE_FOR_CPU = 64
 FEW_TRAINING = 500
 FEW_HELD_OUT = 1_000
+RARE, SHOWN, LONG = 0.99, 10, 10_000
+
+
+def silent_columns(x: np.ndarray) -> list[str]:
+    """One line for the columns of a table with one value alone, one for those with hardly another.
+
+    Where more than half of a column are the same, its median is that value; of a long table it is
+    sought in a part.
+    """
+    some = x[:: -(-len(x) // LONG)]
+    commonest = np.median(some, axis=0)
+    shares = (some == commonest).mean(0)
+    rare = np.flatnonzero(shares >= RARE)
+    alone = (x[:, rare] == commonest[rare]).all(0)
+    same, rare = rare[alone], rare[~alone]
+    lines = []
+    if len(same):
+        lines.append(
+            f"{_columns(same)} of one value alone, counted from 0: nothing can be learned there, "
+            "and a density has no limit."
+        )
+    if len(rare):
+        lines.append(
+            f"{_columns(rare)} of one value in {RARE:.0%} of the examples or more, counted from "
+            "0: a batch may show no other."
+        )
+    return lines
+
+
+def _columns(indices: np.ndarray) -> str:
+    named = ", ".join(map(str, indices[:SHOWN]))
+    rest = f" and {len(indices) - SHOWN} more" if len(indices) > SHOWN else ""
+    return f"Column {named} is" if len(indices) == 1 else f"Columns {named}{rest} are"
 
 
 def cautions(description: DataDescription, training: int, held_out: int) -> list[str]:

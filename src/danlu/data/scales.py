@@ -12,6 +12,7 @@ import numpy as np
 
 from danlu.contracts import DanluError
 from danlu.data.decoding import sixteen_to_eight
+from danlu.data.notices import silent_columns
 
 FAR_FROM_UNIT = 10.0
 ROUNDING = 1e-3
@@ -57,6 +58,7 @@ def scale_vectors(x: np.ndarray) -> Scaled:
             f"Values go from {low:g} to {high:g}: models learn best near unit scale; "
             "standardise the features first."
         )
+    notices += silent_columns(x)
     return Scaled(x.astype(np.float32), None, low, high, tuple(notices))
 
 

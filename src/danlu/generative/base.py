@@ -5,10 +5,11 @@ A family implements `players`, `loss` and the hooks behind the capabilities it d
 capability, the condition and the options once, for all families.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, SupportsIndex
 
 import torch
 from jaxtyping import Float, Int
@@ -25,12 +26,14 @@ from danlu.contracts import (
     Player,
     Progress,
     Stage,
+    class_ids,
     unknown,
 )
 from danlu.solvers.noise import ItemNoise, Noise
 
 Code = Tensor | tuple[Tensor, ...]
-Condition = Int[Tensor, " batch"] | int | None
+Condition = Tensor | SupportsIndex | None
+"""Class ids, whole numbers of any type, or one for all."""
 
 CAPABILITIES = ("sample", "log_prob", "encode", "decode", "reconstruct", "condition")
 
@@ -139,22 +142,16 @@ class GenerativeModel(nn.Module, ABC):
 
         Raises:
             CapabilityError: the model has no likelihood.
-            DanluError: wrong shape, class id or option.
+            DanluError: wrong shape, value, class id or option.
         """
         self.require("log_prob")
-        if tuple(x.shape[1:]) != self.description.shape:
-            raise DanluError(
-                f"log_prob expects examples of shape {self.description.shape}, "
-                f"got {tuple(x.shape[1:])}."
-            )
-        if not len(x):
-            raise DanluError("log_prob needs at least one example.")
+        x = self.check_data(x, "log_prob")
         options = self.check_options(options)
         ids = self.check_condition(condition, len(x))
         noise = ItemNoise(seed, range(len(x)), device=self.device, dtype=self.dtype)
         # A likelihood in low precision would not be the model's.
         with torch.autocast(self.device.type, enabled=False):
-            return self.evidence(x.to(self.device, self.dtype), noise, ids, options)
+            return self.evidence(x, noise, ids, options)
 
     def reconstruct(
         self, x: Float[Tensor, "batch ..."], *, condition: Condition = None, seed: int = 0
@@ -243,18 +240,50 @@ class GenerativeModel(nn.Module, ABC):
             )
         return options
 
+    def check_data(self, x: Tensor, what: str) -> Float[Tensor, "batch ..."]:
+        """Examples in the type and on the device of the parameters.
+
+        Raises:
+            DanluError: there are none, or their shape or values are not those of the data.
+        """
+        shape, low, high = self.description.shape, self.description.low, self.description.high
+        if tuple(x.shape[1:]) != shape:
+            raise DanluError(f"{what} expects examples of shape {shape}, got {tuple(x.shape[1:])}.")
+        if not len(x):
+            raise DanluError(f"{what} needs at least one example.")
+        least, most = float(x.min()), float(x.max())
+        if not (math.isfinite(least) and math.isfinite(most)):
+            raise DanluError(f"{what} expects finite values; some are NaN or infinite.")
+        near = self.description.spacing / 2 if self.description.levels else math.inf
+        if least < low - near or most > high + near:
+            raise DanluError(
+                f"{what} expects the {self.description.levels} levels of the data, {low:g} to "
+                f"{high:g}, and got values from {least:g} to {most:g}."
+            )
+        return x.to(self.device, self.dtype)
+
+    def check_code(self, code: Code) -> tuple[Code, int]:
+        """A code on the model's device, its numbers in the type of the parameters; its length."""
+        parts = code if isinstance(code, tuple) else (code,)
+        if not len(parts[0]):
+            raise DanluError("decode needs at least one code.")
+        moved = tuple(
+            part.to(self.device, self.dtype if part.is_floating_point() else None) for part in parts
+        )
+        return (moved if isinstance(code, tuple) else moved[0]), len(parts[0])
+
     def check_condition(self, condition: Condition, n: int) -> Int[Tensor, " n"] | None:
         """Class ids `[n]` on the model's device; None asks for the unconditional model."""
         if condition is None:
             return None
         self.require("condition")
-        if isinstance(condition, int):
-            condition = torch.full((n,), condition)
         classes = self.description.classes
         if not classes:
             raise DanluError(f"{type(self).__name__} was built for data without classes.")
-        if condition.shape != (n,):
-            raise DanluError(f"Expected {n} class ids, got shape {tuple(condition.shape)}.")
-        if n and not (int(condition.min()) >= 0 and int(condition.max()) < classes):
-            raise DanluError(f"Class ids go from 0 to {classes - 1}, got {condition.tolist()[:8]}.")
-        return condition.to(self.device)
+        ids = class_ids(condition)
+        ids = ids.expand(n) if ids.ndim == 0 else ids
+        if ids.shape != (n,):
+            raise DanluError(f"Expected {n} class ids, got shape {tuple(ids.shape)}.")
+        if n and not (int(ids.min()) >= 0 and int(ids.max()) < classes):
+            raise DanluError(f"Class ids go from 0 to {classes - 1}, got {ids.tolist()[:8]}.")
+        return ids.to(self.device)

@@ -159,13 +159,13 @@ class Chain(GenerativeModel):
     @override
     @torch.no_grad()
     def encode(self, x: Tensor, *, condition: Condition = None, seed: int = 0) -> Code:
-        ids = self.check_condition(condition, len(x))
+        x, ids = self.check_data(x, "encode"), self.check_condition(condition, len(x))
         return self.contributions(x, ids, self._item_noise(seed, len(x)))[0]
 
     @override
     @torch.no_grad()
     def decode(self, code: Code, *, condition: Condition = None, seed: int = 0) -> Tensor:
-        n = len(code[0] if isinstance(code, tuple) else code)
+        code, n = self.check_code(code)
         ids = self.check_condition(condition, n)
         return self.expand(code, ids, self._item_noise(seed + 1, n))
 

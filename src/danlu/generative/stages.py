@@ -195,12 +195,12 @@ class Staged(GenerativeModel):
 
     @override
     def encode(self, x: Tensor, *, condition: Condition = None, seed: int = 0) -> Code:
-        ids = self.check_condition(condition, len(x))
+        x, ids = self.check_data(x, "encode"), self.check_condition(condition, len(x))
         return self.first.encode(x, condition=known(self.first, ids), seed=seed)
 
     @override
     def decode(self, code: Code, *, condition: Condition = None, seed: int = 0) -> Tensor:
-        n = len(code[0] if isinstance(code, tuple) else code)
+        code, n = self.check_code(code)
         ids = self.check_condition(condition, n)
         return self.first.decode(code, condition=known(self.first, ids), seed=seed)
 

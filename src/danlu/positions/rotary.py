@@ -83,7 +83,7 @@ class Rotary(PositionEncoding):
         return self.by(x, self.angles(positions, torch.promote_types(x.dtype, torch.float32)))
 
     def by(
-        self, x: Float[Tensor, "batch heads length dim"], angle: Float[Tensor, "batch length pairs"]
+        self, x: Float[Tensor, "batch heads length dim"], angle: Float[Tensor, "..."]
     ) -> Float[Tensor, "batch heads length dim"]:
         """Heads turned by angles."""
         parts = (self.magnitude * angle.cos(), self.magnitude * angle.sin())

@@ -41,6 +41,7 @@ from danlu.experiments.checks import (
     diffusion_editing,
     diffusion_joint,
     diffusion_parts,
+    edge_inputs,
     evaluation,
     evidence,
     family,
@@ -145,6 +146,7 @@ LAWS: list[Law] = [
     *rotary_scalings.LAWS,
     *deberta_distances.LAWS,
     *fourier_window.LAWS,
+    *edge_inputs.LAWS,
 ]
 
 

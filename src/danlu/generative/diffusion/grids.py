@@ -4,8 +4,9 @@ Even in the time t of the model's path, from its latest time T with N steps:
 
 - uniform (also called trailing): $t_i = T(N - i)/N$, straight to 0.
 - linspace: from T to the earliest time of training, both included.
-- leading: the same spacing as uniform, but starting one step late, so that the last level is the
-  lowest of training; the steps of the first implementations, which never see pure noise.
+- leading: the same spacing T/N as uniform, counted up from the earliest time of training, so that
+  the last level is the lowest one; the steps of the first implementations, which never see pure
+  noise: of 1000 levels, 10 steps visit number 901, 801, ..., 1.
 - quadratic: $t_i = T((N - i)/N)^2$, dense near the data.
 - shifted: $t_i = s\tau/(1 + (s - 1)\tau)$ of an even $\tau$ with s = 3, dense near the noise.
 
@@ -48,9 +49,11 @@ def linspace(path: Path, steps: int, lowest: float, highest: float) -> list[floa
 
 
 def leading(path: Path, steps: int, lowest: float, highest: float) -> list[float]:
-    """Even in the time of the path, one step below `highest` to `lowest`; then 0."""
+    """Steps of T/N in the time of the path, from `lowest` up to one below `highest`; then 0."""
     first, last = path.time(highest), path.time(lowest)
-    times = [last + (first - last) * i / steps for i in reversed(range(steps))]
+    # More steps than levels of training leave less than a step between the two ends.
+    spacing = min(first / steps, (first - last) / max(1, steps - 1))
+    times = [last + spacing * i for i in reversed(range(steps))]
     return [*path.levels_at(times), 0.0]
 
 

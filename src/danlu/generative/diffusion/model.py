@@ -237,15 +237,16 @@ class DiffusionModel(Scored):
     @override
     @torch.no_grad()
     def encode(self, x: Tensor, *, condition: Condition = None, seed: int = 0) -> Code:
-        ids = self.check_condition(condition, len(x))
+        x, ids = self.check_data(x, "encode"), self.check_condition(condition, len(x))
         x, _ = self.spread(x, ItemNoise(seed, range(len(x)), device=x.device, dtype=x.dtype))
         return self._carry(x, ids, *self.ends())
 
     @override
     @torch.no_grad()
     def decode(self, code: Code, *, condition: Condition = None, seed: int = 0) -> Tensor:
+        code, n = self.check_code(code)
         assert isinstance(code, Tensor)
-        ids = self.check_condition(condition, len(code))
+        ids = self.check_condition(condition, n)
         return self.discrete(self._carry(code, ids, *reversed(self.ends())))
 
     def _carry(self, x: Tensor, condition: Ids, first: float, last: float) -> Tensor:

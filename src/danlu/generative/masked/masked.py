@@ -123,7 +123,7 @@ class MaskedModel(GenerativeModel):
     ) -> Float[Tensor, "batch length dim"]:
         """A vector of each token in its context."""
         with torch.no_grad():
-            return self.stack(self.tokens(self.ids(x.to(self.device))))[0]
+            return self.stack(self.tokens(self.ids(self.check_data(x, "encode"))))[0]
 
     @override
     def held_out_figures(

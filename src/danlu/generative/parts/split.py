@@ -1,8 +1,9 @@
 r"""Split: half of the numbers leave early, under a Gaussian that the other half predicts.
 
 $x = (x_1, x_2)$ goes on as $x_1$, while $x_2$ stays in the code and contributes
-$\log p(x_2 \mid x_1) = \log\mathcal N(x_2; \mu(x_1), \sigma^2(x_1))$. A chain with a split has a
-tuple as its code; sampling draws $x_2$ where only $x_1$ is given.
+$\log p(x_2 \mid x_1) = \log\mathcal N(x_2; \mu(x_1), \sigma^2(x_1))$, with a bounded log-scale as
+in couplings, $\log\sigma = a \tanh(r / a)$ of the network's raw output r. A chain with a split has
+a tuple as its code; sampling draws $x_2$ where only $x_1$ is given.
 
 Sources: arXiv:1605.08803 §3.6 (multi-scale), arXiv:1807.03039 (conditional split prior).
 """
@@ -19,6 +20,9 @@ from danlu.generative.base import Code
 from danlu.generative.chain import Ids, Layer
 from danlu.layers.condition import ClassEmbedding
 from danlu.solvers.noise import Noise
+
+LIMIT = 4.0
+"""Bound of the log-scale: far from the data the density stays a number."""
 
 
 class Split(Layer):
@@ -65,5 +69,5 @@ class Split(Layer):
             output = self.network(x)
         else:
             output = self.network(x, self.embedding.known(condition, len(x)))
-        mean, log_scale = output.to(x.dtype).chunk(2, dim=1)
-        return mean, log_scale
+        mean, raw = output.to(x.dtype).chunk(2, dim=1)
+        return mean, LIMIT * torch.tanh(raw / LIMIT)

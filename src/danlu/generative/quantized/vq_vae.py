@@ -128,6 +128,7 @@ class VQVAE(Chain):
     @override
     @torch.no_grad()
     def encode(self, x: Tensor, *, condition: Condition = None, seed: int = 0) -> Code:
+        x = self.check_data(x, "encode")
         self.check_condition(condition, len(x))
         return self.block.ids(x)  # without the decoder, which ids do not need
 
