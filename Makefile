@@ -13,7 +13,7 @@ DEVELOPER := $(VENV)/.installed-test
 # The suite runs two workers of one thread each: threads of one test never wait for another's.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
-.PHONY: race test check-all check-gpu docs methods format clean
+.PHONY: race test check-all check-gpu mutants docs methods format clean
 
 race: $(VENV)/.installed-base  ## Train six families on digits and write runs/race/report.html.
 	$(BIN)/danlu race $(RACE) --out $(OUT)
@@ -36,6 +36,9 @@ check-gpu: $(DEVELOPER)  ## Layers, families and benchmarks on a device, DEVICE=
 	$(BIN)/danlu train vae digits --steps 200 --device $(DEVICE) --out $$run && \
 	$(BIN)/danlu sample $$run --device $(DEVICE) && $(BIN)/danlu eval $$run
 	DANLU_DEVICE=$(DEVICE) $(BIN)/danlu bench device
+
+mutants: $(DEVELOPER)  ## Faults put into the formulas on purpose, and which laws see them.
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants --once-alive $(ROOM:%=--room %) $(N:%=--n %) $(SEED:%=--seed %)
 
 docs: $(VENV)/.installed-docs methods  ## The documentation in docs/_build/html; a warning is an error.
 	$(BIN)/python -m sphinx -W --keep-going --quiet --builder html docs docs/_build/html

@@ -78,6 +78,7 @@ from danlu.experiments.checks import (
     vae,
     vq,
     words,
+    written_apart,
 )
 from danlu.experiments.checks.draws import drawing_for
 from danlu.experiments.checks.law import Law
@@ -143,6 +144,7 @@ LAWS: list[Law] = [
     *autoregressive.LAWS,
     *language.LAWS,
     *words.LAWS,
+    *written_apart.LAWS,
     *rotary_scalings.LAWS,
     *deberta_distances.LAWS,
     *fourier_window.LAWS,

@@ -1,0 +1,151 @@
+"""Uses of word vectors against plain loops: nearness, sentences, unknown words, classifiers."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from danlu.embeddings import WordVectors
+from danlu.embeddings.bag_classifier import (
+    BagClassifier,
+    BagTraining,
+    ngram_bags,
+    train_classifier,
+)
+from danlu.embeddings.sentences import sentence_vectors
+from danlu.embeddings.subwords import Subwords, SubwordVectors
+from danlu.experiments.checks.draws import generator
+from danlu.experiments.checks.gaps import gap, relative_gap
+from danlu.experiments.checks.law import Law
+
+SUBWORDS = Subwords(shortest=2, longest=3, buckets=7)
+
+
+def _hash(text: str) -> int:
+    """FNV-1a in whole numbers of Python."""
+    found = 2166136261
+    for byte in text.encode():
+        found = ((found ^ byte) * 16777619) % 2**32
+    return found
+
+
+def _grams(word: str) -> list[str]:
+    marked = f"<{word}>"
+    return [marked[i : i + n] for n in (2, 3) for i in range(len(marked) - n + 1)]
+
+
+def _vectors() -> WordVectors:
+    matrix = torch.randn(6, 3, generator=generator())
+    return WordVectors(list("abcdef"), matrix, counts=torch.tensor([50, 20, 15, 9, 5, 1]))
+
+
+def _cosine(a: Sequence[float], b: Sequence[float]) -> float:
+    return sum(x * y for x, y in zip(a, b, strict=True)) / math.hypot(*a) / math.hypot(*b)
+
+
+def _nearness() -> float:
+    """Cosines, neighbours and analogies by loops over all words."""
+    vectors = _vectors()
+    table = dict(zip(vectors.words, vectors.matrix.tolist(), strict=True))
+    unit = {word: [x / math.hypot(*v) for x in v] for word, v in table.items()}
+    query = [b - a + c for a, b, c in zip(unit["a"], unit["d"], unit["e"], strict=True)]
+
+    def ranked(point: Sequence[float], without: str) -> list[tuple[str, float]]:
+        found = [(word, _cosine(point, v)) for word, v in table.items() if word not in without]
+        return sorted(found, key=lambda pair: -pair[1])
+
+    near, like = vectors.neighbours("b", 3), vectors.analogy("a", "d", "e", 2)
+    exact = ranked(table["b"], "b")[:3], ranked(query, "ade")[:2]
+    if [word for word, _ in near + like] != [word for word, _ in exact[0] + exact[1]]:
+        return math.inf
+    first = vectors.analogies(torch.tensor([[0, 3, 4]]))
+    answered = vectors.words[int(first)] == exact[1][0][0]
+    found = [*(s for _, s in near + like), vectors.similarity("a", "f"), answered, vectors.dim]
+    cosines = [s for _, s in exact[0] + exact[1]]
+    return gap(found, [*cosines, _cosine(table["a"], table["f"]), True, 3])
+
+
+def _sentences() -> float:
+    """Averages of the known words, weighted or not; nothing without one."""
+    vectors, texts = _vectors(), ["abba", "cx", "xy", "f"]
+    frequency = {word: n / 100 for word, n in zip("abcdef", (50, 20, 15, 9, 5, 1), strict=True)}
+    worst = 0.0
+    for name, weigh in (("equal", lambda f: 1.0), ("inverse-frequency", lambda f: 1 / (1e-3 + f))):
+        exact = []
+        for text in texts:
+            known = [word for word in text if word in frequency]
+            weights = [weigh(frequency[word]) for word in known]
+            rows = [weight * vectors.vector(w) for weight, w in zip(weights, known, strict=True)]
+            exact.append(sum(rows, torch.zeros(3)) / (sum(weights) or 1.0))
+        found = sentence_vectors(vectors, [list(text) for text in texts], weighting=name)
+        worst = max(worst, gap(found, torch.stack(exact)))
+    return worst
+
+
+def _unknown_words() -> float:
+    """A word that was never seen is the mean of its n-grams that were."""
+    known = WordVectors(["cat"], torch.randn(1, 3, generator=generator()))
+    kept = sorted({_hash(gram) % 7 for gram in ("<c", "ca", "<ca")})
+    rows = torch.randn(len(kept), 3, generator=generator(1))
+    vectors = SubwordVectors(known, SUBWORDS, torch.tensor(kept), rows)
+    seen = [kept.index(b) for gram in _grams("cab") if (b := _hash(gram) % 7) in kept]
+    return gap(vectors.vector("cab"), rows[seen].mean(0))
+
+
+def _classifier() -> float:
+    """Adam on the mean's linear scores, batches of max(16, n / 64), the rate falling to 1 %."""
+    texts = [[f"w{(i * j) % 7}" for j in range(1 + i % 4)] for i in range(40)]
+    bags, labels = ngram_bags(texts, longest=2, buckets=50), torch.arange(40) % 3
+    grams = [
+        [_hash(" ".join(text[i : i + n])) % 50 for n in (1, 2) for i in range(len(text) - n + 1)]
+        for text in texts
+    ]
+    table = torch.randn(50, 4, generator=generator())
+    model = BagClassifier(table, 3, tuned=True)
+    train_classifier(model, bags, labels, BagTraining(epochs=2, rate=0.05, seed=3))
+    weights = [table.clone(), torch.zeros(3, 4), torch.zeros(3)]
+    weights = [weight.requires_grad_() for weight in weights]
+    adam, draws, step = torch.optim.Adam(weights), torch.Generator().manual_seed(3), 0
+    for _ in range(2):
+        for part in torch.randperm(40, generator=draws).split(16):
+            adam.param_groups[0]["lr"] = 0.05 * (1 - 0.99 * step / 6)
+            means = torch.stack([weights[0][grams[i]].mean(0) for i in part.tolist()])
+            adam.zero_grad()
+            cross_entropy(means @ weights[1].T + weights[2], labels[part]).backward()
+            adam.step()
+            step += 1
+    found = [model.table, model.linear.weight, model.linear.bias]
+    return relative_gap(found, weights)
+
+
+LAWS: list[Law] = [
+    Law(
+        "words/vectors",
+        "cosines, neighbours and analogies equal loops over all words",
+        1e-12,
+        _nearness,
+        oracle="definition",
+    ),
+    Law(
+        "words/sentences",
+        "sentences are the weighted means of their known words",
+        1e-12,
+        _sentences,
+        oracle="definition",
+    ),
+    Law(
+        "words/subwords",
+        "an unknown word is the mean of its n-grams that were trained",
+        1e-12,
+        _unknown_words,
+        oracle="definition",
+    ),
+    Law(
+        "words/bag-classifier",
+        "a classifier of bags after two epochs equals its loop written apart",
+        1e-10,
+        _classifier,
+        oracle="definition",
+    ),
+]
