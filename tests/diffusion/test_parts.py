@@ -101,7 +101,7 @@ def test_log_normal_levels_do_not_depend_on_the_path():
 
 def test_impossible_conversions_say_so():
     clean = Point(1.0, 0.0, 0.0, 1.0)
-    with pytest.raises(DanluError, match=r"data prediction cannot be converted .* singular"):
+    with pytest.raises(DanluError, match=r"data prediction cannot be converted: .* singular"):
         predictions.solve(predictions.data, clean, torch.ones(1), torch.ones(1))
     no_data = Point(torch.zeros(2), torch.ones(2), torch.ones(2), torch.ones(2))
     with pytest.raises(DanluError, match="singular"):

@@ -53,6 +53,7 @@ from danlu.experiments.checks import (
     kernel_density,
     language,
     learned_variance,
+    limits,
     linear_attention,
     linear_attention_estimates,
     memories,
@@ -149,6 +150,7 @@ LAWS: list[Law] = [
     *deberta_distances.LAWS,
     *fourier_window.LAWS,
     *edge_inputs.LAWS,
+    *limits.LAWS,
 ]
 
 

@@ -14,6 +14,7 @@ Sources: arXiv:2011.13456 eq. 11 and 29 (linear, sub-VP), arXiv:2102.09672 eq. 1
 import math
 from abc import abstractmethod
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
@@ -44,7 +45,10 @@ class VariancePreserving(Path):
         self, t: Float[Tensor, "*batch"]
     ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
         forgotten = self.forgotten(t)
-        return (-forgotten / 2).exp(), (-(-forgotten).expm1()).sqrt()
+        # At time 0 a hair of noise is left, so that what has a limit there takes it: the rate of
+        # sigma is infinite, its product with sigma is not.
+        variance = (-(-forgotten).expm1()).clamp(min=torch.finfo(forgotten.dtype).tiny)
+        return (-forgotten / 2).exp(), variance.sqrt()
 
     @override
     def rates(

@@ -18,6 +18,7 @@ Sources: arXiv:2209.03003 (linear), arXiv:2303.08797 (trigonometric), arXiv:2011
 """
 
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +29,16 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
+from danlu.contracts import DanluError
+
 Number = TypeVar("Number", float, Tensor)
+
+
+def ratio(a: Number, b: Number) -> Number:
+    """A / b; infinite with the sign of a where b is 0, as tensors have it."""
+    if isinstance(a, Tensor) or isinstance(b, Tensor) or b != 0:
+        return a / b
+    return math.copysign(math.inf, a) if a else math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +60,29 @@ class Point(Generic[Number]):
     @property
     def snr(self) -> Number:
         """The signal-to-noise ratio alpha^2 / sigma^2."""
-        return self.alpha**2 / self.sigma**2
+        return ratio(self.alpha**2, self.sigma**2)
 
     @property
     def drift(self) -> Number:
         """The forward equation's f, where its drift is f x."""
-        return self.alpha_rate / self.alpha
+        return ratio(self.alpha_rate, self.alpha)
 
     @property
     def squared_diffusion(self) -> Number:
         """The forward equation's g squared."""
         return 2 * self.sigma * (self.sigma_rate - self.drift * self.sigma)
+
+    def score(
+        self: "Point[float]", x: Float[Tensor, "*shape"], data: Float[Tensor, "*shape"]
+    ) -> Float[Tensor, "*shape"]:
+        """The score of a noisy state by the data that it lets expect.
+
+        Raises:
+            DanluError: there is no noise, where the density has no gradient.
+        """
+        if not self.sigma**2 > sys.float_info.min:
+            raise DanluError("There is no score at the data's end of a path, where no noise is.")
+        return (self.alpha * data - x) / self.sigma**2
 
     def like(self, x: Float[Tensor, "batch ..."]) -> "Point[Tensor]":
         """The coefficients of a batch, each shaped to multiply a row of `x`."""

@@ -22,6 +22,7 @@ Sources: arXiv:2006.11239 (noise), arXiv:2202.00512 §4 and app. D (data, v), ar
 (velocity), arXiv:2206.00364 eq. 7 (edm).
 """  # noqa: E501
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -29,7 +30,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from danlu.contracts import DanluError
-from danlu.generative.diffusion.paths import Number, Point
+from danlu.generative.diffusion.paths import Number, Point, ratio
 
 Prediction = Callable[[Point[Number]], tuple[Number, Number]]
 
@@ -51,7 +52,7 @@ def noise(point: Point[Number]) -> tuple[Number, Number]:
 
 def score(point: Point[Number]) -> tuple[Number, Number]:
     """The gradient of the log-density of noisy data."""
-    return 0 * point.alpha, -1 / point.sigma
+    return 0 * point.alpha, -ratio(0 * point.sigma + 1, point.sigma)
 
 
 def velocity(point: Point[Number]) -> tuple[Number, Number]:
@@ -74,7 +75,7 @@ def edm(point: Point[Number]) -> tuple[Number, Number]:
 def gain(prediction: Prediction, point: Point[Number]) -> Number:
     """How much larger an error of the value is than the error of the data behind it."""
     a, b = prediction(point)
-    return (point.alpha * b - point.sigma * a) / point.sigma
+    return ratio(point.alpha * b - point.sigma * a, point.sigma)
 
 
 def combine(
@@ -83,8 +84,14 @@ def combine(
     data: Float[Tensor, "*shape"],
     noise: Float[Tensor, "*shape"],
 ) -> Float[Tensor, "*shape"]:
-    """The value that data and noise make."""
+    """The value that data and noise make.
+
+    Raises:
+        DanluError: it is infinite at this noise level.
+    """
     a, b = prediction(point)
+    if not isinstance(a, Tensor) and not math.isfinite(a + b):
+        raise _impossible(prediction, point, "has no finite value")
     return a * data + b * noise
 
 
@@ -124,15 +131,21 @@ def _system(prediction: Prediction, point: Point[Number]) -> tuple[Number, Numbe
     a, b = prediction(point)
     determinant = point.alpha * b - point.sigma * a
     # A traced graph holds no check: its noise levels are those that it is given.
-    if not torch.compiler.is_compiling() and _least(determinant) < SINGULAR:
-        name = getattr(prediction, "__name__", "prediction")
-        raise DanluError(
-            f"The {name} prediction cannot be converted at alpha={point.alpha}, "
-            f"sigma={point.sigma}: the system is singular there."
-        )
+    if not torch.compiler.is_compiling() and not all(
+        SINGULAR <= size < math.inf for size in _ends(determinant)
+    ):
+        raise _impossible(prediction, point, "cannot be converted: the system is singular")
     return a, b, determinant
 
 
-def _least(value: float | Tensor) -> float:
-    """The smallest size; in Python for a number, since samplers ask at every step."""
-    return float(value.abs().min()) if isinstance(value, Tensor) else abs(value)
+def _impossible(prediction: Prediction, point: Point, why: str) -> DanluError:
+    name = getattr(prediction, "__name__", "prediction")
+    return DanluError(f"The {name} prediction {why} at alpha={point.alpha}, sigma={point.sigma}.")
+
+
+def _ends(value: float | Tensor) -> tuple[float, float]:
+    """The smallest and the largest size; in Python for a number, as samplers ask every step."""
+    if not isinstance(value, Tensor):
+        return abs(value), abs(value)
+    low, high = value.abs().aminmax()
+    return float(low), float(high)

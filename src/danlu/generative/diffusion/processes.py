@@ -73,7 +73,7 @@ def _process(denoise: Denoiser, path: Path, share: float, of_score: float) -> Pr
         if of_score == 0:
             return point.drift * x
         data = denoise(x / point.alpha, point.level)
-        score = (point.alpha * data - x) / point.sigma**2
+        score = point.score(x, data)
         return point.drift * x + of_score / 2 * point.squared_diffusion * score
 
     return Process(drift, lambda t: math.sqrt(share * path.at(t).squared_diffusion))

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 from typing_extensions import override
 
-from danlu.losses.multilabel.loss import MultiLabelLoss, left_out
+from danlu.losses.multilabel.loss import MultiLabelLoss, counted, left_out
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,8 +43,12 @@ class Binary(MultiLabelLoss):
         targets: Float[Tensor, "batch *classes"],
         mask: Bool[Tensor, "batch *classes"] | None,
     ) -> Float[Tensor, " batch"]:
-        right, wrong = self.sides(logits.to(targets.dtype))
-        return left_out(torch.lerp(wrong, right, targets), mask)
+        s, counts = counted(logits, targets, mask)
+        right, wrong = self.sides(s)
+        # A hard target takes one side alone: the other one may be infinite.
+        mixed = torch.lerp(wrong, right, targets)
+        hard = torch.where(targets == 0, wrong, torch.where(targets == 1, right, mixed))
+        return left_out(hard, counts)
 
     @override
     def probability(self, logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

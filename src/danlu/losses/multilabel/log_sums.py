@@ -72,7 +72,9 @@ def pieces(logits: Tensor) -> list[slice]:
 
 def _exponents(logits: Tensor, targets: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     s = logits.to(targets.dtype)
-    below, above = torch.log1p(-targets) + s, targets.log() - s
+    # A score of -inf leaves a class out, which 0 times infinity would not.
+    below = torch.where(targets < 1, torch.log1p(-targets) + s, -math.inf)
+    above = torch.where(targets > 0, targets.log() - s, -math.inf)
     if mask is not None:
         below, above = below.masked_fill(~mask, -math.inf), above.masked_fill(~mask, -math.inf)
     return below, above

@@ -36,7 +36,8 @@ class MultiLabelLoss(ABC):
         Args:
             logits: one for each class, any float type.
             targets: 1 for right classes, 0 for the others, or how right each one is.
-            mask: the classes that count; all by default.
+            mask: the classes that count; all by default. A logit of -inf leaves a class out as
+                well; where such a class is right, the loss is infinite.
 
         Raises:
             DanluError: targets outside [0, 1], of another shape, or soft where only hard ones fit.
@@ -81,6 +82,17 @@ class MultiLabelLoss(ABC):
                 f"{type(self).__name__} takes targets 0 or 1; `zlpr` and `binary-cross-entropy` "
                 "take soft ones."
             )
+
+
+def counted(
+    logits: Float[Tensor, "batch *classes"],
+    targets: Float[Tensor, "batch *classes"],
+    mask: Bool[Tensor, "batch *classes"] | None,
+) -> tuple[Float[Tensor, "batch *classes"], Bool[Tensor, "batch *classes"]]:
+    """Logits in the type of the targets with 0 where a class is left out, and which ones count."""
+    counts = (logits != -torch.inf) | (targets != 0)
+    counts = counts if mask is None else counts & mask
+    return logits.to(targets.dtype).masked_fill(~counts, 0.0), counts
 
 
 def left_out(

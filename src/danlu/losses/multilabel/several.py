@@ -28,7 +28,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from typing_extensions import override
 
-from danlu.losses.multilabel.loss import MultiLabelLoss
+from danlu.losses.multilabel.loss import MultiLabelLoss, counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,15 +45,17 @@ class SeveralChoices(MultiLabelLoss):
         targets: Float[Tensor, "batch items classes"],
         mask: Bool[Tensor, "batch items classes"] | None,
     ) -> Float[Tensor, " batch"]:
-        if mask is not None:
-            targets = targets.masked_fill(~mask, 0.0)
-        terms = targets.log() - self.lead(logits.to(targets.dtype))
+        s, counts = counted(logits, targets, mask)
+        targets = targets.masked_fill(~counts, 0.0)
+        terms = targets.log() - self.lead(s, counts)
         with_one = torch.cat([torch.zeros_like(terms[:, :1]), terms], 1)
         return with_one.logsumexp(1).sum(1)
 
     @abstractmethod
-    def lead(self, s: Float[Tensor, "batch items classes"]) -> Tensor:
-        """By how much each class leads over the others of its item."""
+    def lead(
+        self, s: Float[Tensor, "batch items classes"], counts: Bool[Tensor, "batch items classes"]
+    ) -> Tensor:
+        """By how much each class leads over the others of its item that count."""
 
     @override
     def predict(self, logits: Float[Tensor, "batch items classes"]) -> Tensor:
@@ -66,8 +68,10 @@ class SeveralPairwise(SeveralChoices):
     """L1, experimental: each right class above all others of its item together."""
 
     @override
-    def lead(self, s: Float[Tensor, "batch items classes"]) -> Tensor:
-        return s - others(s)
+    def lead(
+        self, s: Float[Tensor, "batch items classes"], counts: Bool[Tensor, "batch items classes"]
+    ) -> Tensor:
+        return s - others(s, counts)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,15 +79,22 @@ class SeveralCentred(SeveralChoices):
     """L3, experimental: each right class above the mean of its item."""
 
     @override
-    def lead(self, s: Float[Tensor, "batch items classes"]) -> Tensor:
-        return s - s.mean(-1, keepdim=True)
+    def lead(
+        self, s: Float[Tensor, "batch items classes"], counts: Bool[Tensor, "batch items classes"]
+    ) -> Tensor:
+        # Classes that are left out stand as 0 in the sum.
+        mean = s.sum(-1, keepdim=True) / counts.sum(-1, keepdim=True).clamp(min=1)
+        return torch.where(s == -torch.inf, s, s - mean)
 
     @override
     def probability(self, logits: Float[Tensor, "batch items classes"]) -> Tensor:
         return logits.softmax(-1)
 
 
-def others(s: Float[Tensor, "*shape classes"]) -> Float[Tensor, "*shape classes"]:
-    """Log-sum-exp over all classes but one, for each one; nothing is subtracted from a sum."""
+def others(
+    s: Float[Tensor, "*shape classes"], counts: Bool[Tensor, "*shape classes"]
+) -> Float[Tensor, "*shape classes"]:
+    """Log-sum-exp over the classes that count but one, for each one; no sum loses a term."""
     own = torch.eye(s.shape[-1], dtype=torch.bool, device=s.device)
-    return s[..., None, :].masked_fill(own, -torch.inf).logsumexp(-1)
+    lowest = torch.finfo(s.dtype).min / 4  # where no other counts, -inf would have no gradient
+    return s[..., None, :].masked_fill(own | ~counts[..., None, :], lowest).logsumexp(-1)

@@ -31,7 +31,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from typing_extensions import override
 
-from danlu.losses.multilabel.loss import MultiLabelLoss
+from danlu.losses.multilabel.loss import MultiLabelLoss, counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,9 +47,9 @@ class SubsetSoftmax(MultiLabelLoss):
         targets: Float[Tensor, "batch classes"],
         mask: Bool[Tensor, "batch classes"] | None,
     ) -> Float[Tensor, " batch"]:
-        s = logits.to(targets.dtype)
-        if mask is not None:  # a class that cannot be chosen, and is not right
-            s, targets = s.masked_fill(~mask, -torch.inf), targets.masked_fill(~mask, 0.0)
+        s, counts = counted(logits, targets, mask)
+        # A class that cannot be chosen, and is not right.
+        s, targets = s.masked_fill(~counts, -torch.inf), targets.masked_fill(~counts, 0.0)
         score = torch.where(targets > 0, s, 0.0).sum(1)
         sizes = targets.sum(1).long()
         partition = log_partitions(s, int(sizes.max()) + 1 if len(sizes) else 0)

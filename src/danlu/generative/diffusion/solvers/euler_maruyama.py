@@ -49,7 +49,7 @@ class EulerMaruyama(Solver):
         point, share = self.path.at(t), self.share(level)
         squared = point.squared_diffusion
         data = denoise(y, level)
-        score = point.alpha * (data - y) / point.sigma**2
+        score = point.score(point.alpha * y, data)
         slope = point.drift * point.alpha * y - (1 + share) / 2 * squared * score
         x = point.alpha * y + (t_next - t) * slope
         if share > 0:
