@@ -32,9 +32,7 @@ class ChannelSystems(TimeInvariant):
 
     out: Tensor
 
-    def __init__(
-        self, dim: int, *, states: int = 64, steps: tuple[float, float] = (1e-3, 1e-1)
-    ) -> None:
+    def __init__(self, dim: int, *, states: int, steps: tuple[float, float]) -> None:
         super().__init__(dim)
         if states < 2 or states % 2:
             raise DanluError(f"Numbers and conjugates are an even number of states, not {states}.")

@@ -17,6 +17,7 @@ from danlu.positions.ntk_dynamic import DynamicNTKRotary
 from danlu.positions.orthogonal_power import OrthogonalPower
 from danlu.positions.rotary import Rotary
 from danlu.positions.rotary_grid import RotaryGrid
+from danlu.positions.yarn import YaRN
 from danlu.positions.yarn_turns import YaRNTurns
 
 THETA = [1.0, 0.01]
@@ -103,6 +104,8 @@ _TABLE = partial(rotation, THETA)
 _SHIFT = torch.eye(4, dtype=torch.float64).roll(1, 0)
 _WIDE = [10_000.0 ** (-2 * pair / 16) for pair in range(8)]
 
+_DIVIDED = [1.0, *(10_000.0 ** (-2 * pair / 16) / 4 for pair in range(1, 8))]
+
 LAWS = [
     alone("rope", "rotate", _TABLE),
     alone("rope-interleaved", "rotate", partial(_TABLE, interleaved=True)),
@@ -154,6 +157,24 @@ LAWS = [
                 build=partial(YaRNTurns, 16, factor=4.0, length=64),
                 words="heads of 16",
                 formulas={"rotate": partial(sharpened, 4.0, between(16, 64, 4.0, 10_000.0, 32.0))},
+                size=16,
+            ),
+            Places(
+                build=partial(YaRNTurns, 16, factor=1.5, length=64),
+                words="half as long again",
+                formulas={"rotate": partial(sharpened, 1.5, between(16, 64, 1.5, 10_000.0, 32.0))},
+                size=16,
+            ),
+        ],
+    ),
+    places_law(
+        "rope-yarn/short-training",
+        [
+            Places(
+                # No pair turns once in five tokens: the ramp falls at once behind the first.
+                build=partial(YaRN, 16, factor=4.0, length=5),
+                words="an empty ramp",
+                formulas={"rotate": partial(sharpened, 4.0, _DIVIDED)},
                 size=16,
             )
         ],

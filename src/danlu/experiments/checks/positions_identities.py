@@ -19,7 +19,9 @@ from danlu.positions.completeness import Point, completeness
 from danlu.positions.convolution import ZeroPaddedConvolution
 from danlu.positions.general_rotary import GeneralRotary
 from danlu.positions.hierarchical import Hierarchical, hierarchical_table
+from danlu.positions.learned import Learned
 from danlu.positions.multimodal_rotary import MRoPE
+from danlu.positions.multiplicative import Multiplicative
 from danlu.positions.orthogonal_power import OrthogonalPower
 from danlu.positions.recursive import Recursive
 from danlu.positions.rotary import Rotary
@@ -92,6 +94,11 @@ def general_refuses() -> float:
     """Generators that are not skew or do not commute and are taken all the same."""
     skew = [each - each.T for each in _seeded(2, 4, 4)]
     wrong = refused(lambda: GeneralRotary(4, generators=_seeded(1, 4, 4)))
+    plane = torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64)
+    for size, error in itertools.product((1.0, 1e3), (0.8e-8, 1.2e-8)):
+        bent = size * (plane + error / 2 * torch.eye(2))  # the tolerance is 1e-8 of the size
+        answered = refused(lambda bent=bent: GeneralRotary(2, generators=bent[None]))
+        wrong += abs(answered - float(error < 1e-8))
     return wrong + refused(lambda: GeneralRotary(4, coordinates=2, generators=torch.stack(skew)))
 
 
@@ -142,17 +149,16 @@ def negative_cases() -> float:
 
 
 def hierarchy_keeps_rows() -> float:
-    """The first n rows against the trained ones, the layer against the converted table."""
+    """The first n rows against the trained ones, all against sums of two rows."""
     position = Hierarchical(6, 4).double()
     table = position.table.detach()
     long = hierarchical_table(table, 16)
-    found = position.embed(_seeded(1, 16, 6) * 0, SequenceContext(positions=torch.arange(16)[None]))
+    u = (table - 0.4 * table[0]) / 0.6
+    made = torch.stack([0.4 * u[n // 4] + 0.6 * u[n % 4] for n in range(16)])
     twins = (long[1] - long[4]).abs().max().item() < 1e-3  # (0, 1) and (1, 0)
-    far = SequenceContext(positions=torch.tensor([[16]]))
-    wrong = refused(lambda: Hierarchical(6, 4, alpha=0.5))
+    wrong = sum(refused(lambda a=a: Hierarchical(6, 4, alpha=a)) for a in (0.0, 0.5, 1.0))
     wrong += refused(lambda: hierarchical_table(table, 17))
-    wrong += refused(lambda: position.embed(torch.zeros(1, 1, 6), far))
-    return max(gap(long[:4], table), gap(found[0].detach(), long)) + wrong + twins
+    return max(gap(long[:4], table), gap(made, long)) + wrong + twins
 
 
 class _Linear(nn.Module):
@@ -193,11 +199,19 @@ def border_tells() -> float:
 
 
 def tables_end() -> float:
-    """Positions beyond a table that are not refused."""
-    far = SequenceContext(positions=torch.tensor([[5]]))
-    builds: list[Callable[[], PositionEncoding]] = [partial(Recursive, 4, 5)]
-    x = torch.zeros(1, 1, 4)
-    return sum(refused(partial(build().embed, x, far)) for build in builds)
+    """Positions beyond a table that are not refused, and a last one that is."""
+    builds: dict[int, Callable[[], PositionEncoding]] = {
+        5: partial(Recursive, 4, 5),
+        6: partial(Learned, 4, 6),
+        7: partial(Multiplicative, 4, 7),
+        9: partial(Hierarchical, 4, 3),
+    }
+    x, wrong = torch.zeros(1, 2, 4), 0.0
+    for end, build in builds.items():
+        far, last = (SequenceContext(positions=torch.tensor([[0, n]])) for n in (end, end - 1))
+        wrong += refused(partial(build().embed, x, far))
+        wrong += 1 - refused(partial(build().embed, x, last))
+    return wrong
 
 
 _ROWS = [
@@ -210,7 +224,7 @@ _ROWS = [
     ("rope/completeness", "counterexamples are told", 0.0, negative_cases),
     ("hierarchical/rows", "the first rows are the trained ones", 1e-12, hierarchy_keeps_rows),
     ("floater/exponential", "linear dynamics give exponentials", 1e-7, recursion_is_exponential),
-    ("floater/end", "a position beyond the last is refused", 0.0, tables_end),
+    ("learned/end", "a position beyond a table is refused", 0.0, tables_end),
     ("zero-padding/border", "the border alone tells", 1e-12, border_tells),
 ]
 
