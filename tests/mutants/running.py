@@ -140,7 +140,8 @@ def measure_baseline(jobs: int, kept: Path | None) -> Baseline:
     baseline = Baseline()
     if kept and kept.exists():
         baseline.add(json.loads(kept.read_text()))
-    known = set(baseline.seconds)
+    known = set(baseline.seconds) - set(baseline.failing)
+    baseline.failing.clear()
     for _, text in in_forks(range(jobs), lambda part: _traced(known, part, jobs), jobs):
         if text is None:
             raise RuntimeError("A process that measured the laws without mutants died.")

@@ -1,6 +1,8 @@
 """Constants of generative families and their losses, beside the numbers of their sources."""
 
 import math
+from inspect import signature
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +14,9 @@ from danlu.experiments.checks.golden import golden_law
 from danlu.experiments.checks.law import Case, Law, law_of_cases
 from danlu.generative import chain
 from danlu.generative.autoregressive import autoregressive
+from danlu.generative.compositions import latent_flow
+from danlu.generative.diffusion.distilled import build as distilled
+from danlu.generative.diffusion.reflow import build as reflow
 from danlu.generative.gan import gan
 from danlu.generative.kernel_density import bandwidth
 from danlu.generative.masked import masked
@@ -22,6 +27,7 @@ from danlu.generative.parts.squeeze import FACTOR
 from danlu.generative.quantized import vq_vae
 from danlu.generative.tiny import TINY_VECTOR
 from danlu.generative.vae import vae
+from danlu.generative.vq import vq
 from danlu.layers import codebook
 from danlu.layers.condition import ClassEmbedding
 from danlu.losses import DIVERGENCES
@@ -165,6 +171,14 @@ def _generator_range() -> float:
     return gap(made(z), 2 + 4 * torch.tanh(made.network(h, h)))
 
 
+def _compositions() -> list[float]:
+    latent, made = latent_flow(), vq(width=4)
+    prior: Any = made.prior
+    heads = next(m.heads for m in prior.stack.modules() if hasattr(m, "heads"))
+    shares = [signature(build).parameters["share"].default for build in (reflow, distilled)]
+    return [latent.share, made.share, prior.replaced, heads, *shares]
+
+
 CONSTANTS = golden_law(
     "generative/constants",
     "families start from the numbers of their sources, or from those that they document",
@@ -229,6 +243,11 @@ CONSTANTS = golden_law(
             "a discretised logistic's scale is a 16th of the range at first",
             _start_scale,
             _logistic_bin(),
+        ),
+        (
+            "shares of first stages and of replaced ids, and the prior's heads of 16",
+            _compositions,
+            [0.6, 0.4, 0.1, 4, 0.5, 0.4],
         ),
         ("ZLPR predicts above 0", lambda: ZLPR().threshold, 0.0),
     ],
