@@ -22,6 +22,7 @@ from danlu.generative.diffusion.networks import ConditionedNetwork, NetworkOptio
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.paths import Linear
 from danlu.generative.diffusion.reflow import Reflow
+from danlu.generative.diffusion.solvers.stochastic_heun import StochasticHeun
 from danlu.solvers.recorded_noise import GivenNoise
 
 N = 4
@@ -154,6 +155,23 @@ def _chosen() -> float:
     return worst
 
 
+def _churn() -> float:
+    """Heun's rule from a level raised by fresh noise, where the raised one is from 0.05 to 50."""
+    (y, z), worst = _noise(0, 1), 0.0
+    for level, churn in ((2.0, 0.2), (0.03, 0.2), (0.045, 0.2), (49.0, 0.2), (2.0, 0.0)):
+        raised = level * (1 + churn) if 0.05 <= level * (1 + churn) <= 50 else level
+        start = y + math.sqrt(raised**2 - level**2) * z
+        lower = 0.6 * level
+        slope = (start - _conditional(start, raised)) / raised
+        guess = start + (lower - raised) * slope
+        after = (guess - _conditional(guess, lower)) / lower
+        exact = start + (lower - raised) / 2 * (slope + after)
+        solver = StochasticHeun(churn)
+        found, _ = solver.step(_conditional, y, level, lower, GivenNoise([z]), None)
+        worst = max(worst, gap((found, solver.needs_score), (exact, churn > 0)))
+    return worst
+
+
 def _clipped() -> float:
     """What lies beyond the levels of training goes, its end stands in for what was above."""
     cases = [
@@ -182,6 +200,13 @@ LAWS: list[Law] = [
         "options choose scale, projection, contrast and the times of guidance",
         1e-12,
         _chosen,
+        oracle="definition",
+    ),
+    Law(
+        "diffusion/churn",
+        "stochastic Heun takes algorithm 2 of EDM, within its levels",
+        1e-12,
+        _churn,
         oracle="definition",
     ),
     Law(
