@@ -36,6 +36,7 @@ from danlu.layers.varlen import CALL, Documents
 from danlu.layers.varlen import allowed as within
 from danlu.mixers.base import Mixer, by_steps
 from danlu.mixers.keys import join_padded, remembered, visible
+from danlu.optim.parameters import Rule, without_decay
 from danlu.positions.base import PositionEncoding, Positions
 
 Weights = Literal["scaled", "mean", "summed", "softmax", "softmax-plus"]
@@ -159,6 +160,10 @@ class GatedParts(nn.Module):
         # begin near 0, which only long training makes up for.
         self.gain = nn.Parameter(1 + SPREAD * torch.randn(2 * pairs, size))
         self.shift = nn.Parameter(torch.zeros(2 * pairs, size))
+
+    def parameter_rules(self) -> dict[str, Rule]:
+        """What turns one projection into several is no map."""
+        return without_decay("gain", "shift")
 
     def forward(
         self, x: Float[Tensor, "batch length dim"]

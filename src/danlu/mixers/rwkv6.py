@@ -25,6 +25,7 @@ from danlu.layers.shift import extended
 from danlu.mixers.recurrence import Recurrence, Rows, merge_heads
 from danlu.mixers.rwkv4 import decay_speed, early_and_late
 from danlu.mixers.softmax import size_of_head, split_heads
+from danlu.optim.parameters import Rule, without_decay
 
 BLENDS = 5
 """Inputs of decay, key, value, receptance and gate."""
@@ -80,6 +81,10 @@ class RWKV6(Recurrence):
         nn.init.orthogonal_(self.gate.weight, 0.1)
         nn.init.zeros_(self.output.weight)
         nn.init.constant_(self.norm.gain, ((1 + layer) / depth) ** 0.7)
+
+    def parameter_rules(self) -> dict[str, Rule]:
+        """Shares of the token before and the bonus of the present one are no maps."""
+        return without_decay("shares", "bonus")
 
     @override
     def recur(self, x: Tensor, rows: Rows, state: State) -> tuple[Tensor, State]:

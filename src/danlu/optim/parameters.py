@@ -28,6 +28,11 @@ class Rule:
     scale: float | None = None
 
 
+def without_decay(*names: str) -> dict[str, Rule]:
+    """Rules of parameters of two axes that are no matrices: gains, shares, tables of vectors."""
+    return dict.fromkeys(names, Rule(decay=0.0))
+
+
 @dataclass(frozen=True, slots=True)
 class NamedParameter:
     """A parameter, where it stands in the model, and its rule.

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import unknown
+from danlu.optim.parameters import Rule, without_decay
 from danlu.positions.base import KeyPositions, PositionEncoding, Positions, differences
 from danlu.positions.learned import SPREAD
 
@@ -44,6 +45,10 @@ class DeBERTa(PositionEncoding):
         self.table = nn.Parameter(SPREAD * torch.randn(2 * self.span, heads * dim))
         self.key = nn.Linear(heads * dim, heads * dim, bias=False)
         self.query = nn.Linear(heads * dim, heads * dim)
+
+    def parameter_rules(self) -> dict[str, Rule]:
+        """A table of vectors, as embeddings are."""
+        return without_decay("table")
 
     @property
     def span(self) -> int:

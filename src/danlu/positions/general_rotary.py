@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import DanluError
+from danlu.optim.parameters import Rule, without_decay
 from danlu.positions.base import KeyPositions, PositionEncoding, Positions
 from danlu.positions.frequencies import geometric
 
@@ -53,6 +54,10 @@ class GeneralRotary(PositionEncoding):
             basis, frequencies = blocks_of(generators)
             self.register_buffer("fixed", basis)
             self.register_buffer("frequencies", frequencies)
+
+    def parameter_rules(self) -> dict[str, Rule]:
+        """Angles, which would fade, and the generator of a rotation, which has no size."""
+        return without_decay("frequencies", "skew") if "fixed" not in self._buffers else {}
 
     @property
     def basis(self) -> Float[Tensor, "dim dim"]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import DanluError, SequenceContext
+from danlu.optim.parameters import Rule, without_decay
 from danlu.positions.base import PositionEncoding
 from danlu.positions.learned import SPREAD
 
@@ -32,6 +33,10 @@ class Hierarchical(PositionEncoding):
         _check(alpha)
         self.alpha = alpha
         self.table = nn.Parameter(SPREAD * torch.randn(length, dim))
+
+    def parameter_rules(self) -> dict[str, Rule]:
+        """A table of vectors, as embeddings are."""
+        return without_decay("table")
 
     @override
     def embed(

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from danlu.contracts import DanluError, SequenceContext
 from danlu.layers.feed_forward import MLP
+from danlu.optim.parameters import Rule, without_decay
 from danlu.positions.base import PositionEncoding
 from danlu.positions.learned import SPREAD
 from danlu.solvers.steppers import RungeKutta4
@@ -39,6 +40,10 @@ class Recursive(PositionEncoding):
         self.start = nn.Parameter(SPREAD * torch.randn(1, dim))
         self.dynamics = nn.Sequential(MLP(dim + 1, hidden=2 * dim), nn.Linear(dim + 1, dim))
         self.dynamics = self.dynamics if dynamics is None else dynamics
+
+    def parameter_rules(self) -> dict[str, Rule]:
+        """The first position is a vector."""
+        return without_decay("start")
 
     @override
     def embed(

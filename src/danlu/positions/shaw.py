@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
+from danlu.optim.parameters import Rule, without_decay
 from danlu.positions.base import KeyPositions, PositionEncoding, Positions, differences
 from danlu.positions.learned import SPREAD
 
@@ -28,6 +29,10 @@ class Shaw(PositionEncoding):
         self.farthest = farthest
         self.keys = nn.Parameter(SPREAD * torch.randn(2 * farthest + 1, dim))
         self.read = nn.Parameter(SPREAD * torch.randn(2 * farthest + 1, dim))
+
+    def parameter_rules(self) -> dict[str, Rule]:
+        """Tables of vectors, as embeddings are."""
+        return without_decay("keys", "read")
 
     @override
     def bias(

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import DanluError
+from danlu.optim.parameters import Rule, without_decay
 from danlu.positions.base import KeyPositions, PositionEncoding, Positions
 from danlu.positions.frequencies import geometric
 from danlu.positions.sinusoidal import sinusoids
@@ -38,6 +39,10 @@ class TransformerXL(PositionEncoding):
         self.content = nn.Parameter(torch.zeros(heads, dim))
         self.place = nn.Parameter(torch.zeros(heads, dim))
         self.project = nn.Parameter(torch.randn(heads, dim, width) / math.sqrt(width))
+
+    def parameter_rules(self) -> dict[str, Rule]:
+        """Two biases of each head."""
+        return without_decay("content", "place")
 
     @override
     def bias(

@@ -68,10 +68,12 @@ from danlu.experiments.checks import (
     optim,
     packers,
     packing,
+    parameter_decay,
     positions,
     positions_identities,
     principal_components,
     recompute,
+    recompute_buffers,
     recurrences,
     reflow,
     revolve,
@@ -159,6 +161,8 @@ LAWS: list[Law] = [
     *fourier_window.LAWS,
     *edge_inputs.LAWS,
     *limits.LAWS,
+    *parameter_decay.LAWS,
+    *recompute_buffers.LAWS,
 ]
 
 

@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from danlu.contracts import Bound, DanluError
 from danlu.generative.chain import Ids, Layer
+from danlu.optim.parameters import Rule, without_decay
 from danlu.solvers.noise import Noise
 
 ROUNDING = 4.0
@@ -38,6 +39,10 @@ class ActNorm(Layer):
         self.shift = nn.Parameter(torch.zeros(shape[0], *[1] * (len(shape) - 1)))
         self.log_scale = nn.Parameter(torch.zeros_like(self.shift))
         self.register_buffer("varies", torch.ones_like(self.shift, dtype=torch.bool))
+
+    def parameter_rules(self) -> dict[str, Rule]:
+        """A shift and a scale of each channel, whatever axes they have."""
+        return without_decay("shift", "log_scale")
 
     @torch.no_grad()
     def start(self, x: Float[Tensor, "batch channels ..."]) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import (
     CheckpointPolicy,
     checkpoint,
@@ -22,6 +21,7 @@ from torch.utils.checkpoint import (
     noop_context_fn,
 )
 
+from danlu.layers.recompute.buffers import Buffers
 from danlu.layers.recompute.planner import Segment
 
 Contexts = Callable[[], tuple[Any, Any]]
@@ -108,8 +108,8 @@ class _Run:
 
     def __init__(self, blocks: tuple[nn.Module, ...], contexts: Contexts) -> None:
         self.blocks = blocks
-        self.norms = [m for block in blocks for m in block.modules() if isinstance(m, _NormBase)]
-        self.contexts = self._guarded if self.norms else contexts
+        # A compiler knows the contexts of torch alone: blocks without buffers need no others.
+        self.contexts = self._guarded if Buffers(blocks).modules else contexts
         self.inner = contexts
         self.ahead: list[tuple[Any, tuple]] = []
 
@@ -129,7 +129,8 @@ class _Run:
 
     def _guarded(self) -> tuple[Any, Any]:
         forward, again = self.inner()
-        return forward, _statistics_kept(self.norms, again)
+        buffers = Buffers(self.blocks)
+        return _both(buffers.first(), forward), _both(buffers.again(), again)
 
     def _all(self, h: Any, *extra: Any, **named: Any) -> list[Any]:
         outputs = []
@@ -142,21 +143,9 @@ class _Run:
 
 
 @contextmanager
-def _statistics_kept(
-    norms: Sequence[nn.Module], inner: AbstractContextManager[Any]
-) -> Iterator[None]:
-    """What runs inside updates copies of the norms' statistics, which are then forgotten."""
-    kept = [dict(norm._buffers) for norm in norms]
-    for norm, buffers in zip(norms, kept, strict=True):
-        norm._buffers.update(
-            {name: None if value is None else value.clone() for name, value in buffers.items()}
-        )
-    try:
-        with inner:
-            yield
-    finally:
-        for norm, buffers in zip(norms, kept, strict=True):
-            norm._buffers.update(buffers)
+def _both(outer: AbstractContextManager[Any], inner: AbstractContextManager[Any]) -> Iterator[None]:
+    with outer, inner:
+        yield
 
 
 class _Pass:

@@ -20,6 +20,8 @@ from torch.autograd.function import once_differentiable
 from torch.random import fork_rng
 from torch.utils.checkpoint import get_device_states, set_device_states
 
+from danlu.layers.recompute.buffers import Buffers
+
 Halves = tuple[Tensor, Tensor]
 
 
@@ -67,10 +69,12 @@ class _Stack(torch.autograd.Function):
         context.stack, context.weights, context.states = stack, weights, []
         context.autocast = _autocast_state(x1.device.type)
         for f, g in zip(stack.first, stack.second, strict=True):
-            before_f = _random_state(x1)
-            x1 = x1 + f(x2)
-            context.states.append((before_f, _random_state(x1)))
-            x2 = x2 + g(x1)
+            before_f, of_f, of_g = _random_state(x1), Buffers([f]), Buffers([g])
+            with of_f.first():
+                x1 = x1 + f(x2)
+            context.states.append(((before_f, of_f), (_random_state(x1), of_g)))
+            with of_g.first():
+                x2 = x2 + g(x1)
         context.save_for_backward(x1, x2)
         return x1, x2
 
@@ -98,13 +102,11 @@ def _undo(
     y1, y2, d1, d2 = ends
     before_f, before_g = state
     with fork_rng(devices=_devices(y1)), torch.enable_grad():
-        _restore(before_g)
         y1 = y1.detach().requires_grad_()
-        second = g(y1)
+        second = _again(g, y1, before_g)
         d1 = d1 + _pull(second, y1, d2, weights)
-        _restore(before_f)
         x2 = (y2 - second).detach().requires_grad_()
-        first = f(x2)
+        first = _again(f, x2, before_f)
         d2 = d2 + _pull(first, x2, d1, weights)
     return (y1 - first).detach(), x2.detach(), d1, d2
 
@@ -132,6 +134,14 @@ def _devices(x: Tensor) -> list[int]:
 
 def _random_state(x: Tensor) -> Any:
     return torch.get_rng_state(), get_device_states(x) if x.device.type != "cpu" else ([], [])
+
+
+def _again(part: nn.Module, x: Tensor, before: tuple[Any, Buffers]) -> Tensor:
+    """The same random numbers, and buffers as they were."""
+    state, buffers = before
+    _restore(state)
+    with buffers.again():
+        return part(x)
 
 
 def _restore(state: Any) -> None:
