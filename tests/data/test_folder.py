@@ -5,7 +5,7 @@ from PIL import Image
 
 from danlu.contracts import DanluError
 from danlu.data import open_source
-from danlu.data.decoding import decode, sixteen_to_eight
+from danlu.data.decoding import decode, reduced
 from danlu.data.splits import split
 
 RNG = np.random.default_rng(0)
@@ -74,6 +74,7 @@ def test_subfolders_as_classes(mixed):
         counts = torch.bincount(part.condition, minlength=3)
         assert counts.max() - counts.min() <= 2
     assert "readme.txt: not an image" in source.skipped
+    assert source.notices[0] == "3 classes: group0 65, group1 66, group2 66."
 
 
 def test_images_outside_any_subfolder_have_no_class(mixed):
@@ -113,17 +114,17 @@ def test_sixteen_bits_keep_their_range(tmp_path):
     Image.fromarray(ramp).save(tmp_path / "ramp.png")
     Image.fromarray(ramp).save(tmp_path / "ramp.tiff")
     for name in ("ramp.png", "ramp.tiff"):
-        pixels, _ = decode(tmp_path / name, 256)
+        pixels, *_ = decode(tmp_path / name, 256)
         np.testing.assert_array_equal(pixels, np.tile(np.arange(256), (256, 1)))
     every = np.arange(65_536, dtype=np.uint16)
-    np.testing.assert_array_equal(sixteen_to_eight(every), np.rint(every / 257).astype(np.uint8))
+    np.testing.assert_array_equal(reduced(every), np.rint(every / 257).astype(np.uint8))
 
 
 def test_float_pictures_need_a_known_scale(tmp_path):
     ramp = np.tile(np.linspace(0, 1, 32, dtype=np.float32), (32, 1))
     Image.fromarray(ramp).save(tmp_path / "unit.tiff")
     Image.fromarray(ramp * 7).save(tmp_path / "seven.tiff")
-    pixels, _ = decode(tmp_path / "unit.tiff", 32)
+    pixels, *_ = decode(tmp_path / "unit.tiff", 32)
     np.testing.assert_array_equal(pixels[0], np.rint(np.linspace(0, 1, 32) * 255))
     assert "no known scale" in decode(tmp_path / "seven.tiff", 32)
 
@@ -133,19 +134,19 @@ def test_transparency_is_white(tmp_path):
     pixels[:, :10] = (255, 0, 0, 255)
     pixels[:, 10:] = (0, 0, 0, 128)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    found, _ = decode(tmp_path / "a.png", 20)
+    found, *_ = decode(tmp_path / "a.png", 20)
     assert found[5, 2].tolist() == [255, 0, 0]
     assert found[5, 15].tolist() == [127, 127, 127]
     palette = Image.new("P", (20, 20), 0)
     palette.putpalette([0, 0, 255])
     palette.save(tmp_path / "p.gif", transparency=0)
-    found, _ = decode(tmp_path / "p.gif", 20)
+    found, *_ = decode(tmp_path / "p.gif", 20)
     assert (found == 255).all()
 
 
 def test_cmyk_is_what_it_looks_like(tmp_path):
     Image.new("CMYK", (32, 32), (0, 255, 255, 0)).save(tmp_path / "red.jpg", quality=95)
-    found, _ = decode(tmp_path / "red.jpg", 32)
+    found, *_ = decode(tmp_path / "red.jpg", 32)
     assert np.abs(found.astype(int) - [255, 0, 0]).max() <= 6
 
 
@@ -155,20 +156,20 @@ def test_the_centre_is_cropped_and_exif_turns(tmp_path):
     pixels[:5, 10:20] = 255
     image = Image.fromarray(pixels)
     image.save(tmp_path / "wide.png")
-    found, enlarged = decode(tmp_path / "wide.png", 10)
+    found, enlarged, _ = decode(tmp_path / "wide.png", 10)
     np.testing.assert_array_equal(found, pixels[:, 10:20])
     assert not enlarged
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held upright: turn a quarter clockwise
     image.save(tmp_path / "turned.png", exif=exif)
-    found, _ = decode(tmp_path / "turned.png", 10)
+    found, *_ = decode(tmp_path / "turned.png", 10)
     np.testing.assert_array_equal(found, np.rot90(pixels, -1)[10:20])
 
 
 def test_a_large_jpeg_is_reduced_while_it_is_decoded(tmp_path):
     image = picture("RGB", 640, 480)
     image.save(tmp_path / "photo.jpg", quality=95)
-    found, _ = decode(tmp_path / "photo.jpg", 32)
+    found, *_ = decode(tmp_path / "photo.jpg", 32)
     box = (80, 0, 560, 480)
     expected = np.asarray(image.resize((32, 32), Image.Resampling.LANCZOS, box=box))
     assert np.abs(found.astype(int) - expected).mean() < 3
@@ -191,7 +192,7 @@ def test_folders_that_cannot_be_used(tmp_path, monkeypatch):
         (tmp_path / f"{i}.png").rename(tmp_path / "only" / f"{i}.png")
     with pytest.raises(DanluError, match="at least two subfolders"):
         open_source(str(tmp_path), label="folder")
-    monkeypatch.setattr("danlu.data.folder._available_memory", lambda: 10_000)
+    monkeypatch.setattr("danlu.reading.room.available_memory", lambda: 10_000)
     with pytest.raises(DanluError, match="choose a smaller --size"):
         open_source(str(tmp_path), size=64)
 

@@ -51,9 +51,9 @@ def test_round_trip(tmp_path, kind, shape):
         (b"", "not a readable IDX file"),
         (b"\x00\x00\x07\x01\x00\x00\x00\x01a", "not a readable IDX file"),
         (b"hello, this is text", "two zero bytes"),
-        (b"\x1f\x8b broken", "not a readable IDX file"),
+        (b"\x1f\x8b broken", "cut short or damaged"),
         (idx_bytes(np.zeros((4, 4), np.uint8))[:-3], "13 bytes of numbers instead of 16"),
-        (gzip.compress(idx_bytes(np.zeros((9, 9), np.uint8)))[:-12], "not a readable IDX file"),
+        (gzip.compress(idx_bytes(np.zeros((9, 9), np.uint8)))[:-12], "cut short or damaged"),
     ],
     ids=["empty", "type", "text", "gzip", "short", "short-gzip"],  # gzip writes the time
 )

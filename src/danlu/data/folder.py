@@ -1,24 +1,23 @@
 """A folder of images, searched recursively, cropped and resized to one square size.
 
-A folder of grey pictures has 1 channel, any colour makes it 3. With `label="folder"` the class
-of an image is the folder below the root that holds it. A file that is no readable image is left
-out and listed with the reason. Splits: by a hash of the relative path, a tenth (at most 10,000)
+A folder of grey pictures has 1 channel, any colour makes it 3. With `label="folder"` the class of
+an image is the folder below the root that holds it. Folders named train and test (also training,
+val, valid, validation, dev, testing) are splits and no classes; the classes are the folders in
+them. Hidden and system files are left out; a file that is no readable image is left out and listed
+with the reason. Splits that are not given: by a hash of the relative path, a tenth (at most 10,000)
 each for validation and test, stratified by class.
 """
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from danlu.contracts import DanluError, DataDescription
-from danlu.data.decoding import Pixels, decode
+from danlu.data.decoding import EIGHT_BITS, SIXTEEN_BITS
 from danlu.data.notices import cautions
+from danlu.data.pictures import Facts, Pictures, pictures_of
 from danlu.data.source import Examples, Source
 from danlu.data.splits import SMALLEST, held_out, split
 
@@ -26,15 +25,18 @@ DEFAULT_SIZE = 32
 SIZES = range(8, 1025)
 LISTED = 20
 """So many skipped files are listed in the notices; `Source.skipped` has all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """What a folder holds: images by their relative path, and what was skipped and why."""
-
-    pixels: dict[str, Pixels]
-    skipped: tuple[str, ...]
-    enlarged: int
+TRAINING, VALIDATION, TEST = "training", "validation", "test"
+SPLITS = {
+    "train": TRAINING,
+    "training": TRAINING,
+    "val": VALIDATION,
+    "valid": VALIDATION,
+    "validation": VALIDATION,
+    "dev": VALIDATION,
+    "test": TEST,
+    "testing": TEST,
+}
+"""Names of split folders, in any case, and the split that they are."""
 
 
 def folder_source(folder: Path, *, size: int | None = None, label: str = "none") -> Source:
@@ -44,134 +46,157 @@ def folder_source(folder: Path, *, size: int | None = None, label: str = "none")
         DanluError: too few images, a size out of range, no subfolders to tell classes by, or not
             enough memory.
     """
-    notices = []
-    if size is None:
-        size = DEFAULT_SIZE
-        notices.append(f"Images are resized to {size} x {size}; --size chooses another size.")
-    elif size not in SIZES:
+    if size is not None and size not in SIZES:
         raise DanluError(f"--size goes from {SIZES[0]} to {SIZES[-1]}, got {size}.")
-    decoded = _decode_all(folder, size)
-    pixels, skipped = decoded.pixels, decoded.skipped
-    if label == "folder":
-        outside = [name for name in pixels if "/" not in name]
-        pixels = {name: value for name, value in pixels.items() if "/" in name}
-        skipped += tuple(f"{name}: in no subfolder, hence without a class" for name in outside)
-    notices += _losses(decoded, skipped, len(pixels) + len(skipped))
-    if len(pixels) < SMALLEST:
+    pictures = pictures_of(folder, size or DEFAULT_SIZE)
+    layout = _Layout(pictures.facts, labelled=label == "folder")
+    skipped = (*pictures.facts.skipped, *layout.skipped)
+    if len(layout.rows) < SMALLEST or not layout.side(TRAINING):
         raise DanluError(
-            f"{folder} holds {len(pixels) or 'no'} usable images; at least {SMALLEST} are needed."
-            + (f" Skipped: {'; '.join(skipped[:3])}." if skipped else "")
+            f"{folder} holds {len(layout.rows) or 'no'} usable images; at least {SMALLEST} are "
+            "needed." + (f" Skipped: {'; '.join(skipped[:3])}." if skipped else "")
         )
-    names = sorted(pixels)
-    labels, class_names = _classes(names, folder) if label == "folder" else (None, ())
-    subfolders = {name.split("/")[0] for name in names if "/" in name}
-    if label == "none" and len(subfolders) > 1:
-        notices.append(f"{len(subfolders)} subfolders: --label folder makes them classes.")
-    return _source(folder, pixels, labels, class_names, tuple(notices), skipped)
+    if label == "folder" and len(layout.class_names) < 2:
+        raise DanluError(f"--label folder needs at least two subfolders with images in {folder}.")
+    notices = [] if size else [
+        f"Images are resized to {DEFAULT_SIZE} x {DEFAULT_SIZE}; --size chooses another size."
+    ]  # fmt: skip
+    notices += [*_losses(pictures.facts, skipped), *layout.notices]
+    return _source(folder, pictures, layout, notices, skipped)
+
+
+class _Layout:
+    """What the folders of images mean: their splits and their classes.
+
+    Attributes:
+        rows: the images that count, by their number.
+        class_names: names of the classes, in order; empty where they are not asked for.
+        skipped: images that are in no class or split, and why.
+        notices: what a person should know.
+    """
+
+    def __init__(self, facts: Facts, *, labelled: bool) -> None:
+        self.names = facts.names
+        tops = dict.fromkeys(name.split("/")[0] for name in self.names if "/" in name)
+        sides = {top: SPLITS[top.lower()] for top in tops if top.lower() in SPLITS}
+        self.divided = TRAINING in sides.values() and len({*sides.values()}) > 1
+        self.sides: Mapping[str, str] = sides if self.divided else {}
+        self.skipped: list[str] = []
+        self.rows = [i for i, name in enumerate(self.names) if self._counts(name, labelled)]
+        seen = {self._class_of(self.names[i]) for i in self.rows}
+        self.class_names = tuple(sorted(seen)) if labelled else ()
+        self.notices = [*self._told(facts, labelled)]
+
+    def side(self, wanted: str) -> list[int]:
+        """The images of a split that is given; all where none is."""
+        if not self.divided:
+            return self.rows if wanted == TRAINING else []
+        return [i for i in self.rows if self.sides[self.names[i].split("/")[0]] == wanted]
+
+    def labels(self, rows: Sequence[int]) -> np.ndarray | None:
+        """Class ids of some images."""
+        ids = {name: i for i, name in enumerate(self.class_names)}
+        of = [ids[self._class_of(self.names[i])] for i in rows] if ids else []
+        return np.array(of, dtype=np.int64) if ids else None
+
+    def _class_of(self, name: str) -> str:
+        """The folder that holds an image, below the split; empty where there is none."""
+        above = name.split("/")[int(self.divided) : -1]
+        return above[0] if above else ""
+
+    def _counts(self, name: str, labelled: bool) -> bool:
+        """Whether an image is used; if not, it is written down why."""
+        if self.divided and name.split("/")[0] not in self.sides:
+            self.skipped.append(f"{name}: beside the split folders {', '.join(self.sides)}")
+            return False
+        if labelled and not self._class_of(name):
+            self.skipped.append(f"{name}: in no subfolder, hence without a class")
+            return False
+        return True
+
+    def _told(self, facts: Facts, labelled: bool) -> list[str]:
+        """Splits that are used, folders that might be classes, and folders that are none."""
+        lines = []
+        if self.divided:
+            used = ", ".join(f"{top} is the {side} split" for top, side in self.sides.items())
+            lines.append(f"Split folders: {used}; what is missing is taken from training.")
+        found = {self._class_of(self.names[i]) for i in self.rows} - {""}
+        if not labelled and len(found) > 1:
+            lines.append(f"{len(found)} subfolders: --label folder makes them classes.")
+        depth = int(self.divided)
+        empty = {
+            path.split("/")[depth] for path in facts.folders if len(path.split("/")) == depth + 1
+        } - found - {"."}  # fmt: skip
+        unseen = found - {self._class_of(self.names[i]) for i in self.side(TRAINING)}
+        if labelled and unseen:
+            lines.append(f"Classes without training images: {', '.join(sorted(unseen))}.")
+        if labelled and empty:
+            lines.append(
+                f"Folders without a usable image are no classes: {', '.join(sorted(empty))}."
+            )
+        return lines
 
 
 def _source(
     folder: Path,
-    pixels: dict[str, Pixels],
-    labels: np.ndarray | None,
-    class_names: tuple[str, ...],
-    notices: tuple[str, ...],
+    pictures: Pictures,
+    layout: _Layout,
+    notices: list[str],
     skipped: tuple[str, ...],
 ) -> Source:
-    names = sorted(pixels)
-    channels = 3 if any(picture.ndim == 3 for picture in pixels.values()) else 1
-    shape = (channels, *pixels[names[0]].shape[:2])
     description = DataDescription(
-        shape=shape, levels=256, low=-1.0, high=1.0, classes=len(class_names)
+        shape=pictures.facts.shape[1:],
+        levels=256,
+        low=-1.0,
+        high=1.0,
+        classes=len(layout.class_names),
     )
-    held = held_out(len(names))
-    training, validation, test = (
-        Examples(
-            _stack([pixels[names[i]] for i in part], shape),
-            None if labels is None else torch.from_numpy(labels[part]),
-            description,
-        )
-        for part in split(names, labels, validation=held, test=held)
-    )
+    training, *given = (layout.side(side) for side in (TRAINING, VALIDATION, TEST))
+    held = held_out(len(training))
+    names = [pictures.facts.names[i] for i in training]
+    taken = [0 if own else held for own in given]
+    learned, *rest = split(names, layout.labels(training), validation=taken[0], test=taken[1])
+    chosen = [[training[i] for i in part] for part in (learned, *rest)]
+    parts = (chosen[0], *(own or part for own, part in zip(given, chosen[1:], strict=True)))
+    examples = [_examples(pictures, layout, rows, description) for rows in parts]
     return Source(
         name=folder.resolve().name,
         description=description,
-        class_names=class_names,
-        training=training,
-        validation=validation,
-        test=test,
-        notices=(*notices, *cautions(description, len(training), held)),
+        class_names=layout.class_names,
+        training=examples[0],
+        validation=examples[1],
+        test=examples[2],
+        notices=(*notices, *cautions(description, len(parts[0]), len(parts[2]))),
         skipped=skipped,
     )
 
 
-def _decode_all(folder: Path, size: int) -> Decoded:
-    files = sorted(_files(folder))
-    _check_memory(len(files), size)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(pool.map(partial(decode, size=size), (folder / name for name in files)))
-    found = {name: r for name, r in zip(files, results, strict=True) if not isinstance(r, str)}
-    reasons = (f"{n}: {r}" for n, r in zip(files, results, strict=True) if isinstance(r, str))
-    enlarged = sum(is_enlarged for _, is_enlarged in found.values())
-    return Decoded({name: value for name, (value, _) in found.items()}, tuple(reasons), enlarged)
+def _examples(
+    pictures: Pictures, layout: _Layout, rows: Sequence[int], description: DataDescription
+) -> Examples:
+    labels = layout.labels(rows)
+    ids = None if labels is None else torch.from_numpy(labels)
+    return Examples(pictures.pixels, ids, description, torch.tensor(rows, dtype=torch.long))
 
 
-def _files(folder: Path) -> Iterator[str]:
-    """Paths below a folder with forward slashes; follows links, but enters no folder twice."""
-    entered = set()
-    for parent, subfolders, names in os.walk(folder, followlinks=True):
-        entered.add(os.path.realpath(parent))
-        subfolders[:] = [
-            sub for sub in subfolders if os.path.realpath(Path(parent, sub)) not in entered
-        ]
-        yield from (Path(parent, name).relative_to(folder).as_posix() for name in names)
-
-
-def _losses(decoded: Decoded, skipped: tuple[str, ...], files: int) -> list[str]:
+def _losses(facts: Facts, skipped: Sequence[str]) -> list[str]:
+    """What is not as it was in the files."""
     lines = []
     if skipped:
-        lines.append(f"Skipped {len(skipped)} of {files} files:")
+        lines.append(f"Skipped {len(skipped)} of {len(facts.names) + len(facts.skipped)} files:")
         lines += [f"  {line}" for line in skipped[:LISTED]]
         if len(skipped) > LISTED:
             lines.append(f"  and {len(skipped) - LISTED} more.")
-    if decoded.enlarged:
-        lines.append(f"{decoded.enlarged} images were smaller than the chosen size and enlarged.")
-    return lines
-
-
-def _classes(names: list[str], folder: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    of = [name.split("/")[0] for name in names]
-    class_names, labels = np.unique(of, return_inverse=True)
-    if len(class_names) < 2:
-        raise DanluError(f"--label folder needs at least two subfolders with images in {folder}.")
-    return labels.astype(np.int64), tuple(map(str, class_names))
-
-
-def _stack(pixels: list[Pixels], shape: tuple[int, ...]) -> torch.Tensor:
-    """`[n, channels, size, size]`; grey pictures fill all channels."""
-    values = np.empty((len(pixels), *shape), dtype=np.uint8)
-    for row, picture in zip(values, pixels, strict=True):
-        row[:] = picture if picture.ndim == 2 else picture.transpose(2, 0, 1)
-    return torch.from_numpy(values)
-
-
-def _check_memory(files: int, size: int) -> None:
-    # Twice: the decoded pictures and their copy as splits; three channels at worst.
-    needed = 2 * files * 3 * size * size
-    available = _available_memory()
-    if needed > 0.8 * available:
-        raise DanluError(
-            f"{files:,} images at {size} x {size} may take {needed / 1e9:.1f} GB of memory, "
-            f"{available / 1e9:.1f} GB are free: choose a smaller --size or fewer images."
+    if facts.hidden:
+        lines.append(f"{facts.hidden} hidden or system files and folders are left out.")
+    if facts.enlarged:
+        lines.append(f"{facts.enlarged} images were smaller than the chosen size and enlarged.")
+    if facts.several:
+        lines.append(f"{facts.several} files hold several pictures; the first of each is used.")
+    if EIGHT_BITS < facts.white < SIXTEEN_BITS:
+        lines.append(
+            f"No 16-bit file exceeds {facts.white:,}: read as {facts.white.bit_length()} bits."
         )
-
-
-def _available_memory() -> int:
-    """Bytes that can be taken without swapping; half of the machine's where it does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    if facts.white == EIGHT_BITS:
+        lines.append("No 16-bit file exceeds 255: read as 8 bits.")
+    return lines

@@ -9,19 +9,19 @@ gives 50,000, 10,000 and 10,000 images with equal classes.
 Sources: yann.lecun.com/exdb/mnist (format); arXiv:1708.07747 (Fashion-MNIST).
 """
 
-import gzip
 import math
 import os
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from danlu.contracts import DanluError, DataDescription
-from danlu.data.notices import cautions
+from danlu.data.notices import MANY_CLASSES, cautions
 from danlu.data.source import Examples, Source
+from danlu.data.splits import SMALLEST
+from danlu.reading import read_bytes
 
 FASHION_CLASSES = (
     "t-shirt",
@@ -38,6 +38,9 @@ FASHION_CLASSES = (
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 PARTS = ("train-images", "train-labels", "t10k-images", "t10k-labels")
 AXES = {"images": 3, "labels": 1}
+LEAST = {"train": SMALLEST, "t10k": 1}
+COPIES = 3
+"""Bytes of memory for a byte of a file: it, its array, and its splits."""
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
@@ -47,23 +50,24 @@ def read_idx(path: Path) -> np.ndarray:
     Raises:
         DanluError: the file is damaged or no IDX file.
     """
+    content = read_bytes(path, copies=COPIES)
     try:
-        content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
         zero, kind, axes = struct.unpack_from(">HBB", content)
         if zero or kind not in TYPES:
             raise ValueError("it does not start with two zero bytes and a known type")
         shape = struct.unpack_from(f">{axes}I", content, 4)
         dtype = np.dtype(TYPES[kind])
-    except (OSError, EOFError, zlib.error, struct.error, ValueError) as error:
+        size, start = math.prod(shape) * dtype.itemsize, 4 + 4 * axes
+        if len(content) - start != size:
+            raise DanluError(
+                f"{path} is damaged: {len(content) - start:,} bytes of numbers instead of {size:,}."
+            )
+        flat = np.frombuffer(content, dtype, offset=start) if size else np.empty(0, dtype)
+        return flat.reshape(shape)
+    except DanluError:
+        raise
+    except (struct.error, ValueError) as error:
         raise DanluError(f"{path} is not a readable IDX file: {error}") from error
-    size, start = math.prod(shape) * dtype.itemsize, 4 + 4 * axes
-    if len(content) - start != size:
-        raise DanluError(
-            f"{path} is damaged: {len(content) - start:,} bytes of numbers instead of {size:,}."
-        )
-    return np.frombuffer(content, dtype, offset=start).reshape(shape)
 
 
 def find_parts(folder: Path) -> dict[str, Path] | None:
@@ -89,6 +93,16 @@ def idx_source(
             raise DanluError(
                 f"The {part} files of {name} do not fit: {array.dtype} images of shape "
                 f"{array.shape}, labels of shape {ids.shape}."
+            )
+        if array.size == 0 or len(array) < LEAST[part]:
+            raise DanluError(
+                f"The {part} files of {name} hold {len(array)} images of {array.shape[1]} x "
+                f"{array.shape[2]} pixels; at least {LEAST[part]} are needed."
+            )
+        if ids.dtype.kind not in "iu" or ids.min() < 0 or ids.max() >= MANY_CLASSES:
+            raise DanluError(
+                f"The {part} labels of {name} go from {ids.min()} to {ids.max()} ({ids.dtype}); "
+                f"class ids are whole numbers from 0 to {MANY_CLASSES - 1}."
             )
     if images.shape[1:] != test_images.shape[1:]:
         raise DanluError(f"The train and t10k images of {name} differ in size.")
@@ -132,6 +146,8 @@ def _last_sixth(labels: np.ndarray) -> np.ndarray:
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         last[members[len(members) - len(members) // 6 :]] = True
+    if not last.any():  # no class has six members
+        last[-1] = True
     return last
 
 

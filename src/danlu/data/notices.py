@@ -1,5 +1,7 @@
 """What a person should hear before training starts: sizes and counts that promise little."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -8,6 +10,8 @@ from danlu.contracts import DataDescription
 LARGE_FOR_CPU = 64
 FEW_TRAINING = 500
 FEW_HELD_OUT = 1_000
+MANY_CLASSES = 1_000
+LISTED = 20
 RARE, SHOWN, LONG = 0.99, 10, 10_000
 
 
@@ -63,3 +67,10 @@ def cautions(description: DataDescription, training: int, held_out: int) -> list
             f"{FEW_HELD_OUT:,}; compare them with the floor row only."
         )
     return lines
+
+
+def counted_classes(names: Sequence[str], counts: Sequence[int]) -> str:
+    """The classes with the number of examples of each, all splits together."""
+    shown = ", ".join(f"{n} {c:,}" for n, c in zip(names[:LISTED], counts, strict=False))
+    more = f", and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
+    return f"{len(names):,} classes: {shown}{more}."

@@ -1,19 +1,29 @@
 """Find data by name or by path."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from danlu.contracts import DanluError, unknown
-from danlu.data.arrays import npz_source
+from danlu.data.arrays import array_source
 from danlu.data.folder import folder_source
 from danlu.data.idx import find_parts, idx_source
+from danlu.data.leaks import without_leaks
+from danlu.data.notices import counted_classes
 from danlu.data.source import Source
+from danlu.reading import require_file
 
 LABELS = ("none", "folder")
+ARRAYS = (".npz", ".npy")
 
 
 def open_source(name_or_path: str, *, size: int | None = None, label: str = "none") -> Source:
-    """A named set, a folder of images or of four IDX files, or an `.npz` file.
+    """A named set, a folder of images or of four IDX files, or an `.npz` or `.npy` file.
+
+    Named sets are as they were published. Of others, copies of held-out examples are kept out of
+    the other splits, and the classes are counted in the notices.
 
     Args:
         name_or_path: a name in `SOURCES`, or a path; write `./digits` for a folder of that name.
@@ -31,7 +41,7 @@ def open_source(name_or_path: str, *, size: int | None = None, label: str = "non
     named = SOURCES.get(name_or_path)
     parts = find_parts(path)
     if named is None and parts is None and path.is_dir():
-        return folder_source(path, size=size, label=label)
+        return _own(folder_source(path, size=size, label=label))
     if named is None and not path.exists():
         raise _missing(name_or_path, SOURCES)
     if size is not None or label != "none":
@@ -39,13 +49,25 @@ def open_source(name_or_path: str, *, size: int | None = None, label: str = "non
     if named is not None:
         return named.build()
     if parts is not None:
-        return idx_source(parts, path.resolve().name)
-    if path.suffix == ".npz":
-        return npz_source(path)
+        return _own(idx_source(parts, path.resolve().name))
+    require_file(path)
+    if path.suffix in ARRAYS:
+        return _own(array_source(path))
     raise DanluError(
         f"{path} is neither a folder nor an .npz file; give the folder that holds the images. "
         f"Text is learned by `danlu train lm {path}`."
     )
+
+
+def _own(source: Source) -> Source:
+    """What is done with, and said of, data that nobody has published."""
+    source = without_leaks(source)
+    ids = [split.condition for split in (source.training, source.validation, source.test)]
+    known = [part for part in ids if part is not None]
+    if not known:
+        return source
+    counts = torch.bincount(torch.cat(known), minlength=source.description.classes).tolist()
+    return replace(source, notices=(counted_classes(source.class_names, counts), *source.notices))
 
 
 def _missing(given: str, names: Iterable[str]) -> DanluError:

@@ -1,94 +1,145 @@
 """From stored numbers to the scale that models see, with the levels recorded where there are any.
 
-Integers are levels: 8 bits stay, 16 bits are divided by 257, and images that use fewer than half
-of the 8-bit range have as many levels as their largest value needs. Floats that are multiples of
-1/255 in [0, 1], or whole numbers in [0, 255], are 8-bit levels too. Other floats are continuous:
-[-1, 1] stays, [0, 1] and any other range are stretched to [-1, 1].
+Integers are levels: 8 bits stay, more are reduced to 8 bits by the depth that their largest value
+needs (10, 12, 14 or 16 bits), and images that use fewer than half of the 8-bit range have as many
+levels as their largest value needs. Floats that are multiples of 1/255 in [0, 1], or whole numbers
+in [0, 255], are 8-bit levels too. Other floats are continuous: [-1, 1] stays, [0, 1] and any other
+range are stretched to [-1, 1]. Several splits have one scale. Large arrays are read in parts, and
+8-bit images and float32 vectors are not copied at all.
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from danlu.contracts import DanluError
-from danlu.data.decoding import sixteen_to_eight
+from danlu.data.decoding import EIGHT_BITS, reduced, white_of
+from danlu.reading import require_memory
 from danlu.data.notices import silent_columns
 
 FAR_FROM_UNIT = 10.0
 ROUNDING = 1e-3
 """How far from a whole level, in levels, a stored float32 may be."""
+BLOCK = 1 << 22
+"""Numbers that are looked at at once."""
+
+Parts = Sequence[np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
 class Scaled:
-    """Values as `Examples` keep them, and their scale."""
+    """Values of every split as `Examples` keep them, and their scale."""
 
-    values: np.ndarray
+    parts: Parts
     levels: int | None
     low: float
     high: float
     notices: tuple[str, ...] = ()
 
 
-def scale_images(x: np.ndarray) -> Scaled:
+def scale_images(*parts: np.ndarray) -> Scaled:
     """Images of any number type to levels or floats on [-1, 1]."""
-    low, high = float(x.min()), float(x.max())
+    low, high = _range(parts)
     if low == high:
         raise DanluError(f"All pixels have the value {low:g}; there is nothing to learn.")
-    if x.dtype.kind == "f":
-        return _levels_in_floats(x, low, high) or _continuous(x, low, high)
+    if parts[0].dtype.kind == "f":
+        return _levels_in_floats(parts, low, high) or _continuous(parts, low, high)
     if low < 0 or high > 65_535:
         raise DanluError(f"Integer pixels must lie in 0..65535, got {low:g}..{high:g}.")
-    if high > 255:
-        return _levels(sixteen_to_eight(x), "16-bit images are reduced to 8 bits.")
-    return _levels(x.astype(np.uint8))
+    white = white_of(int(high))
+    if white == EIGHT_BITS:
+        return _levels([_converted(part, np.uint8) for part in parts])
+    told = f"Pixels reach {high:,.0f}: read as {white.bit_length()} bits, and reduced to 8 bits."
+    return _levels(
+        [_converted(part, np.uint8, lambda x: reduced(x, white)) for part in parts], told
+    )
 
 
-def scale_vectors(x: np.ndarray) -> Scaled:
+def scale_vectors(*parts: np.ndarray) -> Scaled:
     """Vectors keep their coordinates."""
-    low, high = float(x.min()), float(x.max())
+    low, high = _range(parts)
+    if max(-low, high) > np.finfo(np.float32).max:
+        raise DanluError(f"Values go from {low:g} to {high:g}, beyond float32; scale them down.")
+    values = [_converted(part, np.float32) for part in parts]
+    low, high = _range(values)  # some differences are too small for float32
     if low == high:
         raise DanluError(f"All values are {low:g}; there is nothing to learn.")
     notices = []
-    side = round(x.shape[1] ** 0.5)
-    if x.dtype.kind == "u" and side > 3 and side**2 == x.shape[1]:
+    side = round(parts[0].shape[1] ** 0.5)
+    if parts[0].dtype.kind == "u" and side > 3 and side**2 == parts[0].shape[1]:
         notices.append(f"If these are flat images, save them as [n, {side}, {side}] instead.")
-    if max(-low, high) > FAR_FROM_UNIT:
+    if max(-low, high) > FAR_FROM_UNIT or high - low < 1 / FAR_FROM_UNIT:
         notices.append(
             f"Values go from {low:g} to {high:g}: models learn best near unit scale; "
             "standardise the features first."
         )
-    notices += silent_columns(x)
-    return Scaled(x.astype(np.float32), None, low, high, tuple(notices))
+    notices += silent_columns(values[0])
+    return Scaled(values, None, low, high, tuple(notices))
 
 
-def _levels(values: np.ndarray, *notices: str) -> Scaled:
-    largest = int(values.max())
+def require_finite(parts: Parts) -> None:
+    """Raise `DanluError` where a number is infinite or missing."""
+    for part in parts:
+        if part.dtype.kind == "f" and not all(np.isfinite(x).all() for _, x in _blocks(part)):
+            raise DanluError("examples hold infinite or missing values; remove them.")
+
+
+def _blocks(x: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    step = max(1, BLOCK * len(x) // max(1, x.size))
+    for start in range(0, len(x), step):
+        yield slice(start, start + step), x[start : start + step]
+
+
+def _range(parts: Parts) -> tuple[float, float]:
+    return float(min(part.min() for part in parts)), float(max(part.max() for part in parts))
+
+
+def _converted(
+    x: np.ndarray, dtype: type, change: Callable[[np.ndarray], np.ndarray] | None = None
+) -> np.ndarray:
+    """The array itself where nothing changes; otherwise a new one, filled part by part."""
+    if change is None and x.dtype == dtype:
+        return x
+    size = x.size * np.dtype(dtype).itemsize
+    require_memory(size, f"Examples of shape {x.shape}", instead="give fewer, or as 8-bit levels")
+    found = np.empty(x.shape, dtype)
+    for rows, block in _blocks(x):
+        found[rows] = block if change is None else change(block)
+    return found
+
+
+def _levels(parts: Parts, *notices: str) -> Scaled:
+    largest = int(max(part.max() for part in parts))
     if largest >= 128:
-        return Scaled(values, 256, -1.0, 1.0, notices)
+        return Scaled(parts, 256, -1.0, 1.0, notices)
     notices += (f"No pixel exceeds {largest}: {largest + 1} levels instead of 256.",)
-    return Scaled(values, largest + 1, -1.0, 1.0, notices)
+    return Scaled(parts, largest + 1, -1.0, 1.0, notices)
 
 
-def _levels_in_floats(x: np.ndarray, low: float, high: float) -> Scaled | None:
+def _levels_in_floats(parts: Parts, low: float, high: float) -> Scaled | None:
     """8-bit levels that were stored as floats, in [0, 1] or [0, 255]; None for other floats."""
     if low < 0 or high > 255:
         return None
-    levels = x * 255 if high <= 1 else x
-    whole = np.rint(levels)
-    if np.abs(levels - whole).max() > ROUNDING:
+    factor = 255 if high <= 1 else 1
+    gaps = (np.abs(x * factor - np.rint(x * factor)) for part in parts for _, x in _blocks(part))
+    if any(gap.max() > ROUNDING for gap in gaps) or round(high * factor) == round(low * factor):
         return None
-    return _levels(whole.astype(np.uint8), "Floats that hold 8-bit levels are read as such.")
+    whole = [_converted(part, np.uint8, lambda x: np.rint(x * factor)) for part in parts]
+    return _levels(whole, "Floats that hold 8-bit levels are read as such.")
 
 
-def _continuous(x: np.ndarray, low: float, high: float) -> Scaled:
-    x = x.astype(np.float32)
-    if low >= -1 and high <= 1 and low < 0:
-        return Scaled(x, None, -1.0, 1.0)
+def _continuous(parts: Parts, low: float, high: float) -> Scaled:
+    wide = high - low >= 1 / FAR_FROM_UNIT
+    if low >= -1 and high <= 1 and low < 0 and wide:
+        return Scaled([_converted(part, np.float32) for part in parts], None, -1.0, 1.0)
     notices = ()
-    if low >= 0 and high <= 1:
+    if low >= 0 and high <= 1 and wide:
         low, high = 0.0, 1.0
     else:
         notices = (f"Pixels from {low:g} to {high:g} are stretched to [-1, 1].",)
-    middle, half = np.float32((low + high) / 2), np.float32((high - low) / 2)
-    return Scaled(((x - middle) / half).clip(-1, 1), None, -1.0, 1.0, notices)
+    middle, half = (low + high) / 2, (high - low) / 2
+    # In float64: the spread may be tiny beside the values.
+    stretch = lambda x: ((x.astype(np.float64) - middle) / half).clip(-1, 1)
+    stretched = [_converted(part, np.float32, stretch) for part in parts]
+    return Scaled(stretched, None, -1.0, 1.0, notices)

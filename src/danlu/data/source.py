@@ -26,38 +26,68 @@ class Examples:
     """One split: values as compact as they came, class ids beside them.
 
     `uint8` values are levels and become `low + level * spacing` when read; all others, such as
-    floats or a quantiser's ids, are read as they are.
+    floats or a quantiser's ids, are read as they are. Splits may share their values, which may be
+    a mapped file: then `rows` says which ones belong to this split.
+
+    Args:
+        stored: the values.
+        condition: a class id for each example, or None.
+        description: of the data.
+        rows: which of the values are the examples; None takes all.
     """
 
     def __init__(
         self,
-        values: Num[Tensor, "n ..."],
-        condition: Int[Tensor, " n"] | None,
+        stored: Num[Tensor, "n ..."],
+        condition: Int[Tensor, " m"] | None,
         description: DataDescription,
+        rows: Int[Tensor, " m"] | None = None,
     ) -> None:
-        if tuple(values.shape[1:]) != description.shape:
+        if tuple(stored.shape[1:]) != description.shape:
             raise ValueError(
-                f"examples of shape {tuple(values.shape[1:])} do not fit {description.shape}"
+                f"examples of shape {tuple(stored.shape[1:])} do not fit {description.shape}"
             )
-        self.values = values
+        self.stored = stored
         self.condition = condition
         self.description = description
-        self._grid = level_grid(description) if values.dtype == torch.uint8 else None
+        self.rows = rows
+        self._grid = level_grid(description) if stored.dtype == torch.uint8 else None
 
     def __len__(self) -> int:
         """Number of examples."""
-        return len(self.values)
+        return len(self.stored if self.rows is None else self.rows)
+
+    @property
+    def values(self) -> Num[Tensor, "m ..."]:
+        """All values as they are stored; a copy where splits share them."""
+        return self.stored if self.rows is None else self.stored.index_select(0, self.rows)
+
+    def blocks(self, size: int = 1024) -> Iterator[Num[Tensor, "part ..."]]:
+        """Values as they are stored, some at a time."""
+        if self.rows is None:
+            yield from self.stored.split(size)
+            return
+        for rows in self.rows.split(size):
+            yield self.stored.index_select(0, rows)
+
+    def kept(self, chosen: Int[Tensor, " chosen"]) -> "Examples":
+        """Some of the examples, on the same values."""
+        rows = chosen if self.rows is None else self.rows.index_select(0, chosen)
+        return Examples(self.stored, self.classes(chosen), self.description, rows)
 
     def x(self, indices: Int[Tensor, " batch"] | None = None) -> Num[Tensor, "batch ..."]:
         """The chosen examples, or all, on the scale that models see."""
-        values = self.values if indices is None else self.values.index_select(0, indices)
+        rows = indices
+        if self.rows is not None:
+            rows = self.rows if indices is None else self.rows.index_select(0, indices)
+        values = self.stored if rows is None else self.stored.index_select(0, rows)
         if self._grid is None:
             return values
         return self._grid.index_select(0, values.flatten().int()).view(values.shape)
 
     def content(self) -> Iterator[Tensor]:
-        """The tensors that make up the split."""
-        yield self.values
+        """The tensors that make up the split, values some at a time."""
+        yield from self.blocks()
         if self.condition is not None:
             yield self.condition
 

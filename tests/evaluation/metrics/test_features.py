@@ -9,6 +9,7 @@ from danlu.evaluation.features import accuracy_of, cache, feature_spaces, from_f
 from danlu.evaluation.features.classifier import Recipe, classifier_space, seconds_needed
 from danlu.evaluation.features.network import FeatureNetwork
 from danlu.evaluation.features.untrained import random_space
+from danlu.reading.kept import cache_folder
 
 QUICK = Recipe(most_examples=128 * 12)
 
@@ -51,7 +52,7 @@ def test_other_data_makes_another_space(digits):
         digits, training=Examples(values, digits.training.condition, digits.description)
     )
     assert classifier_space(other, QUICK).hash != classifier_space(digits, QUICK).hash
-    assert len(list(cache.folder().iterdir())) == 2
+    assert len(list(cache_folder().iterdir())) == 2
 
 
 def test_features_are_penultimate_and_of_mean_square_one(digits):

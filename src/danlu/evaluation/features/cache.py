@@ -15,14 +15,9 @@ from torch import Tensor
 
 from danlu.contracts import DanluError
 from danlu.data import Examples
+from danlu.reading.kept import cache_folder
 
 SHORT = 12
-
-
-def folder() -> Path:
-    """Where networks are kept."""
-    chosen = os.environ.get("DANLU_CACHE")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "danlu"
 
 
 def content_hash(examples: Examples, *keys: object) -> str:
@@ -45,7 +40,7 @@ def weight_hash(tensors: Mapping[str, Tensor]) -> str:
 
 def recall(key: str) -> tuple[dict[str, Tensor], dict[str, str]] | None:
     """Tensors and facts that were kept under a key, or None."""
-    path = folder() / f"{key}.safetensors"
+    path = cache_folder() / f"{key}.safetensors"
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
@@ -59,7 +54,7 @@ def keep(key: str, tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> N
     Raises:
         DanluError: the folder cannot be written.
     """
-    path = folder() / f"{key}.safetensors"
+    path = cache_folder() / f"{key}.safetensors"
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     content = save({n: t.contiguous() for n, t in tensors.items()}, metadata=dict(facts))
     try:

@@ -1,0 +1,216 @@
+"""The images of a folder, decoded once into a file that every process maps.
+
+The file is kept in `$DANLU_CACHE/pictures`, by a hash of the names, sizes and times of all files
+and of how they are decoded. So further processes, later runs and evaluations of the same folder
+decode nothing, and hold no copy: the pages of a mapped file belong to all. It is written under a
+temporary name and renamed; one whose bytes have another hash is made anew, and what was not used
+for 30 days is removed. Where nothing can be kept the images stay in the memory.
+"""
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from io import BufferedIOBase, BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from danlu.data.decoding import SIXTEEN_BITS, Pixels, decode, deepest, white_of
+from danlu.reading import found_below, require_memory
+from danlu.reading.kept import cache_folder
+
+VERSION = 1  # raise it with any change of decoding: it is part of the key
+FACTS = ".json"
+UNUSED = 30 * 86_400.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What is known of decoded images.
+
+    Attributes:
+        names: relative path of each.
+        channels: 1 where all are grey, else 3.
+        size: side of the square.
+        skipped: files that were left out, `path: reason`.
+        hidden: how many hidden and system files and folders were not looked into.
+        folders: all folders below the root.
+        enlarged: how many were smaller than the square.
+        several: how many files hold further pictures.
+        white: largest level of files of more than 8 bits; 0 where there are none.
+        digest: of the bytes.
+    """
+
+    names: tuple[str, ...]
+    channels: int
+    size: int
+    skipped: tuple[str, ...]
+    hidden: int
+    folders: tuple[str, ...]
+    enlarged: int = 0
+    several: int = 0
+    white: int = 0
+    digest: str = ""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of all images."""
+        return len(self.names), self.channels, self.size, self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """Images and what is known of them."""
+
+    pixels: UInt8[Tensor, "n channels height width"]
+    facts: Facts
+
+
+def pictures_of(folder: Path, size: int) -> Pictures:
+    """All images below a folder.
+
+    Raises:
+        DanluError: the memory will not do.
+    """
+    found = found_below(folder)
+    paths = [folder / name for name in found.files]
+    require_memory(
+        3 * len(paths) * size * size,
+        f"{folder}: {len(paths):,} images at {size} x {size}",
+        instead="choose a smaller --size or fewer images",
+    )
+    marks = [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    recipe = (VERSION, PIL.__version__, size, os.path.realpath(folder), found, marks)
+    path = cache_folder() / "pictures" / f"{hashlib.sha256(repr(recipe).encode()).hexdigest()}.raw"
+    known = _recalled(path)
+    if known is not None:
+        return known
+    facts = Facts(
+        names=(), channels=3, size=size, skipped=found.skipped, hidden=len(found.hidden),
+        folders=found.folders,
+    )  # fmt: skip
+    return _kept(path, folder, found.files, facts)
+
+
+def _recalled(path: Path) -> Pictures | None:
+    """What was kept, if it is whole."""
+    try:
+        raw: dict[str, Any] = json.loads(path.with_suffix(FACTS).read_text(encoding="utf-8"))
+        lists: dict[str, Any] = {k: tuple(v) for k, v in raw.items() if isinstance(v, list)}
+        facts = Facts(**{**raw, **lists})
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != facts.digest:
+            return None
+        os.utime(path)  # it was used
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+    return _mapped(path, facts)
+
+
+def _mapped(path: Path, facts: Facts) -> Pictures:
+    # Not shared: what somebody writes stays in his process and never reaches the file.
+    count = math.prod(facts.shape)
+    flat = torch.from_file(str(path), shared=False, size=count, dtype=torch.uint8)
+    return Pictures(flat.view(facts.shape), facts)
+
+
+def _kept(path: Path, folder: Path, files: Sequence[str], facts: Facts) -> Pictures:
+    """Decode into a file that is kept, or into the memory where none can be written."""
+    temporary = path.with_name(f".writing-{os.getpid()}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_unused(path.parent)
+        with temporary.open("w+b") as file:
+            facts = _decoded(folder, files, facts, file)
+            file.seek(0)
+            facts = replace(facts, digest=hashlib.file_digest(file, "sha256").hexdigest())
+            os.fsync(file.fileno())
+        if facts.names:
+            temporary.replace(path)
+            text = temporary.with_suffix(FACTS)
+            text.write_text(json.dumps(asdict(facts)), encoding="utf-8")
+            text.replace(path.with_suffix(FACTS))
+            return _mapped(path, facts)
+    except OSError:  # nothing is lost: the images are made again from their files
+        memory = BytesIO()
+        facts = _decoded(folder, files, facts, memory)
+        if facts.names:
+            flat = torch.frombuffer(memory.getbuffer(), dtype=torch.uint8)
+            return Pictures(flat.view(facts.shape), facts)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return Pictures(torch.empty(facts.shape, dtype=torch.uint8), facts)
+
+
+def _remove_unused(folder: Path) -> None:
+    for path in [*folder.glob("*.raw"), *folder.glob(".writing-*")]:
+        if time.time() - path.stat().st_mtime > UNUSED:
+            path.with_suffix(FACTS).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+
+
+def _decoded(folder: Path, files: Sequence[str], facts: Facts, file: BufferedIOBase) -> Facts:
+    """Decode every file, write its pixels, and count what there is to say."""
+    paths = [folder / name for name in files]
+    writer = _Writer(file, facts.size)
+    names: list[str] = []
+    skipped = list(facts.skipped)
+    enlarged = several = 0
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        levels = (level for level in pool.map(deepest, paths) if level <= SIXTEEN_BITS)
+        largest = max(levels, default=0)
+        white = white_of(largest) if largest else SIXTEEN_BITS
+        each = partial(decode, size=facts.size, white=white)
+        for name, found in zip(files, pool.map(each, paths), strict=True):
+            if isinstance(found, str):
+                skipped.append(f"{name}: {found}")
+                continue
+            writer.add(found.pixels)
+            names.append(name)
+            enlarged, several = enlarged + found.enlarged, several + found.several
+    return replace(
+        facts,
+        names=tuple(names),
+        channels=writer.channels,
+        skipped=tuple(sorted(skipped)),
+        enlarged=enlarged,
+        several=several,
+        white=white if largest else 0,
+    )
+
+
+class _Writer:
+    """Images one after the other, in one channel until the first one with colour."""
+
+    def __init__(self, file: BufferedIOBase, size: int) -> None:
+        self.file, self.size, self.channels, self.count = file, size, 1, 0
+
+    def add(self, pixels: Pixels) -> None:
+        if pixels.ndim == 3 and self.channels == 1:
+            self._widen()
+        planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        self.file.write(np.broadcast_to(planes, (self.channels, *planes.shape[1:])).tobytes())
+        self.count += 1
+
+    def _widen(self) -> None:
+        """Give every grey image three channels, from the last to the first, in place."""
+        plane = self.size**2
+        for index in reversed(range(self.count)):
+            self.file.seek(index * plane)
+            row = self.file.read(plane)
+            self.file.seek(3 * index * plane)
+            self.file.write(3 * row)
+        self.file.seek(0, os.SEEK_END)
+        self.channels = 3
