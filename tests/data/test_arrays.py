@@ -1,3 +1,7 @@
+import os
+import zipfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -156,3 +160,159 @@ def test_a_damaged_archive(tmp_path):
     path.write_bytes(bytes(content))
     with pytest.raises(DanluError, match="undamaged"):
         open_source(str(path))
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        (np.full(40, np.inf), "infinite or missing"),
+        (np.r_[np.nan, np.zeros(39)], "infinite or missing"),
+        (np.arange(40) % 2 + 0j, "whole numbers or words, got complex128"),
+        (np.arange(40).astype("M8[s]"), "whole numbers or words, got datetime64"),
+        (np.r_[1e300, np.zeros(39)], "huge numbers"),
+    ],
+    ids=["inf", "nan", "complex", "time", "huge"],
+)
+def test_labels_are_whole_numbers_or_words(tmp_path, labels, reason):
+    with pytest.raises(DanluError, match=reason):
+        open_source(save(tmp_path, x=PIXELS, labels=labels))
+
+
+def test_classes_are_counted_at_the_start(tmp_path):
+    words = np.array(["cat", "dog", "cat", "owl"] * 10)
+    assert open_source(save(tmp_path, x=PIXELS, y=words)).notices[0] == (
+        "3 classes: cat 20, dog 10, owl 10."
+    )
+    assert open_source(save(tmp_path, x=PIXELS, y=1.0 * (words == "cat"))).class_names == ("0", "1")
+
+
+def stored_in_parts(monkeypatch):
+    """Small arrays are mapped, and looked at a few rows at a time."""
+    monkeypatch.setattr("danlu.data.stored.MAPPED_FROM", 1)
+    monkeypatch.setattr("danlu.data.scales.BLOCK", 100)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float64, np.float32, ">f4", bool])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("save_as", [np.savez, np.savez_compressed, np.save])
+def test_mapped_arrays_are_those_in_memory(kind, order, save_as, tmp_path, monkeypatch):
+    x = RNG.integers(4_000, size=(40, 6, 5)) / 7
+    x = np.asarray(x > 300 if kind is bool else x.clip(max=255 if kind is np.uint8 else None))
+    x = np.asarray(x, dtype=kind, order=order)
+    path = tmp_path / ("x.npy" if save_as is np.save else "x.npz")
+    save_as(path, x) if save_as is np.save else save_as(path, y=np.arange(40) % 2, x=x)
+    loaded = everything(open_source(str(path)))
+    stored_in_parts(monkeypatch)
+    source = open_source(str(path))
+    assert torch.equal(everything(source), loaded)
+    if kind == np.uint8 and save_as is not np.savez_compressed:
+        assert source.training.stored.data_ptr() == source.test.stored.data_ptr()
+
+
+def anonymous_memory():
+    """Bytes of this process that no file stands behind."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1024
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_large_bytes_are_not_copied(suffix, tmp_path):
+    """64 MB of pixels take none of their own: all splits are rows of the mapped file."""
+    x = np.zeros((16_384, 64, 64), np.uint8)
+    x[:, 0, :8] = RNG.integers(256, size=(len(x), 8), dtype=np.uint8)
+    path = tmp_path / f"x.{suffix}"
+    np.save(path, x) if suffix == "npy" else np.savez(path, x=x)
+    del x
+    before = anonymous_memory()
+    source = open_source(str(path))
+    assert source.training.x(torch.arange(4)).shape == (4, 1, 64, 64)
+    assert anonymous_memory() - before < 1.6e7
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_headers_that_promise_more_than_there_is(suffix, tmp_path):
+    header = np.lib.format.header_data_from_array_1_0(PIXELS)
+    header["shape"] = (5_800_000, 1_000, 1_000)
+    with (tmp_path / "x.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(PIXELS.tobytes())
+    if suffix == "npz":
+        with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(tmp_path / "x.npy", "x.npy")
+    with pytest.raises(DanluError, match=r"promises 5,800,000,000,000 bytes.*there are 1,200"):
+        open_source(str(tmp_path / f"x.{suffix}"))
+
+
+def test_archives_that_unpack_to_more_than_the_memory(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, x=np.zeros((40, 500, 500), np.uint8))
+    assert path.stat().st_size < 20_000
+    monkeypatch.setattr("danlu.reading.room.available_memory", lambda: 5_000_000)
+    with pytest.raises(DanluError, match=r"an array of shape \(40, 500, 500\) may take 0.0 GB"):
+        open_source(str(path))
+
+
+def test_a_mapped_array_is_compared_with_its_checksum(tmp_path, monkeypatch):
+    stored_in_parts(monkeypatch)
+    path = tmp_path / "x.npz"
+    np.savez(path, x=PIXELS)
+    content = bytearray(path.read_bytes())
+    content[800] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(DanluError, match="undamaged"):
+        open_source(str(path))
+
+
+@pytest.mark.parametrize("suffix", ["npz", "npy"])
+def test_what_is_no_file_is_not_opened(suffix, tmp_path):
+    path = tmp_path / f"x.{suffix}"
+    os.mkfifo(path)
+    with pytest.raises(DanluError, match="is a pipe, not a file"):
+        open_source(str(path))
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e3])
+def test_scales_far_from_unit_are_said(factor, tmp_path):
+    x = factor * RNG.normal(size=(500, 3))
+    (line,) = [line for line in open_source(save(tmp_path, x=x)).notices if "standardise" in line]
+    assert line.startswith("Values go from ")
+    plain = open_source(save(tmp_path, x=x / factor)).notices
+    assert not any("standardise" in line for line in plain)
+    images = factor * RNG.random((500, 6, 5))
+    source = open_source(save(tmp_path, x=images))
+    assert any("stretched" in line for line in source.notices)
+    assert everything(source).std() > 0.5
+
+
+def test_values_beyond_float32_are_refused(tmp_path):
+    with pytest.raises(DanluError, match="beyond float32"):
+        open_source(save(tmp_path, x=1e300 * RNG.normal(size=(40, 3))))
+    with pytest.raises(DanluError, match="nothing to learn"):
+        open_source(save(tmp_path, x=1e-60 * RNG.normal(size=(40, 3))))
+
+
+@pytest.mark.parametrize("largest", [1023, 4095, 16383, 65535])
+def test_arrays_of_16_bits_are_scaled_by_their_depth(largest, tmp_path):
+    x = RNG.integers(largest + 1, size=(40, 6, 5), dtype=np.uint16)
+    x[0, 0, 0] = largest
+    found = ((everything(open_source(save(tmp_path, x=x))) + 1) * 127.5).round().flatten(1)
+    expected = np.rint(x * 255.0 / largest).reshape(40, -1)
+    assert sorted(found.tolist()) == sorted(expected.tolist())
+
+
+def test_copies_stay_on_one_side(tmp_path):
+    x = RNG.integers(256, size=(100, 6, 5), dtype=np.uint8)
+    source = open_source(save(tmp_path, x=np.concatenate((x, x[:40]))))
+    parts = (source.training, source.validation, source.test)
+    learned, chosen, held = ({row.tobytes() for row in part.values.numpy()} for part in parts)
+    assert not learned & chosen
+    assert not learned & held
+    assert not chosen & held
+    assert len(source.test) == 14
+    (line,) = [line for line in source.notices if "held out" in line and "copying" in line]
+    assert line.split()[0] == str(112 - len(source.training))
+    # In discrete tables repetition is what the data is like: nothing is taken away.
+    table = RNG.integers(2, size=(200, 3)) + 0.0
+    source = open_source(save(tmp_path, x=table))
+    assert len(source.training) == 160
+    assert any("this data repeats itself" in line for line in source.notices)

@@ -74,7 +74,7 @@ def test_subfolders_as_classes(mixed):
         counts = torch.bincount(part.condition, minlength=3)
         assert counts.max() - counts.min() <= 2
     assert "readme.txt: not an image" in source.skipped
-    assert source.notices[0] == "3 classes: group0 65, group1 66, group2 66."
+    assert source.notices[0] == "3 classes: group0 66, group1 66, group2 65."
 
 
 def test_images_outside_any_subfolder_have_no_class(mixed):

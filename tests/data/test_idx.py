@@ -123,3 +123,43 @@ def test_fashion_mnist_of_the_package(monkeypatch):
     assert pixels.std().item() == pytest.approx(0.3530, abs=1e-4)
     assert source.description.levels == 256
     assert source.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "reason"),
+    [
+        ("t10k-images-idx3-ubyte", np.zeros((0, 5, 5), "u1"), "do not fit"),
+        ("train-labels-idx1-ubyte", np.full(60, -1, "i1"), "go from -1 to -1"),
+        ("train-labels-idx1-ubyte", np.full(60, 2**30, "i4"), "from 0 to 999"),
+        ("train-labels-idx1-ubyte", np.full(60, 0.5, "f4"), "whole numbers"),
+    ],
+    ids=["no-images", "negative", "huge", "fraction"],
+)
+def test_sets_that_make_no_sense_are_one_line(name, array, reason, tmp_path):
+    write_set(tmp_path / "mine", packed=False)
+    (tmp_path / "mine" / name).write_bytes(idx_bytes(array))
+    with pytest.raises(DanluError, match=reason) as caught:
+        open_source(str(tmp_path / "mine"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("train", "test"), [(0, 20), (60, 0), (5, 20)])
+def test_sets_without_images_are_refused(train, test, tmp_path):
+    write_set(tmp_path / "mine", packed=False, train=train, test=test)
+    with pytest.raises(DanluError, match=r"hold \d images of 5 x 5 pixels; at least"):
+        open_source(str(tmp_path / "mine"))
+
+
+def test_a_packed_set_that_fills_the_memory(tmp_path, monkeypatch):
+    write_set(tmp_path / "mine", packed=True, size=99)
+    monkeypatch.setattr("danlu.reading.paths.available_memory", lambda: 100_000)
+    path = tmp_path / "mine" / "train-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(bytes(1_000_000)))
+    with pytest.raises(DanluError, match="unpacks to more than"):
+        open_source(str(tmp_path / "mine"))
+
+
+def test_few_examples_of_every_class_still_have_a_validation_split(tmp_path):
+    write_set(tmp_path / "mine", packed=False, train=12, test=4)
+    source = open_source(str(tmp_path / "mine"))
+    assert [len(part) for part in (source.training, source.validation, source.test)] == [11, 1, 4]

@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from io import BufferedIOBase, BytesIO
@@ -150,7 +151,8 @@ def _kept(path: Path, folder: Path, files: Sequence[str], facts: Facts) -> Pictu
             flat = torch.frombuffer(memory.getbuffer(), dtype=torch.uint8)
             return Pictures(flat.view(facts.shape), facts)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return Pictures(torch.empty(facts.shape, dtype=torch.uint8), facts)
 
 

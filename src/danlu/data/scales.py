@@ -59,7 +59,7 @@ def scale_images(*parts: np.ndarray) -> Scaled:
 def scale_vectors(*parts: np.ndarray) -> Scaled:
     """Vectors keep their coordinates."""
     low, high = _range(parts)
-    if max(-low, high) > np.finfo(np.float32).max:
+    if max(-low, high) > float(np.finfo(np.float32).max):
         raise DanluError(f"Values go from {low:g} to {high:g}, beyond float32; scale them down.")
     values = [_converted(part, np.float32) for part in parts]
     low, high = _range(values)  # some differences are too small for float32
