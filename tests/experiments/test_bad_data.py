@@ -77,3 +77,38 @@ def test_log_prob_of_a_gan_says_what_to_use_instead(tmp_path):
         CapabilityError, match=r"GAN has no log_prob: .*; use vae or rectified-flow"
     ):
         gan.log_prob(gan.sample(2))
+
+
+def few(folder, n):
+    """So many images of 8 by 8 pixels."""
+    random = np.random.default_rng(n)
+    folder.mkdir()
+    for index in range(n):
+        Image.fromarray(random.integers(0, 256, (8, 8), dtype=np.uint8)).save(
+            folder / f"{index}.png"
+        )
+    return folder
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_too_few_images_are_refused_in_one_line(n, tmp_path, capsys):
+    assert (
+        main(["train", "vae", str(few(tmp_path / "few", n)), "--out", str(tmp_path / "run")]) == 2
+    )
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"holds {n} usable images; at least 10 are needed" in line
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("n", [10, pytest.param(59, marks=pytest.mark.long)])
+def test_few_images_go_all_the_way(n, tmp_path, capsys):
+    data, out = few(tmp_path / "few", n), tmp_path / "run"
+    flags = ("--size", "8", "--steps", "1", "--set", "model.width=8", "--out", str(out))
+    assert main(["train", "vae", str(data), *flags]) == 0
+    assert f"{n // 10} held-out examples are too few to measure" in capsys.readouterr().out
+    assert main(["eval", str(out), "--n", "5"]) == 0
+    said = capsys.readouterr().out
+    assert "needs 6 examples" in said
+    assert "sliced-wasserstein@pixels" in said
+    assert "needs 6 examples" in (out / "report.html").read_text()
+    assert main(["sample", str(out), "--n", "2", "--out", str(tmp_path / "it.png")]) == 0

@@ -97,7 +97,7 @@ def _of_text(found: "Run", request: "EvaluationRequest", as_json: bool) -> int:
 def _print(results: "Results", console) -> None:  # noqa: ANN001
     from rich.table import Table
 
-    from danlu.evaluation.facts import amount, facts_of
+    from danlu.evaluation.facts import amount, facts_of, lacking, number
 
     table = Table(
         box=None, pad_edge=False, collapse_padding=True, title=results.title, title_justify="left"
@@ -105,21 +105,24 @@ def _print(results: "Results", console) -> None:  # noqa: ANN001
     table.add_column("", overflow="fold")
     for row in results.rows:
         table.add_column(row.name, justify="right", overflow="fold")
-    names = dict.fromkeys(name for row in results.rows for name in row.metrics)
+    names = dict.fromkeys(name for row in results.rows for name in (*row.metrics, *row.needs))
     for name in names:
-        cells = [row.metrics.get(name) for row in results.rows]
         facts = facts_of(name)
-        table.add_row(name, *(amount(cell, facts) if cell else "–" for cell in cells))
+        cells = (
+            amount(row.metrics[name], facts) if name in row.metrics else lacking(row, name) or "–"
+            for row in results.rows
+        )
+        table.add_row(name, *cells)
     console.print(table)
     used = ", ".join(f"{part} {duration(seconds)}" for part, (_, seconds) in results.split.items())
     say(console, f"{results.held_out:,} held-out examples of the {results.reference}; {used}")
     evidence = results.rows[0].evidence
     if evidence is not None:
         bits = evidence.bits_per_dim
-        said = f", {bits.value:.3f} ± {bits.stderr or 0:.3f} bits per dimension" if bits else ""
+        said = f", {number(bits.value, bits.stderr)} bits per dimension" if bits else ""
         say(
             console,
-            f"log-likelihood {evidence.nats.value:.2f} ± {evidence.nats.stderr or 0:.2f} nats"
+            f"log-likelihood {number(evidence.nats.value, evidence.nats.stderr)} nats"
             f"{said} ({evidence.bound}, {evidence.measure}, condition {evidence.condition}, "
             f"{evidence.examples} examples)",
         )

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 from danlu.evaluation.metrics import METRICS
-from danlu.evaluation.results import Measured
+from danlu.evaluation.results import Measured, Row
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +67,12 @@ def amount(measured: Measured, facts: Facts) -> str:
     value, error = digits(measured, facts)
     unit = f" {facts.unit}" if facts.unit else ""
     return f"{value} ± {error}{unit}" if error else f"{value}{unit}"
+
+
+def lacking(row: Row, key: str) -> str:
+    """What a figure that was left out would need, in words; empty where another reason is."""
+    needs = row.needs.get(key)
+    return "" if needs is None else f"needs {needs} examples"
 
 
 def digits(measured: Measured, facts: Facts) -> tuple[str, str]:

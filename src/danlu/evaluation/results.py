@@ -77,6 +77,7 @@ class Row:
     name: str
     kind: RowKind
     metrics: dict[str, Measured] = field(default_factory=dict)  # keys of METRICS
+    needs: dict[str, int] = field(default_factory=dict)  # what too few examples left out
     evidence: EvidenceRow | None = None
     parameters: int | None = None
     examples: int | None = None  # training examples consumed

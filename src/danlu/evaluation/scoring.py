@@ -1,6 +1,6 @@
 """All metrics of a set of samples against held-out data."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from jaxtyping import Float, Int
@@ -11,7 +11,6 @@ from danlu.evaluation.features.space import FeatureSpace
 from danlu.evaluation.metrics import METRICS
 from danlu.evaluation.metrics.cloud import Cloud
 from danlu.evaluation.metrics.metric import Comparison, Metric, Need
-from danlu.evaluation.metrics.nearest import MOST_NEIGHBOURS
 from danlu.evaluation.reference import Reference
 from danlu.evaluation.results import Measured
 
@@ -23,7 +22,7 @@ def score(
     reference: Reference,
     spaces: Mapping[str, FeatureSpace],
 ) -> dict[str, Measured]:
-    """Every metric that applies.
+    """Every metric that applies, and that has as many examples as it needs.
 
     Args:
         samples: `[n, *shape]` on the scale of the data; images are clipped to its range.
@@ -36,7 +35,7 @@ def score(
         feature space, such as `frechet@classifier`.
 
     Raises:
-        DanluError: too few samples, another shape than the data's, or no pixel space.
+        DanluError: no samples, another shape than the data's, or no pixel space.
         NonFiniteError: the samples hold NaN or infinity.
     """
     samples = prepared(samples, reference.description)
@@ -46,13 +45,55 @@ def score(
         name: Comparison(samples, sample_classes, reference, space, Cloud(space.features(samples)))
         for name, space in spaces.items()
     }
-    figures = {}
+    return {
+        key: metric.measure(comparison)
+        for key, metric, comparison in _applicable(comparisons)
+        if comparison.size >= metric.least
+    }
+
+
+def needed(
+    samples: Float[Tensor, "batch ..."],
+    sample_classes: Int[Tensor, " batch"] | None,
+    reference: Reference,
+    spaces: Mapping[str, FeatureSpace],
+) -> dict[str, int]:
+    """The figures that `score` leaves out, and how many examples each needs on both sides."""
+    nothing = Cloud(samples.flatten(1)[:0].float())
+    comparisons = {
+        name: Comparison(samples, sample_classes, reference, space, nothing)
+        for name, space in spaces.items()
+    }
+    return {
+        key: metric.least
+        for key, metric, comparison in _applicable(comparisons)
+        if comparison.size < metric.least
+    }
+
+
+def beyond_reach(held_out: int) -> str:
+    """What so few held-out examples cannot measure, in words; empty where all can be."""
+    by_least: dict[int, list[str]] = {}
+    for method in METRICS.values():
+        if method.target.least > held_out:
+            by_least.setdefault(method.target.least, []).append(method.target.title)
+    if not by_least:
+        return ""
+    words = "; ".join(
+        f"{', '.join(titles)} (needs {least})" for least, titles in sorted(by_least.items())
+    )
+    return f"{held_out} held-out examples are too few to measure: {words}."
+
+
+def _applicable(
+    comparisons: dict[str, Comparison],
+) -> Iterator[tuple[str, Metric, Comparison]]:
+    """Every figure that the data has: its key, its metric, and where it is measured."""
     for name, method in METRICS.items():
         metric = method.target()
         for suffix, comparison in _places(metric, comparisons).items():
             if metric.applies(comparison):
-                figures[name + suffix] = metric.measure(comparison)
-    return figures
+                yield name + suffix, metric, comparison
 
 
 def prepared(
@@ -63,8 +104,8 @@ def prepared(
         raise DanluError(
             f"Samples have shape {tuple(samples.shape[1:])}, the data {description.shape}."
         )
-    if len(samples) <= MOST_NEIGHBOURS:
-        raise DanluError(f"score needs more than {MOST_NEIGHBOURS} samples, got {len(samples)}.")
+    if len(samples) == 0:
+        raise DanluError("score needs at least one sample.")
     if not samples.isfinite().all():
         bad = int((~samples.isfinite()).flatten(1).any(1).sum())
         raise NonFiniteError(f"{bad} of {len(samples)} samples hold NaN or infinity.")

@@ -10,7 +10,6 @@ from pathlib import Path
 import danlu
 from danlu.contracts import CapabilityError, DanluError, unknown
 from danlu.evaluation.corruptions import yardsticks
-from danlu.evaluation.metrics.nearest import MOST_NEIGHBOURS
 from danlu.evaluation.report import write_report
 from danlu.evaluation.results import Measured, Results, Row, RowKind
 from danlu.experiments.curves import doubts, pictures
@@ -70,8 +69,8 @@ class EvaluationRequest:
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
             raise unknown("split", self.split, SPLITS)
-        if self.n <= MOST_NEIGHBOURS:
-            raise DanluError(f"score needs more than {MOST_NEIGHBOURS} samples, got {self.n}.")
+        if self.n < 1:
+            raise DanluError(f"--n must be at least 1, got {self.n}.")
 
     def home(self, run: Path) -> Path:
         """Where results and report go."""

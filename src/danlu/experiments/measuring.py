@@ -16,7 +16,7 @@ from danlu.evaluation.metrics.cloud import subset
 from danlu.evaluation.metrics.neighbour_distance import nearest_training
 from danlu.evaluation.pictures import neighbours
 from danlu.evaluation.results import EvidenceRow, Measured, Picture, Row, RowKind, StageRow
-from danlu.evaluation.scoring import score
+from danlu.evaluation.scoring import needed, score
 from danlu.experiments.curves import figures, losses, within
 from danlu.experiments.drawing import Drawn, classes_like, draw, drawable, words_for_options
 from danlu.experiments.families import Classes
@@ -148,7 +148,8 @@ def model_row(subject: Trained) -> Row:
 
 def add_scores(row: Row, yard: Yard, drawn: Drawn) -> None:
     """The metrics of its samples, and what these cost."""
-    row.metrics = score(drawn.x, drawn.classes, yard.reference, yard.spaces)
+    asked = (drawn.x, drawn.classes, yard.reference, yard.spaces)
+    row.metrics, row.needs = score(*asked), needed(*asked)
     row.samples, row.sample_seconds = len(drawn.x), drawn.seconds
 
 

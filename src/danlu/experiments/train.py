@@ -13,6 +13,7 @@ from danlu.contracts import DanluError, DataDescription
 from danlu.data import SOURCES, ExampleStream, Source, open_source
 from danlu.data.fingerprints import differences
 from danlu.data.text import UNITS, text_source
+from danlu.evaluation.scoring import beyond_reach
 from danlu.experiments.config import DataChoice, data_fields
 from danlu.experiments.families import Classes
 from danlu.experiments.hooks import CELLS, Measure, SamplePictures
@@ -126,9 +127,11 @@ def _hooks(
 
 
 def open_data(choice: DataChoice) -> Source:
-    """The data of a run."""
+    """The data of a run, with a notice of what it is too small to measure."""
     if choice.unit is None:
-        return open_source(choice.source, size=choice.size, label=choice.label)
+        source = open_source(choice.source, size=choice.size, label=choice.label)
+        line = beyond_reach(min(len(source.test), len(source.validation)))
+        return replace(source, notices=(*source.notices, line)) if line else source
     paths = [Path(path) for path in (choice.source, *choice.more)]
     return text_source(paths, window=choice.size, unit=choice.unit, reader=choice.reader)
 

@@ -8,7 +8,7 @@ from danlu.evaluation.corruptions import Yardstick
 from danlu.evaluation.metrics.cloud import subset
 from danlu.evaluation.pictures import grid
 from danlu.evaluation.results import Picture, Row
-from danlu.evaluation.scoring import score
+from danlu.evaluation.scoring import needed, score
 from danlu.experiments.drawing import COLUMNS, POINTS, drawable
 from danlu.experiments.yard import Yard
 
@@ -19,7 +19,8 @@ CELLS = 40
 def scored(yardstick: Yardstick, yard: Yard, home: Path) -> Row:
     """The row of a yardstick, with a picture of its examples."""
     row = Row(name=yardstick.name, kind=yardstick.kind, samples=len(yardstick.x))
-    row.metrics = score(yardstick.x, yardstick.classes, yard.reference, yard.spaces)
+    asked = (yardstick.x, yardstick.classes, yard.reference, yard.spaces)
+    row.metrics, row.needs = score(*asked), needed(*asked)
     description = yard.reference.description
     if drawable(description):
         x = yardstick.x[subset(len(yardstick.x), CELLS if description.is_image else POINTS)]

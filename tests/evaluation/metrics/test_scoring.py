@@ -1,3 +1,5 @@
+import warnings
+
 import pytest
 import torch
 
@@ -5,12 +7,15 @@ from danlu.contracts import DanluError, DataDescription, NonFiniteError
 from danlu.data import Examples, open_source
 from danlu.evaluation import METRICS
 from danlu.evaluation.corruptions import blurred, noisy, yardsticks
+from danlu.evaluation.facts import facts_of, lacking
 from danlu.evaluation.features.pixels import pixel_space
 from danlu.evaluation.features.space import FeatureSpace
 from danlu.evaluation.features.untrained import random_space
+from danlu.evaluation.metrics.cloud import Cloud
+from danlu.evaluation.metrics.metric import Comparison
 from danlu.evaluation.reference import Reference
-from danlu.evaluation.results import RowKind
-from danlu.evaluation.scoring import metric_of, score
+from danlu.evaluation.results import Row, RowKind
+from danlu.evaluation.scoring import beyond_reach, metric_of, needed, score
 
 
 @pytest.fixture(scope="module")
@@ -142,8 +147,8 @@ def test_bad_samples_are_refused_in_one_line(digits, reference, spaces):
     x = digits.validation.x()
     with pytest.raises(DanluError, match=r"Samples have shape \(8, 8\), the data \(1, 8, 8\)"):
         score(x[:, 0], None, reference, spaces)
-    with pytest.raises(DanluError, match="more than 5 samples, got 5"):
-        score(x[:5], None, reference, spaces)
+    with pytest.raises(DanluError, match="at least one sample"):
+        score(x[:0], None, reference, spaces)
     with pytest.raises(DanluError, match="needs the space 'pixels'"):
         score(x, None, reference, {"random": spaces["random"]})
     broken = x.clone()
@@ -171,3 +176,58 @@ def test_few_held_out_examples_are_marked(digits, reference):
 def test_without_training_data_there_are_no_neighbours(digits, spaces):
     bare = Reference(digits.test, digits.description)
     assert "neighbour-distance" not in score(digits.validation.x(), None, bare, spaces)
+
+
+def small(digits, n):
+    """A reference of a few held-out examples."""
+    few = digits.test.kept(torch.arange(n))
+    return Reference(few, digits.description, training=digits.training)
+
+
+@pytest.mark.parametrize("n", range(1, 8))
+@pytest.mark.parametrize("side", ["samples", "held-out", "both"])
+def test_few_examples_give_what_they_can(n, side, digits, spaces):
+    templates = {**spaces, "templates": _templates(digits)}
+    reference = small(digits, 40 if side == "samples" else n)
+    rows = torch.arange(40 if side == "held-out" else n)
+    asked = (digits.validation.x(rows), digits.validation.classes(rows), reference, templates)
+    found, needs = score(*asked), needed(*asked)
+    assert not found.keys() & needs.keys()
+    assert {key.partition("@")[0] for key in (*found, *needs)} == {
+        *("frechet", "kid", "sliced-wasserstein", "precision", "recall", "density", "coverage"),
+        *("sharpness", "neighbour-distance", "class-agreement"),
+    }
+    for key, figure in found.items():
+        assert torch.tensor([figure.value, figure.stderr or 0.0]).isfinite().all(), key
+        assert metric_of(key).least <= n
+    assert all(metric_of(key).least == least > n for key, least in needs.items())
+
+
+@pytest.mark.parametrize("name", ["frechet", "kid", "precision", "recall", "density", "coverage"])
+def test_below_its_least_a_metric_has_no_figure(name, digits):
+    """What a metric declares is the truth: with one example fewer it fails or is no number."""
+    metric, space = METRICS[name].target(), pixel_space(digits)
+    n = metric.least - 1
+    reference = small(digits, n)
+    x = digits.validation.x(torch.arange(n))
+    comparison = Comparison(x, None, reference, space, Cloud(space.features(x)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            figure = metric.measure(comparison)
+        except (IndexError, RuntimeError, ZeroDivisionError):
+            return
+    assert not torch.tensor([figure.value, figure.stderr]).isfinite().all()
+
+
+def test_what_cannot_be_measured_is_told():
+    assert beyond_reach(6) == ""
+    line = beyond_reach(3)
+    assert line.startswith(
+        "3 held-out examples are too few to measure: Precision, Recall (needs 4)"
+    )
+    assert "Density, Coverage (needs 6)" in line
+    row = Row(name="vae", kind=RowKind.MODEL, needs={"kid@pixels": 3})
+    assert lacking(row, "kid@pixels") == "needs 3 examples"
+    assert lacking(row, "frechet@pixels") == ""
+    assert facts_of("kid@pixels").title == "KID"

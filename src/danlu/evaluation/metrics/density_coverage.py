@@ -29,6 +29,7 @@ class Density(Metric):
     better = Better.HIGHER
     noise = "The standard error is given; above 1 means that samples crowd at typical places."
     needs = Need.FEATURES
+    least = NEIGHBOURS + 1
 
     @override
     def measure(self, comparison: Comparison) -> Measured:
@@ -47,6 +48,7 @@ class Coverage(Metric):
     unit = "%"
     noise = "The standard error is given; the floor row shows what real data reaches."
     needs = Need.FEATURES
+    least = NEIGHBOURS + 1
 
     @override
     def measure(self, comparison: Comparison) -> Measured:

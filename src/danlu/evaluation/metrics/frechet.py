@@ -36,6 +36,7 @@ class Frechet(Metric):
     better = Better.LOWER
     noise = "The standard error is given; biased upwards: compare rows of equally many samples."
     needs = Need.FEATURES
+    least = 2
 
     @override
     def measure(self, comparison: Comparison) -> Measured:

@@ -36,6 +36,7 @@ class KID(Metric):
     better = Better.LOWER
     noise = "The standard error is given; 0 within it means no difference was seen."
     needs = Need.FEATURES
+    least = 3
 
     @override
     def measure(self, comparison: Comparison) -> Measured:

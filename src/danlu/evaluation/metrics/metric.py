@@ -54,6 +54,11 @@ class Comparison:
         """The held-out data in the same space."""
         return self.reference.cloud(self.space)
 
+    @property
+    def size(self) -> int:
+        """Examples of the smaller side."""
+        return min(len(self.x), len(self.reference))
+
     def matched(self, most: int = 2000) -> tuple[Cloud, Cloud]:
         """Equally many samples and held-out points, at most `most`.
 
@@ -74,6 +79,7 @@ class Metric(ABC):
             plain number.
         noise: how large the noise is, in one line.
         needs: what it looks at.
+        least: samples, and held-out examples, below which it says nothing.
     """
 
     title: ClassVar[str]
@@ -82,6 +88,7 @@ class Metric(ABC):
     unit: ClassVar[str] = ""
     noise: ClassVar[str]
     needs: ClassVar[Need]
+    least: ClassVar[int] = 1
 
     def applies(self, comparison: Comparison) -> bool:
         """Whether the data has what the metric needs."""

@@ -11,7 +11,8 @@ CHUNK = 1000
 
 
 def radii(cloud: Cloud) -> Float[Tensor, "points neighbours"]:
-    """Distances of every point to its 1 to `MOST_NEIGHBOURS` nearest others."""
+    """Distances of every point to its nearest others, as many as there are up to a few."""
+    neighbours = min(MOST_NEIGHBOURS, len(cloud) - 1)
     points = centred(cloud.points, cloud)
     parts = []
     for first in range(0, len(points), CHUNK):
@@ -19,7 +20,7 @@ def radii(cloud: Cloud) -> Float[Tensor, "points neighbours"]:
         distance = torch.cdist(part, points)
         rows = torch.arange(len(part))
         distance[rows, first + rows] = torch.inf
-        parts.append(distance.topk(MOST_NEIGHBOURS, largest=False).values)
+        parts.append(distance.topk(neighbours, largest=False).values)
     return torch.cat(parts)
 
 

@@ -52,6 +52,7 @@ class NeighbourDistance(Metric):
     better = Better.ONE
     noise = "The standard error is given; averaged-looking samples lie below 1 without copying."
     needs = Need.PIXELS
+    least = 2
 
     @override
     def applies(self, comparison: Comparison) -> bool:

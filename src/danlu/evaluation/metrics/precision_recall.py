@@ -30,6 +30,7 @@ class Precision(Metric):
     unit = "%"
     noise = "The standard error is given; an outlier in the data makes its ball too generous."
     needs = Need.FEATURES
+    least = NEIGHBOURS + 1
 
     @override
     def measure(self, comparison: Comparison) -> Measured:
@@ -45,6 +46,7 @@ class Recall(Metric):
     unit = "%"
     noise = "The standard error is given; the floor row shows what real data reaches."
     needs = Need.FEATURES
+    least = NEIGHBOURS + 1
 
     @override
     def measure(self, comparison: Comparison) -> Measured:

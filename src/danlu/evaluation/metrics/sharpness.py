@@ -33,6 +33,7 @@ class Sharpness(Metric):
     better = Better.ONE
     noise = "The standard error is given."
     needs = Need.PIXELS
+    least = 2
 
     @override
     def applies(self, comparison: Comparison) -> bool:

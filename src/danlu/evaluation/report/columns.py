@@ -4,7 +4,7 @@ import math
 from statistics import median
 from typing import Any
 
-from danlu.evaluation.facts import Facts, digits, facts_of, number, order_of
+from danlu.evaluation.facts import Facts, digits, facts_of, lacking, number, order_of
 from danlu.evaluation.markup import Safe, hidden, join, table, tag
 from danlu.evaluation.results import Measured, Results, Row, RowKind
 from danlu.evaluation.verdict import LEVEL, Verdict, ordered, space_order, standard_errors
@@ -33,7 +33,7 @@ LEGEND = (
 
 def comparison(results: Results, verdict: Verdict) -> Safe:
     """The table of the verdict's features, those of other features, the meaning of the columns."""
-    keys = sorted({key for row in results.rows for key in row.metrics}, key=order_of)
+    keys = sorted({key for row in results.rows for key in (*row.metrics, *row.needs)}, key=order_of)
     if not keys:
         return tag("p", "No figure was measured.")
     rows = ordered(results, verdict)
@@ -98,11 +98,14 @@ def _line(row: Row, keys: list[str], marks: dict[str, dict[str, str]]) -> Safe:
     if row.failure:
         why = tag("td", f"No figures: {row.failure}", colspan=len(keys), class_="words")
         return tag("tr", head, why)
-    cells = (_cell(row.metrics.get(key), key, marks[key].get(row.name)) for key in keys)
+    cells = (_cell(row, key, marks[key].get(row.name)) for key in keys)
     return tag("tr", head, *cells, class_=None if row.kind is RowKind.MODEL else "yardstick")
 
 
-def _cell(measured: Measured | None, key: str, mark: str | None) -> Safe:
+def _cell(row: Row, key: str, mark: str | None) -> Safe:
+    measured = row.metrics.get(key)
+    if measured is None and (lacks := lacking(row, key)):
+        return tag("td", tag("span", lacks, class_="quiet"))
     if measured is None:
         return tag("td", tag("span", "–", aria_hidden="true"), hidden("not measured"))
     facts = facts_of(key)
