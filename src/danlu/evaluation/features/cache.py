@@ -7,7 +7,6 @@ synced and renamed; one that cannot be read counts as absent.
 import hashlib
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
