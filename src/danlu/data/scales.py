@@ -15,8 +15,8 @@ import numpy as np
 
 from danlu.contracts import DanluError
 from danlu.data.decoding import EIGHT_BITS, reduced, white_of
-from danlu.reading import require_memory
 from danlu.data.notices import silent_columns
+from danlu.reading import require_memory
 
 FAR_FROM_UNIT = 10.0
 ROUNDING = 1e-3
