@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from danlu.contracts import Batch, DanluError, DataDescription, Progress
-from danlu.data.arrays import npz_source
+from danlu.data.arrays import array_source
 from danlu.generative import FAMILIES
 from danlu.generative.parts.actnorm import ActNorm
 from danlu.solvers.noise import BatchNoise
@@ -122,6 +122,6 @@ def test_no_examples_start_nothing():
 
 def test_columns_that_say_little_are_named(tmp_path):
     np.savez(tmp_path / "table.npz", x=table())
-    notices = npz_source(tmp_path / "table.npz").notices
+    notices = array_source(tmp_path / "table.npz").notices
     assert any(line.startswith("Column 6 is of one value alone") for line in notices)
     assert any(line.startswith("Column 2 is of one value in 99%") for line in notices)
