@@ -1,6 +1,7 @@
 """Parts of generative families: continuous flows in time, folding, choices, figures and rules."""
 
 import math
+from inspect import signature
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from danlu.generative.flow.networks import network
 from danlu.generative.masked import masked
 from danlu.generative.parts.affine import Linear
 from danlu.generative.parts.continuous import Continuous
+from danlu.generative.parts.networks import decoder, encoder
 from danlu.losses.likelihoods import Gaussian
 
 IDS = DataDescription(shape=(6,), levels=4, low=0.0, high=3.0, classes=0)
@@ -104,10 +106,7 @@ CONSTANTS = golden_law(
     [
         (
             "images are folded until their longer side is at most 8",
-            lambda: (
-                [_folded(1, 8, 8), _folded(1, 16, 16), _folded(1, 28, 28), _folded(1, 32, 4)]
-                + [_folded(1, 16, 6), _folded(3, 32, 32), _folded(1, 15, 15)]
-            ),
+            lambda: [_folded(1, *sides) for sides in SIDES],
             [1, 2, 4, 4, 2, 4, 1],
         ),
         (
@@ -123,6 +122,18 @@ CONSTANTS = golden_law(
             "one id more than there are levels is the mask",
             lambda: masked.build(IDS, dim=8, depth=1).tokens.num_embeddings,
             5,
+        ),
+        (
+            "encoders and decoders are told nothing and give one value a number unless asked",
+            lambda: [
+                signature(build).parameters[name].default
+                for build, name in (
+                    (encoder, "features"),
+                    (decoder, "features"),
+                    (decoder, "values"),
+                )
+            ],
+            [0, 0, 1],
         ),
         (
             "a rotation of 4 has entries of size 1/2, its bias too; a log-scale has 1",
