@@ -24,7 +24,7 @@ from sites import Mutant, mutants_of, replaced
 ROOMS = {
     "diffusion": ("generative/diffusion/**/*.py",),
     "embeddings": ("embeddings/*.py",),
-    "evaluation": ("evaluation/metrics/*.py", "evaluation/multilabel/*.py", "evaluation/*/*.py"),
+    "evaluation": ("evaluation/*/*.py", "evaluation/corruptions.py"),
     "generative": ("generative/**/*.py",),
     "layers": ("layers/**/*.py",),
     "losses": ("losses/**/*.py",),
@@ -38,6 +38,8 @@ ROOMS = {
 NO_METHODS = {
     "*/__init__.py": "tables",
     "evaluation/report/*": "pages of HTML",
+    "evaluation/features/cache.py": "files",
+    "evaluation/features/exported.py": "files",
     "*/exporting.py": "files",
     "generative/decoding.py": "descriptions of exported functions",
     "embeddings/saving.py": "files",
