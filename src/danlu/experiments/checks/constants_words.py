@@ -1,22 +1,28 @@
 """Constants of word vectors, beside the numbers that their sources print."""
 
+from inspect import signature
+
 import numpy as np
 import torch
 
 from danlu.embeddings import Vocabulary, WordVectors
+from danlu.embeddings.bag_classifier import BagTraining, ngram_bags
 from danlu.embeddings.cbow import Cbow
 from danlu.embeddings.cbow_softmax import CbowSoftmax
 from danlu.embeddings.counting import Counting
 from danlu.embeddings.encoded import Encoded
 from danlu.embeddings.fasttext import FastText
+from danlu.embeddings.linear_autoencoder import LinearAutoencoder, alternating_least_squares
 from danlu.embeddings.negative_sampling import LEAST_RATE, SMOOTHING
 from danlu.embeddings.sentences import smooth_inverse_frequency
 from danlu.embeddings.skip_gram import SkipGram
 from danlu.embeddings.subwords import Subwords
 from danlu.embeddings.svd_ppmi import SvdPpmi
+from danlu.embeddings.truncated_svd import truncated_svd
 from danlu.experiments.checks.golden import golden_law
 from danlu.experiments.checks.law import Law
 
+SEEDED = (SvdPpmi, LinearAutoencoder, CbowSoftmax, SkipGram, Counting, BagTraining)
 VOCABULARY = Vocabulary(("the", "cat"), np.array([9900, 100]))
 
 
@@ -122,6 +128,34 @@ WORDS = golden_law(
                 CbowSoftmax().sample,
             ],
             [100, 5, 5, 2e-3, 1e-3],
+        ),
+        (
+            "a linear autoencoder as documented, its decomposition from the start 0",
+            lambda: [
+                LinearAutoencoder().dim,
+                LinearAutoencoder().shift,
+                LinearAutoencoder().smoothing,
+                LinearAutoencoder().sweeps,
+                signature(alternating_least_squares).parameters["seed"].default,
+                signature(truncated_svd).parameters["seed"].default,
+                signature(truncated_svd).parameters["spaces"].default,
+            ],
+            [100, 1.0, 1.0, 10, 0, 0, 5.0],
+        ),
+        (
+            "whatever is random starts from the seed 0",
+            lambda: [made().seed for made in SEEDED],
+            [0] * len(SEEDED),
+        ),
+        (
+            "classifiers of bags as documented",
+            lambda: [
+                BagTraining().epochs,
+                BagTraining().rate,
+                signature(ngram_bags).parameters["longest"].default,
+                signature(ngram_bags).parameters["buckets"].default,
+            ],
+            [10, 0.01, 2, 65536],
         ),
         (
             "SplitMix64, doi:10.1145/2660193.2660195, in whole numbers of Python",
