@@ -26,7 +26,6 @@ from danlu.experiments.checks import (
     constants_recurrent,
     continuous,
     data,
-    deberta_distances,
     definitions_attention,
     definitions_fading,
     definitions_gated,
@@ -45,19 +44,16 @@ from danlu.experiments.checks import (
     diffusion_editing,
     diffusion_joint,
     diffusion_parts,
-    edge_inputs,
     evaluation,
     evidence,
     family,
     few_step,
     flow,
-    fourier_window,
     gan,
     guidance,
     kernel_density,
     language,
     learned_variance,
-    limits,
     linear_attention,
     linear_attention_estimates,
     memories,
@@ -68,16 +64,13 @@ from danlu.experiments.checks import (
     optim,
     packers,
     packing,
-    parameter_decay,
     positions,
     positions_identities,
     principal_components,
     recompute,
-    recompute_buffers,
     recurrences,
     reflow,
     revolve,
-    rotary_scalings,
     samplers,
     sparse_attention,
     state_space,
@@ -89,7 +82,7 @@ from danlu.experiments.checks import (
 )
 from danlu.experiments.checks.draws import drawing_for
 from danlu.experiments.checks.law import Law
-from danlu.experiments.checks.solver_laws import solver_laws
+from danlu.experiments.checks.own import chosen_mixer, chosen_solver
 from danlu.training.policy import available_threads
 
 LAWS: list[Law] = [
@@ -156,13 +149,6 @@ LAWS: list[Law] = [
     *language.LAWS,
     *words.LAWS,
     *written_apart.LAWS,
-    *rotary_scalings.LAWS,
-    *deberta_distances.LAWS,
-    *fourier_window.LAWS,
-    *edge_inputs.LAWS,
-    *limits.LAWS,
-    *parameter_decay.LAWS,
-    *recompute_buffers.LAWS,
 ]
 
 
@@ -275,12 +261,6 @@ def check_mixer(target: Callable[..., Any]) -> list[Checked]:
     return list(measured(chosen_mixer(target)))
 
 
-def chosen_mixer(target: Callable[..., Any]) -> list[Law]:
-    """The laws for a mixer of one's own; see `check_mixer`."""
-    name = getattr(target, "__name__", "mixer")
-    return mixers.mixer_laws(f"mixers/{name}", mixers.builder(target))
-
-
 def check_solver(target: Any) -> list[Checked]:
     """Measure the laws of every diffusion solver on one's own, as `danlu.check.solver`.
 
@@ -294,12 +274,6 @@ def check_solver(target: Any) -> list[Checked]:
         DanluError: the target makes no `Solver`.
     """
     return list(measured(chosen_solver(target)))
-
-
-def chosen_solver(target: Any) -> list[Law]:
-    """The laws for a solver of one's own; see `check_solver`."""
-    name = getattr(target, "__name__", type(target).__name__)
-    return solver_laws(f"diffusion/{name}", target)
 
 
 check.solver = check_solver  # pyright: ignore[reportFunctionMemberAccess]

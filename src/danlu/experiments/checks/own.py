@@ -1,0 +1,20 @@
+"""The laws that a class of one's own must obey."""
+
+from collections.abc import Callable
+from typing import Any
+
+from danlu.experiments.checks import mixers
+from danlu.experiments.checks.law import Law
+from danlu.experiments.checks.solver_laws import solver_laws
+
+
+def chosen_mixer(target: Callable[..., Any]) -> list[Law]:
+    """The laws for a mixer of one's own; see `check_mixer`."""
+    name = getattr(target, "__name__", "mixer")
+    return mixers.mixer_laws(f"mixers/{name}", mixers.builder(target))
+
+
+def chosen_solver(target: Any) -> list[Law]:
+    """The laws for a solver of one's own; see `check_solver`."""
+    name = getattr(target, "__name__", type(target).__name__)
+    return solver_laws(f"diffusion/{name}", target)
