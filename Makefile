@@ -3,6 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 DEVICE ?= cuda
+FUZZ ?= 1
 RACE ?= digits --minutes 4.5
 # The first free of runs/race, runs/race-2, ...: no race is ever overwritten.
 OUT ?= $(shell i=1; n=; while [ -e runs/race$$n ]; do i=$$((i+1)); n=-$$i; done; echo runs/race$$n)
@@ -13,7 +14,7 @@ DEVELOPER := $(VENV)/.installed-test
 # The suite runs two workers of one thread each: threads of one test never wait for another's.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
-.PHONY: race test check-all check-gpu mutants docs methods format clean
+.PHONY: race test check-all check-gpu fuzz mutants docs methods format clean
 
 race: $(VENV)/.installed-base  ## Train six families on digits and write runs/race/report.html.
 	$(BIN)/danlu race $(RACE) --out $(OUT)
@@ -25,7 +26,7 @@ test: $(DEVELOPER)  ## Everything a change must pass.
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 	$(PYTEST) -m "not long"
 
-check-all: test $(VENV)/.installed-alone $(VENV)/.installed-export $(VENV)/.installed-track $(VENV)/.installed-kernels  ## The rest: peers, processes, kills; no test may be skipped.
+check-all: test $(VENV)/.installed-alone $(VENV)/.installed-export $(VENV)/.installed-track $(VENV)/.installed-kernels $(VENV)/.installed-fuzz  ## The rest: peers, processes, kills; no test may be skipped.
 	$(PYTEST) -m long --no-skips
 	JAXTYPING_DISABLE=1 $(PYTEST) -m long --no-skips tests/compile
 
@@ -39,6 +40,9 @@ check-gpu: $(DEVELOPER)  ## Layers, families and benchmarks on a device, DEVICE=
 
 mutants: $(DEVELOPER)  ## Faults put into the formulas on purpose, and which laws see them.
 	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants --once-alive $(ROOM:%=--room %) $(N:%=--n %) $(SEED:%=--seed %)
+
+fuzz: $(DEVELOPER) $(VENV)/.installed-fuzz  ## 20,000 odd inputs and 300 odd starts; FUZZ=0.1 takes a tenth of them.
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/fuzz.py $(FUZZ)
 
 docs: $(VENV)/.installed-docs methods  ## The documentation in docs/_build/html; a warning is an error.
 	$(BIN)/python -m sphinx -W --keep-going --quiet --builder html docs docs/_build/html

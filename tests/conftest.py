@@ -67,6 +67,24 @@ def _seeded():
 
 
 @pytest.fixture
+def narrow():
+    """A disk on which no file of this process may grow beyond some bytes."""
+    import resource
+    from contextlib import contextmanager
+
+    @contextmanager
+    def within(size):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return within
+
+
+@pytest.fixture
 def float64():
     import torch
 

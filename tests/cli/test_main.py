@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
 from danlu.cli.main import VERBS, main
-from danlu.contracts import DanluError, NonFiniteError
+from danlu.contracts import DanluError, NonFiniteError, StorageError
 
 
 def raising(monkeypatch, error):
@@ -71,15 +72,50 @@ def test_an_interruption_is_130(danlu, monkeypatch):
     assert danlu("list").code == 130
 
 
-def test_errors_for_users_and_our_own_mistakes_differ(monkeypatch, capsys):
-    for error, code in ((DanluError("no"), None), (NonFiniteError("nan"), 1)):
-        raising(monkeypatch, error)
-        if code is None:  # raised by this file, hence not by danlu: nothing is hidden
-            with pytest.raises(DanluError):
-                main(["list"])
-        else:
-            assert main(["list"]) == code
-    assert capsys.readouterr().err == "danlu: nan\n"
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (DanluError("no"), 2, "no"),
+        (NonFiniteError("nan"), 1, "nan"),
+        (StorageError("full"), 1, "full"),
+        (FileNotFoundError(2, "No such file", "path"), 2, "path: No such file."),
+        (OSError(28, "No space left on device", "path"), 1, "path: No space left on device."),
+        (OSError(5, "any"), 1, "the system refuses: Input/output error."),
+        (MemoryError(), 1, "there is not enough memory for that; ask for less at once."),
+        (KeyboardInterrupt("SIGTERM"), 130, "stopped by SIGTERM."),
+        (KeyboardInterrupt(), 130, "interrupted."),
+    ],
+)
+def test_what_can_go_wrong_is_one_line_and_a_code(monkeypatch, capsys, error, code, line):
+    raising(monkeypatch, error)
+    assert main(["list"]) == code
+    assert capsys.readouterr().err == f"danlu: {line}\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("math domain error"), TypeError("not callable"), OSError("no number"), KeyError(1)],
+)
+def test_our_own_mistakes_are_one_line_with_the_place_of_the_traceback(
+    monkeypatch, capsys, tmp_path, error
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    raising(monkeypatch, error)
+    assert main(["list"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("danlu: a mistake in danlu itself")
+    assert "math domain error" not in line
+    (path,) = tmp_path.iterdir()
+    assert str(path) in line
+    assert f"{type(error).__name__}: " in path.read_text()
+    assert "Traceback" in path.read_text()
+
+
+def test_a_mistake_that_cannot_be_kept_is_one_line_too(monkeypatch, capsys):
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    raising(monkeypatch, TypeError())
+    assert main(["list"]) == 1
+    assert "cannot be kept (No such file or directory)" in capsys.readouterr().err
 
 
 def test_a_reader_that_leaves_is_no_error():

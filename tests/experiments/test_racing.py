@@ -1,6 +1,7 @@
 """Budgets by examples and parameters, seeds, interruptions: a race of tiny models, whole."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -251,3 +252,30 @@ def test_a_member_that_fails_is_told_and_the_exit_code_is_1(tmp_path, capsys):
     bad = ["--set", "vae.optimizer.rate=1e30", "--set", "vae.train.max_grad_norm=1e30"]
     assert main([*arguments, *bad, "--out", str(tmp_path / "race")]) == 1
     assert "vae has no figures" in capsys.readouterr().out
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("call", range(6))
+def test_a_race_killed_around_any_of_its_first_files_is_begun_or_gone_on_with(
+    tmp_path, monkeypatch, call
+):
+    """What is there after a kill before one of the first writes is never in the way."""
+    arguments = ["race", "two-moons", "--examples", "320", "--families", "vae", "--seeds", "1,2"]
+    folder = tmp_path / "race"
+    replace, calls = Path.replace, []
+
+    def killed(path, target):
+        calls.append(target)
+        if len(calls) == call + 1:
+            os._exit(9)
+        return replace(path, target)
+
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(Path, "replace", killed)
+        main([*arguments, "--out", str(folder), *TINY])
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    goes_on = (folder / "race.json").exists()
+    again = ["race", "--resume", str(folder)] if goes_on else [*arguments, "--out", str(folder)]
+    assert main(again if goes_on else [*again, *TINY]) == 0

@@ -11,9 +11,11 @@ from danlu.data import open_source
 from danlu.experiments.config import DataChoice, resolve
 from danlu.experiments.runs import create, open_run, require_new
 from danlu.experiments.settings import Settings
-from danlu.experiments.train import Surroundings, longer, train
+from danlu.experiments.train import Surroundings, longer, require_unfinished, train
+from danlu.files import TEMPORARY
 from danlu.generative.vae.vae import build
 from danlu.training import Budget
+from danlu.training.locking import LOCK, held
 from danlu.training.weights import load_tensors
 
 NAME = "mine:VAE"
@@ -64,6 +66,29 @@ def test_a_used_folder_is_refused(run, tmp_path):
     with pytest.raises(DanluError, match="exists already"):
         require_new(tmp_path / "file")
     require_new(tmp_path / "new")
+
+
+def test_what_a_kill_left_before_the_config_is_no_run_and_in_nobodys_way(run, tmp_path):
+    with held(tmp_path):
+        (tmp_path / f"{TEMPORARY}123-config.yaml").write_text("half")
+    again = create(tmp_path, run.config)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [LOCK, "config.yaml"]
+    with pytest.raises(DanluError, match="--resume"):
+        create(again.folder, run.config)
+
+
+def test_a_run_without_a_checkpoint_takes_a_longer_budget(run, tmp_path):
+    begun = create(tmp_path / "begun", run.config)
+    require_unfinished(begun)
+    assert longer(begun, Budget(steps=2)).config.budget == Budget(steps=2)
+
+
+def test_a_longer_budget_that_was_recorded_before_a_kill_is_gone_on_with(run, tmp_path):
+    shutil.copytree(run.folder, tmp_path / "run")
+    copied = open_run(tmp_path / "run")
+    with pytest.raises(DanluError, match="is finished"):
+        require_unfinished(copied)
+    require_unfinished(longer(copied, Budget(steps=6)))
 
 
 def test_budgets_count_from_the_first_step(run):

@@ -1,21 +1,45 @@
 """Where output goes: people read standard output, unless a program asked for JSON there."""
 
-import json
-import math
+import codecs
+import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
-from rich.markup import escape
+from typing_extensions import override
 
 WIDE = 200
+PLAIN = str.maketrans(
+    {"±": "+-", "≤": "<=", "–": "-", "−": "-", "…": "...", "·": "*", "×": "x", "→": "->"}
+)
+"""What stands for a character on a terminal that has none but ASCII's; for others a `?`."""
 
 
-def console_for(as_json: bool) -> Console:
+class People(Console):
+    """Plain text as it is: no `[markup]`, no `:emoji:`, and no end of the program by rich."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    @override
+    def on_broken_pipe(self) -> NoReturn:
+        raise BrokenPipeError
+
+
+class Lasting(People):
+    """Of work that is worth its end: when nobody reads any more, it goes on in silence."""
+
+    @override
+    def on_broken_pipe(self) -> None:
+        silence()
+        self.quiet = True
+
+
+def console_for(as_json: bool, kind: type[People] = People) -> Console:
     """The console for people: standard error while standard output carries JSON."""
-    console = Console(stderr=as_json, highlight=False)
+    console = kind(stderr=as_json)
     # A file or a pipe has no width; tables must not be cut to a guess.
-    return console if console.is_terminal else Console(stderr=as_json, highlight=False, width=WIDE)
+    return console if console.is_terminal else kind(stderr=as_json, width=WIDE)
 
 
 def silent() -> Console:
@@ -24,23 +48,49 @@ def silent() -> Console:
 
 
 def say(console: Console, line: str, style: str = "") -> None:
-    """One plain line; brackets in it are no markup."""
-    console.print(escape(line), style=style or None, soft_wrap=True)
+    """One plain line."""
+    console.print(line, style=style or None, soft_wrap=True)
+
+
+def tell(line: str) -> None:
+    """One line on standard error, as well as it can be said there."""
+    try:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+    except OSError:
+        silence()
 
 
 def write_json(value: Any) -> None:
     """One JSON document on standard output; what is not finite becomes null."""
-    sys.stdout.write(json.dumps(_finite(value), indent=1, default=str) + "\n")
+    from danlu.files import json_text  # which brings torch
+
+    sys.stdout.write(json_text(value, indent=1) + "\n")
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+def open_streams() -> None:
+    """Streams that are there and take any character, whatever this process was started with."""
+    codecs.register_error("danlu", _in_plain)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        getattr(sys, name).reconfigure(errors="danlu")
+
+
+def silence() -> None:
+    """Nothing more is written to streams whose reader has left, not even when Python ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _in_plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end].translate(PLAIN)
+    return text.encode("ascii", errors="replace").decode(), error.end
 
 
 def duration(seconds: float) -> str:

@@ -5,9 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from danlu.cli.console import console_for, duration, say, write_json
+from danlu.cli.console import Lasting, console_for, duration, say, write_json
 from danlu.cli.foreign import classes_for
-from danlu.cli.parser import Parser, add_common, add_family
+from danlu.cli.parser import Parser, add_common, add_family, whole
 
 if TYPE_CHECKING:
     from danlu.evaluation.results import Results
@@ -26,7 +26,7 @@ def arguments(parser: Parser) -> None:
     """The verb's arguments."""
     parser.add_argument("folder", metavar="RUN", help="a run folder")
     parser.add_argument("--split", default="test", help="test (default), or validation for choices")
-    parser.add_argument("--n", type=int, default=1000, help="how many samples (default 1000)")
+    parser.add_argument("--n", type=whole, default=1000, help="how many samples (default 1000)")
     parser.add_argument("--features", metavar="NET.ONNX", help="a further feature network")
     parser.add_argument(
         "--require", metavar="CAPABILITY", help="refuse a model that lacks it, such as log_prob"
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     from danlu.experiments.runs import open_run
     from danlu.experiments.settings import Settings
 
-    console = console_for(options.json)
+    console = console_for(options.json, Lasting)
     say(console, device_line(options.device))
     settings = Settings(options.settings)
     settings.require_only("sampler")

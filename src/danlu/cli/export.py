@@ -4,7 +4,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from danlu.cli.console import console_for, say, write_json
+from danlu.cli.console import Lasting, console_for, say, write_json
 from danlu.cli.foreign import classes_for
 from danlu.cli.parser import Parser, add_family, add_json
 
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     from danlu.experiments.export import export
     from danlu.experiments.runs import open_run
 
-    console = console_for(options.json)
+    console = console_for(options.json, Lasting)
     found = open_run(options.folder)
     model, _, notices = found.model(classes_for(options.foreign))
     for line in notices:

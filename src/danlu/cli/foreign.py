@@ -22,7 +22,7 @@ def classes_for(name: str | None) -> dict[str, Any] | None:
     """
     if name is None or not is_foreign(name):
         return None
-    from danlu.contracts import DanluError, Method, unknown
+    from danlu.contracts import DanluError, Method, told_of, unknown
 
     module_name, _, attribute = name.partition(":")
     if not (module_name and attribute):
@@ -30,10 +30,11 @@ def classes_for(name: str | None) -> dict[str, Any] | None:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise DanluError(f"Cannot import {module_name}: {error}.") from error
+    with told_of(module_name):
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            raise DanluError(f"Cannot import {module_name}: {error}.") from error
     if not hasattr(module, attribute):
         public = [each for each in vars(module) if not each.startswith("_")]
         raise unknown(f"class of {module_name}", attribute, public)

@@ -18,7 +18,6 @@ def arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print one table, or all."""
-    from rich.markup import escape
     from rich.table import Table
 
     from danlu.applications.benchmarks import BENCHMARKS
@@ -43,6 +42,6 @@ def run(options: argparse.Namespace) -> int:
         grid.add_column(no_wrap=True, style="bold")
         grid.add_column()
         for key, line in rows.items():
-            grid.add_row(escape(key), escape(line or ""))
+            grid.add_row(key, line or "")
         console.print(grid, "")
     return 0

@@ -6,8 +6,6 @@
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from types import TracebackType
 
 from danlu.cli import (
     bench,
@@ -22,7 +20,9 @@ from danlu.cli import (
     train,
     words,
 )
-from danlu.cli.parser import UsageError, parse
+from danlu.cli.console import silence, tell
+from danlu.cli.failures import OK, UsageError, explained
+from danlu.cli.parser import parse
 
 VERBS = {
     "race": race,
@@ -37,7 +37,6 @@ VERBS = {
     "bench": bench,
     "words": words,
 }
-OK, FAILURE, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 SPIN = "10000"
 """How long a thread of an operation waits busily for the others, in turns of a loop.
@@ -54,44 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parse(sys.argv[1:] if arguments is None else arguments, VERBS)
         if options.run is not train.run and int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise UsageError("Only `danlu train` runs in several processes; leave out torchrun.")
-        return options.run(options)
+        code = options.run(options)
+        sys.stdout.flush()
+        return code
     except SystemExit as stop:  # --help, --version, a second Ctrl+C
         return stop.code if isinstance(stop.code, int) else OK
-    except BrokenPipeError:
-        return _closed_pipe()
+    except BrokenPipeError:  # the reader has left, as `danlu list | head` does; nothing is wrong
+        silence()
+        return OK
     except (KeyboardInterrupt, Exception) as error:
-        explained = _explained(error)
-        if explained is None:
-            raise
-        line, code = explained
-        sys.stderr.write(f"danlu: {' '.join(line.split())}\n")
+        line, code = explained(error)
+        tell(f"danlu: {' '.join(line.split())}")
         return code
-
-
-def _explained(error: BaseException) -> tuple[str, int] | None:
-    """The line and the exit code for an error; None for what is our own mistake."""
-    if isinstance(error, KeyboardInterrupt):
-        return str(error) or "interrupted.", INTERRUPTED
-    if isinstance(error, UsageError):
-        return str(error), BAD_INPUT
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror or error}.", BAD_INPUT
-    if isinstance(error, ValueError) and _is_ours(error.__traceback__):
-        return str(error), BAD_INPUT
-    if type(error).__name__ == "NonFiniteError":
-        return str(error), FAILURE
-    return None
-
-
-def _is_ours(trace: TracebackType | None) -> bool:
-    """Whether the innermost frame is danlu's: then the message is for the user."""
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    home = Path(__file__).parents[1]
-    return trace is not None and home in Path(trace.tb_frame.f_code.co_filename).parents
-
-
-def _closed_pipe() -> int:
-    """The reader of our output has left, as `danlu list | head` does; nothing is wrong."""
-    sys.stdout = None  # type: ignore[assignment]  # nothing more is flushed at exit
-    return OK

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from math import inf
+from math import inf, isfinite
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -11,10 +11,7 @@ from rich_argparse import RawDescriptionRichHelpFormatter
 from typing_extensions import override
 
 import danlu
-
-
-class UsageError(Exception):
-    """A command line that cannot be understood; the message is one line for the user."""
+from danlu.cli.failures import UsageError
 
 
 class Parser(argparse.ArgumentParser):
@@ -107,11 +104,31 @@ def _length(kind: type[float] | type[int]) -> Callable[[str], Any]:
     return read
 
 
+def whole(text: str) -> int:
+    """A whole number as machines have it, in 64 bits."""
+    if abs(value := int(text)) >= 2**63:
+        raise argparse.ArgumentTypeError(f"no number is as large as {value:.3g} here")
+    return value
+
+
+whole.__name__ = "whole number"
+
+
+def finite(text: str) -> float:
+    """A number that is neither infinite nor NaN."""
+    if not isfinite(value := float(text)):
+        raise argparse.ArgumentTypeError(f"a finite number is needed, got {text}")
+    return value
+
+
+finite.__name__ = "number"
+
+
 def add_data(parser: Parser) -> None:
     """How a folder of images, or a text, is read."""
     parser.add_argument(
         "--size",
-        type=int,
+        type=whole,
         metavar="N",
         help="side of the images of a folder in pixels, or tokens of a window of text",
     )
@@ -124,8 +141,8 @@ def add_common(parser: Parser, *, settings: bool = True, out: str = "") -> None:
     """`--out --seed --device --set --json`."""
     if out:
         parser.add_argument("--out", metavar="PATH", help=out)
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, or auto (default)")
+    parser.add_argument("--seed", type=whole, default=0, help="of everything random (default 0)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, mps, or auto (default)")
     if settings:
         parser.add_argument(
             "--set",

@@ -7,9 +7,9 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from danlu.cli.console import console_for, say, write_json
+from danlu.cli.console import Lasting, console_for, say, write_json
 from danlu.cli.foreign import classes_for
-from danlu.cli.parser import Parser, UsageError, add_budget, add_common, add_data, add_track
+from danlu.cli.parser import Parser, UsageError, add_budget, add_common, add_data, add_track, whole
 
 if TYPE_CHECKING:
     from danlu.evaluation.results import Results
@@ -39,7 +39,10 @@ def arguments(parser: Parser) -> None:
         examples="in place of minutes: training examples that each model sees",
     )
     parser.add_argument(
-        "--parameters", type=int, metavar="P", help="choose widths so that all models have about P"
+        "--parameters",
+        type=whole,
+        metavar="P",
+        help="choose widths: all models have about P",
     )
     parser.add_argument("--families", metavar="A,B", help=f"who races (default {RACERS})")
     parser.add_argument(
@@ -64,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     from danlu.experiments.machine import chosen_device, device_line
     from danlu.experiments.racing import race
 
-    console = console_for(options.json)
+    console = console_for(options.json, Lasting)
     request = _resumed(options) if options.resume else _request(options)
     say(console, device_line(request.device))
     with display_for(console, table=True) as display:
@@ -88,7 +91,7 @@ def _some_failed(results: "Results") -> bool:
 
 
 def _seeds(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(","))
+    return tuple(whole(part) for part in text.split(","))
 
 
 _seeds.__name__ = "list of whole numbers"  # argparse names it where the text is none

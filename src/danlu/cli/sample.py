@@ -6,9 +6,9 @@ from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from danlu.cli.console import console_for, duration, say, write_json
+from danlu.cli.console import Lasting, console_for, duration, say, write_json
 from danlu.cli.foreign import classes_for
-from danlu.cli.parser import Parser, add_common, add_family
+from danlu.cli.parser import Parser, add_common, add_family, whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,9 +34,9 @@ SAMPLES, TEXTS = 64, 3
 def arguments(parser: Parser) -> None:
     """The verb's arguments."""
     parser.add_argument("folder", metavar="RUN", help="a run folder")
-    parser.add_argument("--n", type=int, help="how many (default 64; of texts 3)")
+    parser.add_argument("--n", type=whole, help="how many (default 64; of texts 3)")
     parser.add_argument("--prompt", metavar="TEXT", help="what a text begins with")
-    parser.add_argument("--evaluations", type=int, help="network evaluations for one sample")
+    parser.add_argument("--evaluations", type=whole, help="network evaluations for one sample")
     parser.add_argument(
         "--class", dest="class_id", metavar="CLASS", help="a class by its name, or its id"
     )
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     from danlu.experiments.runs import open_run
     from danlu.training.policy import Policy, kept_policy
 
-    console = console_for(options.json)
+    console = console_for(options.json, Lasting)
     say(console, device_line(options.device))
     found = open_run(options.folder)
     if options.n is None:
@@ -166,21 +166,21 @@ def _labels(names: tuple[str, ...], ids: "np.ndarray") -> "np.ndarray":
 
 
 def _write(drawn: "Drawn", found: "Run", model: "GenerativeModel", path: Path) -> None:
-    import numpy as np
 
     from danlu.evaluation.pictures import grid
     from danlu.experiments.drawing import columns
     from danlu.experiments.texts import separated, texts_of
+    from danlu.files import write_arrays, write_text
 
     if path.suffix == ".png":
         across = min(columns(model.description.classes), len(drawn.x))
         grid(drawn.x, model.description, path=path, columns=across)
         return
     if path.suffix == ".txt":
-        path.write_text(separated(texts_of(drawn.x, model.description)), encoding="utf-8")
+        write_text(path, separated(texts_of(drawn.x, model.description)))
         return
     arrays = {"x": drawn.x.numpy()}
     if drawn.classes is not None:
         arrays["class_id"] = drawn.classes.numpy()
         arrays["y"] = _labels(found.config.class_names, arrays["class_id"])
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+    write_arrays(path, arrays)

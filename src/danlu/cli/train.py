@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from danlu.cli.console import console_for, say, silent, write_json
+from danlu.cli.console import Lasting, console_for, say, silent, write_json
 from danlu.cli.foreign import classes_for
 from danlu.cli.parser import (
     Parser,
@@ -77,12 +77,19 @@ def arguments(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train; 0 when the budget was spent, 130 when it was interrupted."""
     from danlu.training.joining import joined
+    from danlu.training.locking import held
 
     _require_sense(options)
     for name, default in OF_NEW_RUNS.items():
         setattr(options, name, default if (given := getattr(options, name)) is None else given)
-    with joined(options.device) as processes:
+    with joined(options.device) as processes, held(_old(options) if processes.rank == 0 else None):
         return _train(options, processes)
+
+
+def _old(options: argparse.Namespace) -> Path | None:
+    """The folder that is gone on with, which nobody else may change meanwhile."""
+    folder = Path(options.resume or "")
+    return folder if options.resume and folder.is_dir() else None
 
 
 def _train(options: argparse.Namespace, processes: "Processes") -> int:
@@ -93,7 +100,7 @@ def _train(options: argparse.Namespace, processes: "Processes") -> int:
     from danlu.training.recomputing import memory_from
 
     leads = processes.rank == 0
-    console = console_for(options.json) if leads else silent()
+    console = console_for(options.json, Lasting) if leads else silent()
     memory = memory_from(options.memory) if options.memory else None
     if options.track:
         require_tracker(options.track)  # before a folder is made
@@ -118,7 +125,10 @@ def _train(options: argparse.Namespace, processes: "Processes") -> int:
         outcome = train(made, source, around)
     if options.json and leads:
         write_json({"run": str(made.folder), **asdict(outcome)})
-    else:
+    if outcome.interrupted:
+        again = f"danlu train --resume {made.folder}"
+        say(console, f"stopped; step {outcome.steps:,} is saved. To go on: {again}")
+    elif not options.json:
         say(console, f"draw from it: danlu sample {made.folder} --n 64")
     return INTERRUPTED if outcome.interrupted else 0
 

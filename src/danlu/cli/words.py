@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from danlu.cli.console import console_for, duration, say, write_json
-from danlu.cli.parser import Parser, UsageError, add_json
+from danlu.cli.console import Lasting, console_for, duration, say, write_json
+from danlu.cli.parser import Parser, UsageError, add_json, finite, whole
 
 if TYPE_CHECKING:
     from danlu.embeddings import WordVectors
@@ -42,8 +42,8 @@ def arguments(parser: Parser) -> None:
     classify = _action(actions, "classify", _classify, "train and test a classifier of texts")
     classify.add_argument("--vectors", metavar="VECTORS", help="word vectors to average")
     classify.add_argument("--classifier", metavar="NAME", help="only this one (default: all)")
-    classify.add_argument("--held-out", type=float, default=0.1, metavar="SHARE")
-    classify.add_argument("--seed", type=int, default=0, help="of the split (default 0)")
+    classify.add_argument("--held-out", type=finite, default=0.1, metavar="SHARE")
+    classify.add_argument("--seed", type=whole, default=0, help="of the split (default 0)")
 
 
 def _action(actions: Any, name: str, run: Callable[..., int], text: str) -> Parser:
@@ -60,7 +60,7 @@ def _action(actions: Any, name: str, run: Callable[..., int], text: str) -> Pars
 
 
 def _add_n(parser: Parser) -> None:
-    parser.add_argument("--n", type=int, default=10, help="how many answers (default 10)")
+    parser.add_argument("--n", type=whole, default=10, help="how many answers (default 10)")
 
 
 def _fit_arguments(parser: Parser) -> None:
@@ -70,13 +70,13 @@ def _fit_arguments(parser: Parser) -> None:
         "--reader", default="words", help="words (default), spaces, characters, segmented, or brown"
     )
     parser.add_argument(
-        "--min-count", type=int, default=5, metavar="N", help="leave rarer words out"
+        "--min-count", type=whole, default=5, metavar="N", help="leave rarer words out"
     )
     parser.add_argument(
         "--format", default="danlu", help="danlu (default), word2vec, or word2vec-binary"
     )
-    parser.add_argument("--processes", type=int, default=1, metavar="N", help="counting at once")
-    parser.add_argument("--memory", type=float, default=2.0, metavar="GB", help="for counts")
+    parser.add_argument("--processes", type=whole, default=1, metavar="N", help="counting at once")
+    parser.add_argument("--memory", type=finite, default=2.0, metavar="GB", help="for counts")
     parser.add_argument(
         "--set",
         action="append",
@@ -98,7 +98,7 @@ def _fit(options: argparse.Namespace) -> int:
     from danlu.applications.words.fitting import FitRequest, fit
     from danlu.embeddings.saving import require_writable, save_vectors
 
-    out, console = Path(options.out), console_for(options.json)
+    out, console = Path(options.out), console_for(options.json, Lasting)
     require_writable(out, form=options.format)
     settings = dict(item.partition("=")[::2] for item in options.settings)
     request = FitRequest(

@@ -2,7 +2,14 @@
 
 from danlu.contracts.batch import Batch, Rows, Stream, class_ids
 from danlu.contracts.description import DataDescription
-from danlu.contracts.errors import CapabilityError, DanluError, NonFiniteError, unknown
+from danlu.contracts.errors import (
+    CapabilityError,
+    DanluError,
+    NonFiniteError,
+    StorageError,
+    told_of,
+    unknown,
+)
 from danlu.contracts.evidence import Bound, Evidence, Measure
 from danlu.contracts.export import Export, Port
 from danlu.contracts.losses import Losses
@@ -39,6 +46,7 @@ __all__ = [
     "SequenceContext",
     "Stage",
     "State",
+    "StorageError",
     "Stream",
     "class_ids",
     "derive_seed",
@@ -46,5 +54,6 @@ __all__ = [
     "next_position",
     "reorder",
     "state_bytes",
+    "told_of",
     "unknown",
 ]

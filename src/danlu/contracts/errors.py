@@ -1,7 +1,9 @@
 """Errors that speak to the user: one clear line that says what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
+from traceback import extract_tb
 
 MOST_LISTED = 20
 """Names that an error lists; of more it gives the nearest."""
@@ -17,6 +19,25 @@ class CapabilityError(DanluError):
 
 class NonFiniteError(ArithmeticError):
     """A loss or gradient became infinite or NaN; the message names the term. Exits with 1."""
+
+
+class StorageError(OSError):
+    """The disk takes no more; the message names the path and what is safe. Exits with 1."""
+
+
+@contextmanager
+def told_of(name: str) -> Iterator[None]:
+    """What a class or module of the user's own raises becomes one line, with its place."""
+    try:
+        yield
+    except DanluError:
+        raise
+    except Exception as error:
+        last = extract_tb(error.__traceback__)[-1]
+        line = next(iter(str(error).splitlines()), "")
+        raise DanluError(
+            f"{name} raises {type(error).__name__} ({last.filename}, line {last.lineno}): {line}"
+        ) from error
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> DanluError:

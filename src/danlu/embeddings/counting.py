@@ -19,6 +19,7 @@ from danlu.embeddings.encoded import Encoded, encoded
 from danlu.embeddings.text import Shard
 from danlu.embeddings.vocabulary import Vocabulary
 from danlu.embeddings.windows import require_window, summed_by_key, weighted_pairs
+from danlu.files import patient_file, telling
 
 Run = tuple[Int[np.ndarray, "..."], Int[np.ndarray, "..."]]
 
@@ -79,7 +80,8 @@ class PairCounter:
 
     def _spill(self, folder: Path) -> None:
         path = folder / f"{self.name}-{len(self.runs)}.npy"
-        np.save(path, np.stack(self._pending[0]))
+        with telling(path), patient_file(path) as file:
+            np.save(file, np.stack(self._pending[0]))
         self.runs.append(path)
         self._pending, self._held = [], 0
 
@@ -136,13 +138,13 @@ def _matrix(found: "Sequence[Run | Path]", size: int, options: Counting) -> csr_
     assert folder is not None
     rows = np.zeros(size + 1, dtype=np.int64)
     paths = folder / "columns", folder / "weights"
-    with paths[0].open("wb") as columns, paths[1].open("wb") as values:
+    with telling(folder), patient_file(paths[0]) as columns, patient_file(paths[1]) as values:
         for low, high in _ranges(runs, options.entries):
             keys, weights = merged([_between(run, low, high) for run in runs])
             rows[1:] += np.bincount(keys // size, minlength=size)
             # 32 bits where scipy would use them: other indices would be copied into memory.
-            (keys % size).astype(np.int32).tofile(columns)
-            weights.tofile(values)
+            columns.write((keys % size).astype(np.int32))
+            values.write(weights)
     starts = np.cumsum(rows)
     indices = np.memmap(paths[0], dtype=np.int32, mode="r")
     return csr_array((np.memmap(paths[1], dtype=np.int64, mode="r"), indices, starts), (size, size))

@@ -14,7 +14,9 @@ from safetensors.torch import save_file
 from danlu.contracts import DanluError, unknown
 from danlu.embeddings.subwords import Subwords, SubwordVectors
 from danlu.embeddings.vectors import WordVectors
-from danlu.embeddings.word2vec_files import read_binary, read_text, write_binary, write_text
+from danlu.embeddings.word2vec_files import read_binary, read_text, write_binary
+from danlu.embeddings.word2vec_files import write_text as write_word2vec
+from danlu.files import whole_folder, write_text
 from danlu.reading import lines_of, require_file
 from danlu.reading import read_text as read_plain
 
@@ -24,7 +26,6 @@ BINARY = ".bin"
 
 def write_folder(vectors: WordVectors, folder: Path) -> None:
     """Write safetensors and vocabulary."""
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {"vectors": vectors.matrix.contiguous()}
     metadata: dict[str, str] = {}
     if isinstance(vectors, SubwordVectors):
@@ -34,8 +35,9 @@ def write_folder(vectors: WordVectors, folder: Path) -> None:
     lines = [f"{word}\t{count}\n" for word, count in zip(vectors.words, counts, strict=True)]
     if any(len(word.splitlines()) != 1 or "\t" in word for word in vectors.words):
         raise DanluError("A word with a tab or a line break cannot be saved in a vocabulary.")
-    (folder / VOCABULARY).write_text("".join(lines), encoding="utf-8", newline="\n")
-    save_file(tensors, folder / TENSORS, metadata=metadata)
+    with whole_folder(folder) as place:
+        write_text(place / VOCABULARY, "".join(lines))
+        save_file(tensors, place / TENSORS, metadata=metadata)
 
 
 def read_folder(folder: Path) -> WordVectors:
@@ -71,7 +73,7 @@ def read_folder(folder: Path) -> WordVectors:
 
 FORMATS: Mapping[str, Callable[[WordVectors, Path], None]] = {
     "danlu": write_folder,
-    "word2vec": write_text,
+    "word2vec": write_word2vec,
     "word2vec-binary": write_binary,
 }
 """How vectors can be written."""

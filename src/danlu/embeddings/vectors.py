@@ -33,7 +33,7 @@ class WordVectors:
         self.index: Mapping[str, int] = {word: i for i, word in enumerate(self.words)}
         if len(self.index) != len(matrix):
             raise DanluError(f"{len(self.index)} different words for {len(matrix)} vectors.")
-        self._unit = functional.normalize(matrix, dim=1)
+        self._unit = unit(matrix)
 
     def __len__(self) -> int:
         return len(self.words)
@@ -65,7 +65,7 @@ class WordVectors:
 
     def similarity(self, first: str, second: str) -> float:
         """Cosine of the angle between two words."""
-        both = functional.normalize(torch.stack([self.vector(first), self.vector(second)]), dim=1)
+        both = unit(torch.stack([self.vector(first), self.vector(second)]))
         return float(both[0] @ both[1])
 
     def neighbours(self, word: str, n: int = 10) -> list[tuple[str, float]]:
@@ -77,7 +77,7 @@ class WordVectors:
 
         The three vectors have length one before they are added (3CosAdd; Mikolov, Yih & Zweig).
         """
-        three = functional.normalize(torch.stack([self.vector(x) for x in (a, b, c)]), dim=1)
+        three = unit(torch.stack([self.vector(x) for x in (a, b, c)]))
         return self._nearest(three[1] - three[0] + three[2], {a, b, c}, n)
 
     def analogies(self, questions: Int[Tensor, "questions 3"]) -> Int[Tensor, " questions"]:
@@ -90,10 +90,17 @@ class WordVectors:
         return torch.cat(answers) if answers else questions.new_empty(0)
 
     def _nearest(self, query: Tensor, without: set[str], n: int) -> list[tuple[str, float]]:
-        scores = self._unit @ functional.normalize(query, dim=0)
+        scores = self._unit @ unit(query)
         scores[[self.index[word] for word in without if word in self.index]] = -torch.inf
         best = scores.topk(min(n, len(self) - len(without & self.index.keys())))
         return [
             (self.words[i], score)
             for i, score in zip(best.indices.tolist(), best.values.tolist(), strict=True)
         ]
+
+
+def unit(rows: Float[Tensor, "*rows dim"]) -> Float[Tensor, "*rows dim"]:
+    """Rows of length one, also of numbers whose squares overflow; rows of zeros stay."""
+    exponents = torch.frexp(rows.abs().amax(-1, keepdim=True))[1]
+    # By a power of two, so that no bit of an ordinary row changes.
+    return functional.normalize(torch.ldexp(rows, -exponents), dim=-1)

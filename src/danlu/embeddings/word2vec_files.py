@@ -16,6 +16,7 @@ import torch
 
 from danlu.contracts import DanluError
 from danlu.embeddings.vectors import WordVectors
+from danlu.files import whole_file
 from danlu.reading import open_bytes, require_file, require_memory
 from danlu.reading.paths import is_packed
 
@@ -30,7 +31,7 @@ def write_text(vectors: WordVectors, path: Path) -> None:
     Raises:
         DanluError: a word has white space, which the format cannot hold.
     """
-    with path.open("w", encoding="utf-8", newline="\n") as file:
+    with whole_file(path) as place, place.open("w", encoding="utf-8", newline="\n") as file:
         file.write(f"{len(vectors)} {vectors.dim}\n")
         for word, row in _rows(vectors):
             file.write(f"{word} {' '.join(map(str, row))}\n")
@@ -42,7 +43,7 @@ def write_binary(vectors: WordVectors, path: Path) -> None:
     Raises:
         DanluError: a word has white space, which the format cannot hold.
     """
-    with path.open("wb") as file:
+    with whole_file(path) as place, place.open("wb") as file:
         file.write(f"{len(vectors)} {vectors.dim}\n".encode())
         for word, row in _rows(vectors):
             file.write(word.encode() + b" " + row.tobytes() + b"\n")

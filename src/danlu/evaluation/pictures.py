@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
-from matplotlib.figure import Figure
 from numpy import ndarray
 from PIL import Image
 from torch import Tensor
 
 from danlu.contracts import DanluError, DataDescription
+from danlu.evaluation.canvas import Figure, save_figure
+from danlu.files import whole_file
 
 CELL = 48  # smallest side of an enlarged cell, pixels
 GAP = 6
@@ -123,7 +124,9 @@ def _laid_out(rows: list[ndarray], lefts: list[int]) -> ndarray:
 
 
 def _write(sheet: ndarray, path: Path) -> Path:
-    Image.fromarray(sheet.squeeze(-1) if sheet.shape[-1] == 1 else sheet).save(path, optimize=True)
+    image = Image.fromarray(sheet.squeeze(-1) if sheet.shape[-1] == 1 else sheet)
+    with whole_file(path) as temporary:
+        image.save(temporary, format="PNG", optimize=True)
     return path
 
 
@@ -155,5 +158,5 @@ def _scatter(
     for spine in axes.spines.values():
         spine.set_edgecolor(REAL)
         spine.set_linewidth(0.6)
-    figure.savefig(path, transparent=True)
+    save_figure(figure, path, transparent=True)
     return path

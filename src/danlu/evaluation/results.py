@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from danlu.files import write_text
 from danlu.training.records import read_json, record_json
 
 
@@ -123,10 +124,8 @@ class Results:
             self.description["shape"] = tuple(shape)
 
     def save(self, path: Path) -> None:
-        """Write JSON, through a temporary name."""
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(record_json(asdict(self)), encoding="utf-8")
-        temporary.replace(path)
+        """Write JSON; a figure that is not finite becomes null."""
+        write_text(path, record_json(asdict(self)))
 
     @classmethod
     def load(cls, path: Path) -> "Results":

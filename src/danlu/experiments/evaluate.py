@@ -30,8 +30,8 @@ from danlu.experiments.texts import held_out_figures
 from danlu.experiments.train import open_data, require_same_data
 from danlu.experiments.yard import Yard, open_yard, words_for_spaces
 from danlu.experiments.yardsticks import scored
+from danlu.files import write_text
 from danlu.training import Policy
-from danlu.training.files import write_text
 from danlu.training.records import record_json
 
 SPLITS = ("test", "validation")

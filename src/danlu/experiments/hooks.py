@@ -25,9 +25,9 @@ from danlu.experiments.drawing import (
     picture,
     told,
 )
+from danlu.files import append_text, write_text
 from danlu.generative.base import GenerativeModel
 from danlu.training import Hook, Outcome, Policy, Training
-from danlu.training.files import write_text
 from danlu.training.records import read_rows, row_json
 
 MOMENTS = tuple(2.0**-k for k in range(5, 0, -1))
@@ -135,8 +135,7 @@ class SamplePictures(Hook):
         began, status = perf_counter(), trainer.status()
         with trainer.averaged() as model:
             row = self._record(model, cells, status.step, status.seconds)
-        with (self.folder / SAMPLES / INDEX).open("a", encoding="utf-8") as file:
-            file.write(row_json(asdict(row)))
+        append_text(self.folder / SAMPLES / INDEX, row_json(asdict(row)))
         self._last = perf_counter() - began
         self._spent += self._last
 

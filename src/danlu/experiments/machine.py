@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from danlu.training import Policy
-from danlu.training.policy import Environment, check_device, describe
+from danlu.training.policy import Environment, chosen_device, describe
 
 
 def device_line(device: str) -> str:
@@ -19,18 +19,6 @@ def device_line(device: str) -> str:
     facts = Environment.here(Policy(device=name))
     where = _gpu_name(name) if name.startswith("cuda") else facts.processor
     return f"device: {name} ({where}), torch {facts.torch}"
-
-
-def chosen_device(device: str) -> str:
-    """The device that `auto` stands for, or the one that was asked for.
-
-    Raises:
-        DanluError: the device is not here.
-    """
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    check_device(device)
-    return device
 
 
 def machine_facts(policy: Policy) -> dict[str, Any]:

@@ -7,7 +7,7 @@ that are measured on this machine with untrained models, since these cost the sa
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import inf, isinf
+from math import inf, isinf, isnan
 from time import monotonic, perf_counter
 
 from danlu.experiments.hooks import CELLS, LAST_CELLS, MOMENTS, SHARE
@@ -84,7 +84,7 @@ class Allotment:
         samples: samples behind the figures of every model.
         points: samples behind a point of a curve over training.
         efforts: samples behind a point of a curve against evaluations; 0 leaves these out.
-        training: training seconds of every model.
+        training: training seconds of every model; infinite where examples are counted instead.
         scoring: seconds to score one model.
         parts: part -> planned seconds.
     """
@@ -95,6 +95,10 @@ class Allotment:
     training: float
     scoring: float
     parts: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        if isnan(self.training):  # a file holds null for it
+            object.__setattr__(self, "training", inf)
 
 
 def first_split(seconds: float, features: float) -> dict[str, float]:

@@ -36,6 +36,7 @@ from danlu.experiments.train import (
 )
 from danlu.experiments.yard import Yard, open_yard, words_for_spaces
 from danlu.training import Budget, Policy
+from danlu.training.locking import held
 
 MOST_FEATURES = 0.4
 """Share of the whole time that a classifier may take."""
@@ -70,10 +71,6 @@ class Race:
         policy = Policy.choose(request.device, self.source.description)
         self.policy = policy if request.seconds is None else policy.by_the_clock()
         self.members = members_of(request, self.source)
-        self.state = self._state(goes_on=goes_on)
-        self.clock = Clock(request.seconds or inf, request.spent + self.state.elapsed)
-        self.clock.used, self.clock.planned = dict(self.state.used), dict(self.state.planned)
-        self.heart = Heartbeat(request.folder)
 
     def run(self) -> Results:
         """All parts in order; writes run folders, results.json and report.html.
@@ -81,11 +78,21 @@ class Race:
         Raises:
             KeyboardInterrupt: training was interrupted; what was trained is saved.
         """
-        try:
-            return self._run()
-        except KeyboardInterrupt:
-            self.heart.beat(at_once=True)
-            raise
+        with held(self.request.folder):
+            self._begin()
+            try:
+                return self._run()
+            except KeyboardInterrupt:
+                self.heart.beat(at_once=True)
+                raise
+
+    def _begin(self) -> None:
+        """Take up what is there, or write the first file of a new race."""
+        request = self.request
+        self.state = self._state(goes_on=(request.folder / RACE).exists())
+        self.clock = Clock(request.seconds or inf, request.spent + self.state.elapsed)
+        self.clock.used, self.clock.planned = dict(self.state.used), dict(self.state.planned)
+        self.heart = Heartbeat(request.folder)
 
     def _run(self) -> Results:
         request, clock = self.request, self.clock

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from danlu.contracts import DanluError
+from danlu.contracts import DanluError, StorageError
 from danlu.evaluation.report import write_report
 from danlu.evaluation.results import Results
 from danlu.experiments.entries import RaceRequest
@@ -11,6 +11,7 @@ from danlu.experiments.race import Race, words_for_budget
 from danlu.experiments.repeats import combined
 from danlu.experiments.resuming import RaceState
 from danlu.experiments.runs import RACE, RESULTS, require_new
+from danlu.training.locking import held
 
 
 def race(
@@ -35,25 +36,29 @@ def race(
     try:
         if len(request.seeds) == 1:
             return Race(request, observer).run()
-        return _several(request, observer, resume=resume)
+        return _several(request, observer)
     except KeyboardInterrupt as error:
         again = f"interrupted; to go on: `danlu race --resume {request.folder}`."
         raise KeyboardInterrupt(again) from error
+    except StorageError as error:
+        again = f"to go on then: `danlu race --resume {request.folder}`."
+        raise StorageError(f"{error} {again}") from error
 
 
-def _several(request: RaceRequest, observer: Observer, *, resume: bool) -> Results:
+def _several(request: RaceRequest, observer: Observer) -> Results:
     """A race for each seed in turn; those that are finished are kept."""
     number = len(request.seeds)
     whole = f"{request.minutes * number:g} minutes in all" if request.minutes else "no limit"
     observer.say(f"{number} seeds, {words_for_budget(request)} for each of them; {whole}")
     waiting = [seed for seed in request.seeds if not _path(request, seed).exists()]
     first = Race(request.of_seed(waiting[0]), observer) if waiting else None
-    if not resume:
-        RaceState.begun(request)
-    for seed in waiting:
-        observer.say(f"seed {seed}")
-        runner, first = first or Race(request.of_seed(seed), observer), None
-        runner.run()
+    with held(request.folder):
+        if not (request.folder / RACE).exists():
+            RaceState.begun(request)  # before any seed's, so that a kill leaves what can go on
+        for seed in waiting:
+            observer.say(f"seed {seed}")
+            runner, first = first or Race(request.of_seed(seed), observer), None
+            runner.run()
     results = combined(
         [Results.load(_path(request, seed)) for seed in request.seeds],
         [request.of_seed(seed).folder.name for seed in request.seeds],

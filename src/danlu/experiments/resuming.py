@@ -20,9 +20,9 @@ from danlu.experiments.entries import KEPT, Asked, RaceRequest
 from danlu.experiments.families import Classes
 from danlu.experiments.planning import Allotment, Clock
 from danlu.experiments.runs import RACE, RESULTS
+from danlu.files import whole_file, write_text
 from danlu.training import Hook, Training
 from danlu.training.checkpoint import load_average
-from danlu.training.files import whole_file, write_text
 from danlu.training.records import read_json, record_json, text_of
 
 ALIVE = "alive"
@@ -89,7 +89,7 @@ class RaceState:
         """Write the file whole, and begin to measure what would be lost from now on."""
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / RACE, record_json(asdict(self)))
-        (folder / ALIVE).write_text("0", encoding="utf-8")
+        write_text(folder / ALIVE, "0")
 
     # --- while it runs --------------------------------------------------------------------------
 
@@ -146,7 +146,7 @@ class Heartbeat(Hook):
         """Write, unless this was done a moment ago."""
         if (now := monotonic()) >= self._next or at_once:
             self._next = now + BEAT_SECONDS
-            self._path.write_text(f"{now - self._began:.1f}", encoding="utf-8")
+            write_text(self._path, f"{now - self._began:.1f}")
 
 
 def _lived(folder: Path) -> float:

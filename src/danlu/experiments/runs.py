@@ -15,10 +15,11 @@ import torch
 from danlu.contracts import DanluError
 from danlu.experiments.config import RunConfig
 from danlu.experiments.families import Classes
+from danlu.files import TEMPORARY, clear_leftovers, write_text
 from danlu.generative.base import GenerativeModel
 from danlu.training import Budget
 from danlu.training.checkpoint import Meta, load_average
-from danlu.training.files import write_text
+from danlu.training.locking import LOCK, held
 from danlu.training.records import read_yaml, record_yaml
 from danlu.training.weights import restore
 
@@ -56,14 +57,18 @@ class Run:
 
 
 def require_new(folder: Path) -> None:
-    """Raise `DanluError` when a folder already holds something."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    """Raise `DanluError` when a folder already holds something; what a kill left is nothing."""
+    if folder.exists() and (not folder.is_dir() or any(map(_counts, folder.iterdir()))):
         goes_on = ""
         if (folder / CONFIG).exists():
             goes_on = f", or go on with `danlu train --resume {folder}`"
         elif (folder / RACE).exists() and not (folder / RESULTS).exists():
             goes_on = f", or go on with the race that began there: `danlu race --resume {folder}`"
         raise DanluError(f"{folder} exists already; choose another --out{goes_on}.")
+
+
+def _counts(path: Path) -> bool:
+    return path.name != LOCK and not path.name.startswith(TEMPORARY)
 
 
 def create(folder: Path, config: RunConfig) -> Run:
@@ -73,9 +78,11 @@ def create(folder: Path, config: RunConfig) -> Run:
         DanluError: the folder already holds something.
     """
     require_new(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     run = Run(folder, config)
-    _write_config(run)
+    with held(folder):
+        require_new(folder)  # also of somebody who was a moment earlier
+        clear_leftovers(folder)
+        _write_config(run)
     return run
 
 

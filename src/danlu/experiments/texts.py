@@ -21,9 +21,9 @@ from danlu.evaluation.results import Measured
 from danlu.experiments.config import RunConfig
 from danlu.experiments.drawing import draw
 from danlu.experiments.hooks import SAMPLES, PictureRow, SamplePictures
+from danlu.files import write_text
 from danlu.generative.base import GenerativeModel
 from danlu.training import Policy
-from danlu.training.files import write_text
 
 TEXTS, WINDOWS = 3, 64
 """Texts that are drawn, and validation windows that are measured, while training."""

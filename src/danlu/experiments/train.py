@@ -4,6 +4,7 @@ The same call starts a run and goes on with one: where the folder has a checkpoi
 continues from it, with the recorded config.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import zip_longest
@@ -23,7 +24,8 @@ from danlu.experiments.settings import Settings
 from danlu.experiments.texts import TextSamples
 from danlu.experiments.tracking import TRACKERS, require_tracker
 from danlu.training import Budget, Hook, Outcome, Policy, Trainer, TrainingRun
-from danlu.training.checkpoint import FOLDER, LATEST, load_average
+from danlu.training.budget import Spent
+from danlu.training.checkpoint import begun, load_average
 from danlu.training.policy import settle
 from danlu.training.processes import Processes, SingleProcess
 from danlu.training.recomputing import WithinMemory
@@ -181,14 +183,15 @@ def _unit(alphabet: str | None) -> str:
 
 def choose_data(name_or_path: str, *, size: int | None = None, label: str = "none") -> DataChoice:
     """A choice that means the same from any folder: paths become absolute."""
-    is_path = name_or_path not in SOURCES and Path(name_or_path).expanduser().exists()
-    source = str(Path(name_or_path).expanduser().resolve()) if is_path else name_or_path
+    path = Path(os.path.expanduser(name_or_path))  # leaves the `~` of a user who is not here
+    is_path = name_or_path not in SOURCES and path.exists()
+    source = str(path.resolve()) if is_path else name_or_path
     return DataChoice(source=source, size=size, label=label)
 
 
 def choose_text(paths: Sequence[str], settings: Settings, *, size: int | None = None) -> DataChoice:
     """The text of some files and folders, in windows of `size`."""
-    first, *more = (str(Path(path).expanduser().resolve()) for path in paths)
+    first, *more = (str(Path(os.path.expanduser(path)).resolve()) for path in paths)
     plain = DataChoice(source=first, size=size, unit=UNITS[0], more=tuple(more))
     return replace(plain, **settings.read("data", data_fields(plain)))
 
@@ -199,26 +202,33 @@ def longer(run: Run, budget: Budget) -> Run:
     Raises:
         DanluError: it has been trained that long already.
     """
-    spent = load_average(run.folder)[0].total
-    if budget.steps is not None and budget.steps <= spent.steps:
+    spent = load_average(run.folder)[0].total if begun(run.folder) else Spent()
+    if _exceeds(budget, spent):
+        return run.extended(budget)
+    if budget.steps is not None:
         raise DanluError(
             f"{run.folder} has trained {spent.steps} steps already; "
             f"--steps counts them too, so give more than that."
         )
-    if budget.minutes is not None and 60 * budget.minutes <= spent.seconds:
-        raise DanluError(
-            f"{run.folder} has trained {spent.seconds / 60:.3g} minutes already; "
-            f"--minutes counts them too, so give more than that."
-        )
-    return run.extended(budget)
+    raise DanluError(
+        f"{run.folder} has trained {spent.seconds / 60:.3g} minutes already; "
+        f"--minutes counts them too, so give more than that."
+    )
+
+
+def _exceeds(budget: Budget, spent: Spent) -> bool:
+    """Whether a budget is longer than what was spent."""
+    if budget.steps is not None:
+        return budget.steps > spent.steps
+    return 60 * (budget.minutes or 0.0) > spent.seconds
 
 
 def require_unfinished(run: Run) -> None:
     """Raise `DanluError` when a run has spent its budget, and say how to go on."""
-    if not (run.folder / FOLDER / LATEST).exists():
+    if not begun(run.folder):
         return
     meta, budget = load_average(run.folder)[0], run.config.budget
-    if meta.finished:
+    if meta.finished and not _exceeds(budget, meta.total):  # a longer one may just be recorded
         length = f"--minutes {2 * budget.minutes:.3g}" if budget.minutes else ""
         length = length or f"--steps {2 * meta.total.steps}"
         raise DanluError(

@@ -56,6 +56,8 @@ def words_for_spaces(spaces: Mapping[str, FeatureSpace]) -> str:
             known.insert(0, f"accuracy {space.accuracy:.2%} on the validation split")
         if space.seconds:
             known.append(f"trained in {space.seconds:.0f} s")
+        if space.unkept:
+            known.append(space.unkept)
         words.append(f"{space.name} ({', '.join(known)})")
     return f"features: {'; '.join(words)}"
 

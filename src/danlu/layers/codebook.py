@@ -50,9 +50,9 @@ class Codebook(nn.Module):
     ) -> None:
         super().__init__()
         if codes < 1 or dim < 1:
-            raise ValueError(f"A codebook needs codes and numbers in them, got {codes} x {dim}.")
+            raise DanluError(f"A codebook needs codes and numbers in them, got {codes} x {dim}.")
         if not (0 <= decay < 1 and 0 <= dead_below < 1):
-            raise ValueError(f"decay and dead_below lie in [0, 1), got {decay} and {dead_below}.")
+            raise DanluError(f"decay and dead_below lie in [0, 1), got {decay} and {dead_below}.")
         self.decay = decay
         self.dead_below = dead_below
         vectors = torch.randn(codes, dim)

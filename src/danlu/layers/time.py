@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from danlu.contracts import DanluError
+
 
 class TimeEmbedding(nn.Module):
     """`[batch]` numbers to `[batch, dim]` features; `dim` must be even."""
@@ -20,7 +22,7 @@ class TimeEmbedding(nn.Module):
     def __init__(self, dim: int, *, highest: float = 200.0) -> None:
         super().__init__()
         if dim % 2:
-            raise ValueError(f"TimeEmbedding needs an even dim, got {dim}.")
+            raise DanluError(f"TimeEmbedding needs an even dim, got {dim}.")
         exponent = torch.linspace(0, 1, dim // 2)
         self.register_buffer("omega", highest**exponent, persistent=False)
 

@@ -20,6 +20,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from danlu.contracts import DanluError
+
 
 class PowerAverage:
     """The running average of some parameters.
@@ -32,7 +34,7 @@ class PowerAverage:
 
     def __init__(self, parameters: Iterable[nn.Parameter], gamma: float = 6.94) -> None:
         if gamma < 0:
-            raise ValueError(f"gamma of a power average must not be negative, got {gamma}.")
+            raise DanluError(f"gamma of a power average must not be negative, got {gamma}.")
         self.parameters = list(parameters)
         self.values = [p.detach().clone() for p in self.parameters]
         self.gamma = gamma

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from danlu.contracts import DanluError
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimizerOptions:
@@ -36,6 +38,6 @@ class OptimizerOptions:
 
     def __post_init__(self) -> None:
         if not self.rate > 0:
-            raise ValueError(f"rate must be positive, got {self.rate}.")
+            raise DanluError(f"rate must be positive, got {self.rate}.")
         if not 0 <= self.warmup < 1:
-            raise ValueError(f"warmup is a fraction of the budget in [0, 1), got {self.warmup}.")
+            raise DanluError(f"warmup is a fraction of the budget in [0, 1), got {self.warmup}.")

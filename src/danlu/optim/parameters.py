@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from torch import nn
 
+from danlu.contracts import DanluError
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -73,7 +75,7 @@ def named_parameters(root: nn.Module, modules: Iterable[nn.Module]) -> list[Name
                 rule = replace(rule, decay=_usual_decay(module, parameter))
             found[id(parameter)] = NamedParameter(full, type(module), name, parameter, rule)
     if len(found) < len(wanted):
-        raise ValueError(
+        raise DanluError(
             f"{len(wanted) - len(found)} parameters of a player lie outside the model "
             f"{type(root).__name__}; register its modules there, or they cannot be saved."
         )
@@ -99,7 +101,7 @@ def _rules(root: nn.Module) -> dict[str, Rule]:
         for name, rule in (speak() if speak is not None else {}).items():
             full = _join(path, name)
             if full not in known:
-                raise ValueError(
+                raise DanluError(
                     f"parameter_rules() of {type(module).__name__} names {name!r}, "
                     f"which is none of its parameters."
                 )

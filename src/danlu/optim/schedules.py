@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from torch.optim import Optimizer
 
-from danlu.contracts import Method, unknown
+from danlu.contracts import DanluError, Method, unknown
 from danlu.optim.options import OptimizerOptions
 
 Factor = Callable[[float], float]
@@ -111,7 +111,7 @@ class Scheduled:
         factors["lr"] = warmed(schedule(options.schedule), options.warmup)
         for field in factors:
             if not isinstance(optimizer.param_groups[0].get(field), float):
-                raise ValueError(f"{type(optimizer).__name__} has no number {field!r} to schedule.")
+                raise DanluError(f"{type(optimizer).__name__} has no number {field!r} to schedule.")
         self._rows = [
             (index, field, float(group[field]), factor)
             for index, group in enumerate(optimizer.param_groups)

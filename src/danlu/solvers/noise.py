@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from danlu.contracts import Rows, derive_seed
+from danlu.contracts import DanluError, Rows, derive_seed
 
 
 @runtime_checkable
@@ -109,7 +109,7 @@ class BatchNoise:
         if part is None:
             return drawn
         if self.batch != len(part.rows):
-            raise ValueError(
+            raise DanluError(
                 f"BatchNoise for {self.batch} rows, but a part of {len(part.rows)} examples is "
                 "trained on: draw one row for each example, of a larger shape if need be."
             )

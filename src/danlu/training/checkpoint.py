@@ -24,8 +24,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from danlu.contracts import DanluError
+from danlu.files import (
+    ASIDE,
+    bring_back,
+    clear_leftovers,
+    patient_file,
+    whole_folder,
+    write_text,
+)
 from danlu.training.budget import Spent
-from danlu.training.files import ASIDE, TEMPORARY, bring_back, whole_folder, write_text
 from danlu.training.records import read_json, record_json, text_of
 from danlu.training.weights import load_tensors
 
@@ -88,12 +95,18 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     with whole_folder(home / name) as place:
         save_file(checkpoint.model, place / MODEL)
         save_file(checkpoint.average, place / AVERAGE)
-        torch.save(checkpoint.state, place / STATE)
+        with patient_file(place / STATE) as file:
+            torch.save(checkpoint.state, file)
         digests = {file: _digest(place / file) for file in (MODEL, AVERAGE, STATE)}
         facts = {**asdict(checkpoint.meta), "digests": digests}
-        (place / META).write_text(record_json(facts), encoding="utf-8")
+        write_text(place / META, record_json(facts))
     write_text(home / LATEST, f"{name} {_short(name)}\n")
     _prune(home, int(name))
+
+
+def begun(folder: Path) -> bool:
+    """Whether a run folder has, or had, a checkpoint."""
+    return bool(_named(folder / FOLDER)) or any(_candidates(folder / FOLDER))
 
 
 def load_newest(
@@ -112,8 +125,7 @@ def load_newest(
         DanluError: there are checkpoints, but none is whole; or there were, and all are gone.
     """
     home = folder / FOLDER
-    for leftover in home.glob(TEMPORARY + "*"):
-        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    clear_leftovers(home)
     bring_back(home)
     notices, why = [*_doubts(home)], ""
     for place in _candidates(home):

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from time import monotonic
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 from typing_extensions import override
@@ -31,10 +30,10 @@ class ConsoleProgress(Hook):
     def on_stage(self, trainer: Training, stage: Stage) -> None:
         if self.console.is_terminal and self._bar is None:
             columns = (
-                TextColumn("[bold]{task.description}"),
+                TextColumn("{task.description}", style="bold", markup=False),
                 BarColumn(bar_width=24),
                 TextColumn("{task.percentage:>3.0f}%"),
-                TextColumn("{task.fields[facts]}"),
+                TextColumn("{task.fields[facts]}", markup=False),
             )
             self._bar = Bar(*columns, console=self.console, auto_refresh=False, transient=True)
             self._task = self._bar.add_task(self.title, total=1.0, facts="")
@@ -74,7 +73,7 @@ class ConsoleProgress(Hook):
         if self._bar is None:
             self._print(f"{self.title} {status.fraction:4.0%}  {facts(status)}")
             return
-        text = escape(facts(status))
+        text = facts(status)
         self._bar.update(self._task, completed=status.fraction, facts=text, refresh=True)
 
     def _print(self, text: str) -> None:

@@ -1,4 +1,7 @@
-"""Ctrl+C: the first asks for an orderly stop, a second one exits at once."""
+"""What ends a training early: Ctrl+C, SIGTERM, SIGHUP, and failures that leave a checkpoint.
+
+The first signal asks for an orderly stop, a second one exits at once.
+"""
 
 import signal
 import threading
@@ -6,14 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from danlu.contracts import NonFiniteError, StorageError
+
 EXIT_CODE = 130
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def orderly_stop(ask: Callable[[], None]) -> Iterator[None]:
-    """SIGINT calls `ask` inside the context; the second one raises `SystemExit(130)`.
+    """A signal to stop calls `ask` inside the context; the second one raises `SystemExit(130)`.
 
-    Signals reach the main thread only; elsewhere nothing changes.
+    Signals reach the main thread only; elsewhere nothing changes. A hang-up that is ignored, as
+    `nohup` has it, stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -27,8 +34,26 @@ def orderly_stop(ask: Callable[[], None]) -> Iterator[None]:
         asked = True
         ask()
 
-    before = signal.signal(signal.SIGINT, handle)
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        del before[signal.SIGHUP]
+    for number in before:
+        signal.signal(number, handle)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def telling_what_is_kept(saved: Callable[[], int]) -> Iterator[None]:
+    """Failures in the context also say which step has a checkpoint; `saved` is -1 for none."""
+    try:
+        yield
+    except (NonFiniteError, StorageError) as error:
+        kept = f"The checkpoint of step {saved()} is kept."
+        if saved() < 0:
+            wild = isinstance(error, NonFiniteError)
+            kept = f"There is no checkpoint yet{'; lower the rate or max_grad_norm' * wild}."
+        raise type(error)(f"{error} {kept}") from error

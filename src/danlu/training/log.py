@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from danlu.contracts import DanluError
+from danlu.files import append_text, sync, telling, write_text
 from danlu.training.budget import Spent
-from danlu.training.files import sync, write_text
 from danlu.training.records import read_rows, row_json
 
 METRICS, FRACTIONS = "metrics.jsonl", "fractions.jsonl"
@@ -99,13 +99,14 @@ class Diary:
         self._flush()
         for name in (METRICS, FRACTIONS):
             if (self._folder / name).exists():
-                sync(self._folder / name)
+                with telling(self._folder / name):
+                    sync(self._folder / name)
 
     def _flush(self) -> None:
         if self._pending:
             row = {"stage": self._stage, "fractions": self._pending}
+            self._pending = []  # first: a disk that takes no more is told once
             _append(self._folder / FRACTIONS, row)
-            self._pending = []
 
 
 def read_metrics(folder: Path) -> tuple[list[MetricsRow], list[str]]:
@@ -145,5 +146,4 @@ def _rewrite(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _append(path: Path, row: Mapping[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(row_json(row))
+    append_text(path, row_json(row))

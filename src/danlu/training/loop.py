@@ -13,14 +13,15 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
-from danlu.contracts import Batch, KeepsStatistics, NonFiniteError, Progress, Stream, derive_seed
+from danlu.contracts import Batch, KeepsStatistics, Progress, Stream, derive_seed
 from danlu.training import checkpoint
 from danlu.training.budget import Budget, StepClock
 from danlu.training.compiling import back_to_eager, compile_networks
 from danlu.training.course import Course
 from danlu.training.hooks import Hook, Outcome, Status, TrainingRun
-from danlu.training.interrupts import orderly_stop
+from danlu.training.interrupts import orderly_stop, telling_what_is_kept
 from danlu.training.learner import Learner
+from danlu.training.locking import held
 from danlu.training.log import Diary
 from danlu.training.plan import Plan
 from danlu.training.play import add_up, gradients, seed
@@ -246,26 +247,21 @@ class Trainer(Generic[Model]):
         """The caller's threads, random state and gradient flags come back after training."""
         gpus = range(torch.cuda.device_count()) if self.policy.device.startswith("cuda") else []
         with (
+            held(self.options.folder if self._leads else None),
+            telling_what_is_kept(lambda: self._saved_step),
             orderly_stop(self.interrupt),
             self.policy.applied(),
             torch.random.fork_rng(devices=gpus),
         ):
             try:
                 yield
-            except NonFiniteError as error:
-                raise NonFiniteError(f"{error} {self._last_checkpoint()}") from error
             finally:
                 if self._begun:
                     self.course.active.thaw()
-                if self._diary is not None:
-                    self._diary.sync()
                 for hook in self.options.hooks:
                     hook.close()
-
-    def _last_checkpoint(self) -> str:
-        if self._saved_step < 0:
-            return "There is no checkpoint yet; lower the rate or max_grad_norm."
-        return f"The checkpoint of step {self._saved_step} is kept."
+                if self._diary is not None:
+                    self._diary.sync()
 
     def _outcome(self) -> Outcome:
         total = self.course.total

@@ -24,8 +24,8 @@ from torch.nn.functional import conv2d, silu
 
 import danlu
 from danlu.contracts import Batch, DanluError, DataDescription, unknown
+from danlu.files import write_text
 from danlu.layers.kernels import compiled
-from danlu.training.files import write_text
 from danlu.training.records import read_json, record_json
 
 ENVIRONMENT = "environment.json"
@@ -71,9 +71,7 @@ class Policy:
         Raises:
             DanluError: the device is not here.
         """
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        check_device(device)
+        device = chosen_device(device)
         image = description.is_image
         return cls(
             device=device,
@@ -196,7 +194,21 @@ def kept_policy(folder: Path) -> tuple[Policy | None, list[str]]:
         return None, [f"The run's speed policy is lost ({error}); {other}"]
     if not _usable(found.policy.device):
         return None, [f"The run was trained on {found.policy.device}, which is not here; {other}"]
-    return found.policy, [damage] if damage else []
+    notices = [damage] if damage else []
+    return _with_threads_of_now(found.policy, notices), notices
+
+
+def _with_threads_of_now(policy: Policy, notices: list[str]) -> Policy:
+    """The policy with as many threads as were asked for, or at most as there are cores."""
+    asked, here = "OMP_NUM_THREADS" in os.environ, available_threads()
+    threads = here if asked else min(policy.threads, here)
+    if threads != policy.threads:
+        why = "OMP_NUM_THREADS says" if asked else "this machine has cores"
+        notices.append(
+            f"The run had {policy.threads} threads and goes on with {threads}, as {why}; its last "
+            "bits may differ."
+        )
+    return replace(policy, threads=threads)
 
 
 def describe(policy: Policy) -> str:
@@ -225,18 +237,26 @@ def prefers_channels_last(device: str) -> bool:
     return torch.device(device).type == "cuda" or "amx_bf16" in _cpu_field("flags").split()
 
 
-def check_device(device: str) -> None:
-    """Raise `DanluError` unless the device can be used here."""
+def chosen_device(device: str) -> str:
+    """The device that was asked for; `auto` takes a GPU, of NVIDIA's or Apple's, where one is.
+
+    Raises:
+        DanluError: the device is not here.
+    """
+    if device == "auto":
+        here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        return next((name for name, found in here.items() if found), "cpu")
     if not _usable(device):
         raise DanluError(f"There is no device {device!r} here; use cpu.")
+    return device
 
 
 def _usable(device: str) -> bool:
+    """Whether a number comes back from it; the backends raise whatever they like."""
     try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
+        return torch.ones(1, device=device).item() == 1.0
+    except Exception:
         return False
-    return True
 
 
 def available_threads() -> int:

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from danlu.contracts import DanluError, DataDescription, Stream
-from danlu.training.files import whole_file
+from danlu.files import whole_file
 from danlu.training.records import typed
 
 FOLDER = "prepared"

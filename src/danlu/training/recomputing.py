@@ -80,7 +80,7 @@ class WithinMemory(Hook):
             raise DanluError(
                 f"A step of {player} needs {least / 2**20:,.0f} MiB at least, "
                 f"{self.memory / 2**20:,.0f} are given; use a larger budget, a smaller batch "
-                "(--set plan.batch=N) or parts of one (--set plan.micro_batches=N)."
+                "(--set train.batch=N) or parts of one (--set train.micro_batches=N)."
             )
         segments = plan(costs, self.memory - rest, cuts=cuts)
         self.applied.append(recompute(blocks, segments))

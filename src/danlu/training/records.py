@@ -9,6 +9,7 @@ names.
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 import yaml
 
 from danlu.contracts import DanluError
+from danlu.files import finite, json_text
 
 T = TypeVar("T")
 
@@ -63,7 +65,7 @@ def sealed(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 def record_json(raw: Mapping[str, Any]) -> str:
     """The text of a record's file."""
-    return json.dumps(sealed({VERSION: FORMAT, **raw}), indent=1) + "\n"
+    return json_text(sealed(finite({VERSION: FORMAT, **raw})), indent=1) + "\n"
 
 
 def record_yaml(raw: Mapping[str, Any]) -> str:
@@ -73,7 +75,7 @@ def record_yaml(raw: Mapping[str, Any]) -> str:
 
 def row_json(raw: Mapping[str, Any]) -> str:
     """The line of a record in a file of many."""
-    return json.dumps(sealed(raw)) + "\n"
+    return json_text(sealed(finite(raw))) + "\n"
 
 
 # --- reading ------------------------------------------------------------------------------------
@@ -139,12 +141,28 @@ def typed(raw: Any, kind: Any, where: str) -> Any:
     from pydantic import ValidationError
 
     try:
-        text = json.dumps([raw])
-        return _adapter(kind).validate_json(text)[0]
+        return _adapter(kind).validate_json(json.dumps([raw]))[0]
     except ValidationError as error:
+        if _filled(raw, error.errors(include_url=False)):
+            return typed(raw, kind, where)
         raise DanluError(f"{where}: {_told(error.errors(include_url=False)[0])}") from None
     except (TypeError, ValueError, RecursionError) as error:
         raise DanluError(f"{where}: {_line(error)}.") from None
+
+
+def _filled(raw: Any, errors: list[Any]) -> bool:
+    """Whether nothing but numbers is missing; then each null becomes NaN, which was written so."""
+    if any(error["type"] != "float_type" or error["input"] is not None for error in errors):
+        return False
+    for error in errors:
+        place, (*path, last) = raw, error["loc"][1:]
+        try:
+            for key in path:
+                place = place[key]
+            place[last] = math.nan
+        except (KeyError, IndexError, TypeError):  # a member of a union, no place of its own
+            return False
+    return True
 
 
 def is_readable(kind: Any) -> bool:

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
+from danlu.evaluation.canvas import Figure
 from danlu.experiments.benchmarks.page import curves, points, table, write_page
 
 CLAIMED = 0.85

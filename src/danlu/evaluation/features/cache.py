@@ -1,19 +1,18 @@
 """Networks kept on disk by the hash of all that determines them.
 
-The folder is `$DANLU_CACHE`, else `~/.cache/danlu`. A file is written under a temporary name,
-synced and renamed; one that cannot be read counts as absent.
+The folder is `$DANLU_CACHE`, else `~/.cache/danlu`. One that cannot be read counts as
+absent, and one that cannot be written is done without.
 """
 
 import hashlib
-import os
 from collections.abc import Mapping
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from danlu.contracts import DanluError
 from danlu.data import Examples
+from danlu.files import write_bytes
 from danlu.reading.kept import cache_folder
 
 SHORT = 12
@@ -43,28 +42,21 @@ def recall(key: str) -> tuple[dict[str, Tensor], dict[str, str]] | None:
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (FileNotFoundError, SafetensorError):
+    except (OSError, SafetensorError):
         return None
 
 
-def keep(key: str, tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> None:
-    """Write tensors and facts under a key.
-
-    Raises:
-        DanluError: the folder cannot be written.
-    """
+def keep(key: str, tensors: Mapping[str, Tensor], facts: Mapping[str, str]) -> str:
+    """Write tensors and facts under a key; returns why that could not be, or nothing."""
     path = cache_folder() / f"{key}.safetensors"
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     content = save({n: t.contiguous() for n, t in tensors.items()}, metadata=dict(facts))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_bytes(path, content)
     except OSError as error:
-        raise DanluError(
-            f"Cannot keep the feature network in {path.parent}: {error.strerror}; "
-            "set DANLU_CACHE to a folder that can be written."
-        ) from error
+        reason = error.strerror or str(error).partition(";")[0]
+        return (
+            f"not kept for the next time, since {path.parent} cannot be written ({reason}); "
+            "DANLU_CACHE names another folder"
+        )
+    return ""

@@ -65,19 +65,19 @@ def classifier_space(source: Source, recipe: Recipe = RECIPE) -> FeatureSpace:
     halved = multiplies_bfloat16("cpu")
     key = _key(source, recipe, halved=halved)
     known = cache.recall(key)
-    seconds = 0.0
+    seconds, unkept = 0.0, ""
     if known is None:
         start = time.perf_counter()
         train(network, source.training, recipe, halved=halved)
         network.settle(source.training)
         facts = {"accuracy": str(accuracy(network, source.validation))}
         seconds = time.perf_counter() - start
-        cache.keep(key, network.state_dict(), facts)
+        unkept = cache.keep(key, network.state_dict(), facts)
     else:
         weights, facts = known
         network.load_state_dict(weights)
     network.eval().requires_grad_(False)
-    return FeatureSpace(
+    space = FeatureSpace(
         "classifier",
         cache.weight_hash(network.state_dict()),
         network.features,
@@ -86,6 +86,8 @@ def classifier_space(source: Source, recipe: Recipe = RECIPE) -> FeatureSpace:
         accuracy=float(facts["accuracy"]),
         seconds=seconds,
     )
+    space.unkept = unkept
+    return space
 
 
 def seconds_needed(source: Source, recipe: Recipe = RECIPE) -> float:

@@ -19,6 +19,7 @@ class FeatureSpace:
         accuracy: of its classifier on the validation split, or None.
         seconds: spent on making it in this process.
         labels: whether it has a classifier.
+        unkept: why its network could not be kept for the next time; empty where it was.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class FeatureSpace:
         self.accuracy = accuracy
         self.seconds = seconds
         self.labels = classify is not None
+        self.unkept = ""
         self._embed = embed
         self._classify = classify
 

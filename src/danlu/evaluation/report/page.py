@@ -12,6 +12,7 @@ from danlu.evaluation.report.samples import CLOSE, curves, effort, nearest, samp
 from danlu.evaluation.report.tables import budget, cost, evidence, measurement, stages
 from danlu.evaluation.results import Results, Row, RowKind
 from danlu.evaluation.verdict import Verdict, judge
+from danlu.files import write_text
 
 LIMIT = 2_900_000  # bytes; a page stays below 3 MB
 NAME = "report.html"
@@ -33,15 +34,8 @@ def write_report(results: Results, folder: Path, *, neighbours: bool = True) -> 
         text = _page(results, Album(folder, fit), neighbours=neighbours)
         if len(text.encode()) <= LIMIT:
             break
-    return save(text, folder / NAME)
-
-
-def save(text: str, path: Path) -> Path:
-    """Write a page through a temporary name."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-    return path
+    write_text(folder / NAME, text)
+    return folder / NAME
 
 
 def document(title: str, *parts: Safe) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from danlu.evaluation.facts import amount, digits, duration, facts_of, order_of
 from danlu.evaluation.markup import Safe, join, section, table, tag
 from danlu.evaluation.report.album import FITS, Album
-from danlu.evaluation.report.page import LIMIT, document, save
+from danlu.evaluation.report.page import LIMIT, document
 from danlu.evaluation.report.samples import CLOSE
 from danlu.evaluation.results import Measured, Results, Row, RowKind
 from danlu.evaluation.verdict import (
@@ -24,6 +24,7 @@ from danlu.evaluation.verdict import (
     seconds_per_thousand,
     standard_errors,
 )
+from danlu.files import write_text
 
 NAME = "comparison.html"
 Change = tuple[str, str, str]
@@ -56,7 +57,8 @@ def write_comparison(
         text = _page(a, b, changes, albums, neighbours=neighbours)
         if len(text.encode()) <= LIMIT:
             break
-    return save(text, path)
+    write_text(path, text)
+    return path
 
 
 def pairs(a: Results, b: Results) -> list[tuple[Row, Row]]:

@@ -19,10 +19,10 @@ from danlu.data import Examples, ExampleStream, Source
 from danlu.experiments.benchmarks import unets
 from danlu.experiments.benchmarks.kept import kept_samples
 from danlu.experiments.benchmarks.unets import CHANNELS, IMAGES, SIDE, Contender, Setting, Sizes
+from danlu.files import write_text
 from danlu.generative.base import GenerativeModel
 from danlu.optim import OptimizerOptions
 from danlu.training import Budget, Outcome, Plan, Policy, Trainer, TrainingRun
-from danlu.training.files import write_text
 
 NAME = "diffusion-distance"
 RATE, WARMUP = 1e-3, 0.05

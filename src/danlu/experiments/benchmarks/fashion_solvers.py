@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from danlu.data import Source
+from danlu.evaluation.canvas import Figure
 from danlu.evaluation.corruptions import some
 from danlu.evaluation.results import Measured
 from danlu.experiments.benchmarks.fashion_solver_rows import Found, Study, measure, way

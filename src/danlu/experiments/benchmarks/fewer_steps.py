@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from danlu.data import Source
+from danlu.evaluation.canvas import Figure
 from danlu.evaluation.corruptions import some
 from danlu.evaluation.results import Measured
 from danlu.experiments.benchmarks.kept import SECONDS

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from danlu.contracts import DataDescription
 from danlu.experiments.planning import BLOCK
+from danlu.files import whole_file, write_json
 from danlu.losses.likelihoods import nearest_levels
-from danlu.training.files import whole_file, write_text
 
 LEVELS, SECONDS = "levels", "seconds"
 
@@ -33,7 +33,7 @@ class KeptFigures:
         """The figures of a name, measured now where they are not kept."""
         if name not in self._figures:
             self._figures[name] = measure()
-            write_text(self._path, json.dumps(self._figures, indent=1) + "\n")
+            write_json(self._path, self._figures)
         return self._figures[name]
 
 

@@ -14,13 +14,13 @@ from typing import Any, cast
 
 import torch
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 from torch.profiler import ProfilerActivity, profile
 
 from danlu.backbones.mlp import MLP
 from danlu.backbones.unet import UNet
+from danlu.evaluation.canvas import Figure
 from danlu.experiments.benchmarks.page import points, table, write_page
 from danlu.layers.attention import attend
 from danlu.layers.recompute import (

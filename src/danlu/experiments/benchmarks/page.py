@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
-
+from danlu.evaluation.canvas import Figure, save_figure, ticker
 from danlu.experiments.machine import device_line
-from danlu.training.files import write_text
+from danlu.files import write_text
 
 DOCS = Path("docs/results")
 ELSEWHERE = Path("results")
@@ -31,7 +29,7 @@ def write_page(
     folder = place(folder)
     shown = []
     for stem, figure in pictures.items():
-        figure.savefig(folder / f"{name}-{stem}.png", dpi=110, bbox_inches="tight")
+        save_figure(figure, folder / f"{name}-{stem}.png", dpi=110, bbox_inches="tight")
         shown.append(f"\n![{stem.replace('-', ' ')}]({name}-{stem}.png)")
     page = folder / f"{name}.md"
     write_text(page, "\n".join([*lines, f"\nMachine: {device_line('cpu')}.", *shown]) + "\n")
@@ -73,7 +71,7 @@ def _tick(axes: Any, places: Sequence[float]) -> None:
     if len(places) > MARKS:
         return
     axes.set_xticks(places, [f"{place:,g}" for place in places])
-    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
 
 
 def points(

@@ -15,12 +15,11 @@ from typing import Any
 
 import torch
 from jaxtyping import Int
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 from torch import Tensor
 
 from danlu.contracts import DanluError
 from danlu.data import Source
+from danlu.evaluation.canvas import Figure, ticker
 from danlu.evaluation.features.classifier import classifier_space
 from danlu.evaluation.metrics.class_agreement import ClassAgreement
 from danlu.evaluation.metrics.cloud import Cloud
@@ -216,7 +215,7 @@ def by_evaluations(counts: Sequence[int], lines: Mapping[str, Sequence[float]]) 
     (axes,) = figure.axes
     axes.set_yscale("log")
     axes.set_xticks(x, [str(count) for count in counts])
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from matplotlib.figure import Figure
 from torch import Tensor
 
+from danlu.evaluation.canvas import Figure
 from danlu.experiments.benchmarks.page import table, write_page
 from danlu.generative.diffusion import GRIDS, PATHS, SOLVERS
 from danlu.generative.diffusion.analytic import MixtureDenoiser, two_dimensional

@@ -19,6 +19,7 @@ from danlu.contracts import (
     Measure,
     Progress,
     Stage,
+    told_of,
 )
 from danlu.data import Examples, ExampleStream
 from danlu.experiments.checks.law import Law
@@ -287,7 +288,11 @@ CONTRACT = [
 
 def family_laws(name: str, build: Build) -> list[Law]:
     """The rows for one family; `build(description)` makes a model."""
-    can = build(TINY).can
+    with told_of(name):
+        made = build(TINY)
+    if not isinstance(made, GenerativeModel):
+        raise DanluError(f"{name} makes no GenerativeModel, but a {type(made).__name__}.")
+    can = made.can
     of_use = {"sample": (batch_size, state), "log_prob": (likelihood, batch_likelihood)}
     lacking = [measure for use, laws in of_use.items() if use not in can for measure in laws]
     return [

@@ -19,7 +19,7 @@ from danlu.backbones.transformer import (
     softmax_layer,
     transformer_block,
 )
-from danlu.contracts import DanluError, SequenceContext
+from danlu.contracts import DanluError, SequenceContext, told_of
 from danlu.experiments.checks.exemptions import EXEMPT
 from danlu.experiments.checks.gaps import gap
 from danlu.experiments.checks.law import Case, Law, law_of_cases
@@ -196,13 +196,16 @@ def builder(target: Callable[..., Any]) -> Build:
     Raises:
         DanluError: it needs more than a width, or makes no mixer.
     """
-    name, needed = getattr(target, "__name__", "the mixer"), inspect.signature(target)
+    name = getattr(target, "__name__", "the mixer")
+    with told_of(name):
+        needed = inspect.signature(target)
     for arguments in ((), (WIDTH,)):
         try:
             needed.bind(*arguments)
         except TypeError:
             continue
-        made = target(*arguments)
+        with told_of(name):
+            made = target(*arguments)
         if not isinstance(made, Mixer):
             raise DanluError(f"{name} makes no Mixer, but a {type(made).__name__}.")
         return partial(target, *arguments)

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from danlu.contracts import DanluError, Export
+from danlu.contracts import DanluError, Export, StorageError
 from danlu.experiments.drawing import classes_in_turn
 from danlu.experiments.export.formats import FORMATS, traced
 from danlu.experiments.export.manifest import EXAMPLES, manifest, readme
 from danlu.experiments.runs import Run
+from danlu.files import whole_file, write_arrays, write_text
 from danlu.generative.base import GenerativeModel
 from danlu.solvers.noise import ItemNoise
 from danlu.solvers.recorded_noise import RecordedNoise
-from danlu.training.files import write_text
 
 TOLERANCE = 1e-4
 """Largest difference between an exported function and the model, on the scale of the data."""
@@ -70,7 +70,7 @@ def export(run: Run, model: GenerativeModel, folder: Path, formats: Sequence[str
     done.kept = {name: why for name, why in KEPT.items() if name in model.can}
     for name, part in parts.items():
         _write_part(name, part, formats, done)
-    np.savez_compressed(folder / "example.npz", **_example(model, options))  # type: ignore[arg-type]
+    write_arrays(folder / "example.npz", _example(model, options))
     facts = manifest(run.config, parts, done.errors)
     write_text(folder / "manifest.json", facts.as_json())
     write_text(folder / "README.md", readme(facts))
@@ -88,17 +88,20 @@ def _write_part(name: str, part: Export, formats: Sequence[str], done: Exported)
     for ending in formats:
         path = done.folder / f"{name}.{ending}"
         try:
-            FORMATS[ending].write(program, part, path)
-            worst = difference(part, path)
+            with whole_file(path) as temporary:
+                FORMATS[ending].write(program, part, temporary)
+                done.errors[path.name] = _small(difference(part, temporary))
+        except StorageError:
+            raise
         except Exception as error:
-            path.unlink(missing_ok=True)
             done.refused[path.name] = _first_line(error)
-            continue
-        if worst <= TOLERANCE:
-            done.errors[path.name] = worst
-        else:
-            path.unlink()
-            done.refused[path.name] = f"it differs from the model by {worst:.1e}"
+
+
+def _small(worst: float) -> float:
+    """The difference, where a file is as good as the model."""
+    if worst > TOLERANCE:
+        raise ArithmeticError(f"it differs from the model by {worst:.1e}")
+    return worst
 
 
 @torch.no_grad()
@@ -126,4 +129,6 @@ def _example(model: GenerativeModel, options: Any) -> Mapping[str, np.ndarray]:
 
 def _first_line(error: Exception) -> str:
     line = next(iter(str(error).splitlines()), "").rstrip(".")
+    if isinstance(error, ArithmeticError):
+        return line
     return f"the exporter refuses it ({type(error).__name__}: {line})"

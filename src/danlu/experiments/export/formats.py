@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from danlu.contracts import DanluError, Export
+from danlu.files import patient_file
 
 Function = Callable[[Sequence[Tensor]], Tensor]
 OUTPUT = "output"
@@ -69,7 +70,8 @@ class _Positional(torch.nn.Module):
 
 
 def _write_pt2(program: torch.export.ExportedProgram, part: Export, path: Path) -> None:
-    torch.export.save(program, path)
+    with patient_file(path) as file:
+        torch.export.save(program, file)
 
 
 def _read_pt2(path: Path) -> Function:

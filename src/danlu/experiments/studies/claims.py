@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
+from danlu.evaluation.canvas import Figure
 from danlu.experiments.benchmarks.page import table, write_page
 
 

@@ -14,11 +14,11 @@ from time import process_time
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from danlu.backbones.sized import Sizes, mixer_of, reads_memory
 from danlu.contracts import SequenceContext
+from danlu.evaluation.canvas import Figure
 from danlu.experiments.benchmarks.memory import allocated
 from danlu.experiments.benchmarks.page import curves
 from danlu.experiments.studies.claims import Claim, Study, publish

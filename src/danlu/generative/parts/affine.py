@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from danlu.contracts import Bound
+from danlu.contracts import Bound, DanluError
 from danlu.generative.chain import Ids, Layer
 from danlu.layers.condition import ClassEmbedding
 from danlu.optim.parameters import Rule
@@ -30,7 +30,7 @@ class Normalise(Layer):
     def __init__(self, shift: Float[Tensor, "*shape"], scale: Float[Tensor, "*shape"]) -> None:
         super().__init__()
         if not bool((scale > 0).all()):
-            raise ValueError("Normalise needs a positive scale for every number.")
+            raise DanluError("Normalise needs a positive scale for every number.")
         self.register_buffer("shift", shift.clone())
         self.register_buffer("scale", scale.clone())
 

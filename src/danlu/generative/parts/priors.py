@@ -17,7 +17,16 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 from typing_extensions import override
 
-from danlu.contracts import Batch, Bound, DataDescription, Evidence, Losses, Measure, Progress
+from danlu.contracts import (
+    Batch,
+    Bound,
+    DanluError,
+    DataDescription,
+    Evidence,
+    Losses,
+    Measure,
+    Progress,
+)
 from danlu.generative.base import GenerativeModel
 from danlu.solvers.noise import Noise
 
@@ -91,7 +100,7 @@ class UniformIds(FactorisedPrior):
     def __init__(self, description: DataDescription) -> None:
         super().__init__(description)
         if description.levels is None:
-            raise ValueError("uniform ids need a number of levels")
+            raise DanluError("uniform ids need a number of levels")
         self.levels = description.levels
 
     @override

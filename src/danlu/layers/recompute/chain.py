@@ -21,6 +21,7 @@ from torch.utils.checkpoint import (
     noop_context_fn,
 )
 
+from danlu.contracts import DanluError
 from danlu.layers.recompute.buffers import Buffers
 from danlu.layers.recompute.planner import Segment
 
@@ -84,9 +85,9 @@ def recompute(
     blocks = tuple(chain)
     edges = [segment.start for segment in segments] + [len(blocks)]
     if edges[0] != 0 or [segment.stop for segment in segments] != edges[1:]:
-        raise ValueError(f"segments must cover {len(blocks)} blocks in order, got {segments}.")
+        raise DanluError(f"segments must cover {len(blocks)} blocks in order, got {segments}.")
     if any("forward" in block.__dict__ for block in blocks):
-        raise ValueError("a block is recomputed already; remove() that first.")
+        raise DanluError("a block is recomputed already; remove() that first.")
     for segment in segments:
         if segment.recompute:
             _bind(blocks[segment.start : segment.stop], contexts)
@@ -161,7 +162,7 @@ class _Pass:
             a is b for a, b in zip(extra, expected, strict=True)
         )
         if h is not _state(output) or not same:
-            raise ValueError(
+            raise DanluError(
                 "a recomputed segment ran its blocks with other inputs than the model gives them; "
                 "use segments of one block here."
             )

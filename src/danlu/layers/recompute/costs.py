@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils import _pytree as pytree
 
+from danlu.contracts import DanluError
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
@@ -49,7 +51,7 @@ def measure(blocks: Iterable[nn.Module], run: Callable[[], Any], *, rounds: int 
             run()
             for index, watch in enumerate(seen):
                 if watch.calls != 1:
-                    raise ValueError(
+                    raise DanluError(
                         f"block {index} ran {watch.calls} times in a forward, not once; "
                         "it cannot be planned."
                     )

@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from danlu.contracts import DanluError
 from danlu.layers.recompute.costs import Cost
 
 
@@ -48,7 +49,7 @@ def uniform(blocks: int, segments: int) -> list[Segment]:
         ValueError: there are not so many blocks.
     """
     if not 1 <= segments <= blocks:
-        raise ValueError(f"{blocks} blocks make 1 to {blocks} segments, not {segments}.")
+        raise DanluError(f"{blocks} blocks make 1 to {blocks} segments, not {segments}.")
     edges = [round(blocks * index / segments) for index in range(segments + 1)]
     return [Segment(a, b, True) for a, b in pairwise(edges)]
 
@@ -88,7 +89,7 @@ def plan(
     found = _search(costs, memory, _allowed(costs, cuts))
     if found is None:
         least = peak(costs, least_memory(costs, cuts=cuts))
-        raise ValueError(
+        raise DanluError(
             f"the blocks need {least / 2**20:.1f} MiB at least, {memory / 2**20:.1f} MiB are "
             "given; use a smaller batch or a larger budget."
         )

@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from danlu.contracts import DanluError
+
 Step = Callable[[tuple[Tensor, ...], int], tuple[Tensor, ...]]
 
 
@@ -61,7 +63,7 @@ def revolve(
         ValueError: less than one step or snapshot.
     """
     if n < 1 or snapshots < 1:
-        raise ValueError(f"revolve needs a step and a snapshot, got {n=} and {snapshots=}.")
+        raise DanluError(f"revolve needs a step and a snapshot, got {n=} and {snapshots=}.")
     return _Revolve.apply(step, n, snapshots, len(state), *state, *parameters)
 
 
