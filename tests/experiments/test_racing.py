@@ -1,5 +1,8 @@
 """Budgets by examples and parameters, seeds, interruptions: a race of tiny models, whole."""
 
+import json
+import math
+import os
 import re
 from pathlib import Path
 
@@ -7,6 +10,7 @@ import pytest
 
 from danlu.cli.main import main
 from danlu.contracts import DanluError
+from danlu.evaluation.report import write_report
 from danlu.evaluation.results import Measured, Results, Row, RowKind
 from danlu.experiments import planning
 from danlu.experiments.config import resolve
@@ -279,3 +283,24 @@ def test_a_race_killed_around_any_of_its_first_files_is_begun_or_gone_on_with(
     goes_on = (folder / "race.json").exists()
     again = ["race", "--resume", str(folder)] if goes_on else [*arguments, "--out", str(folder)]
     assert main(again if goes_on else [*again, *TINY]) == 0
+
+
+def test_a_plan_without_seconds_and_figures_without_a_number_are_plain_json(tmp_path):
+    state = RaceState(request=RaceState.begun(request(tmp_path / "race")).request)
+    state.plan = planning.Allotment(
+        samples=1, points=1, efforts=0, training=math.inf, scoring=0.0, parts={}
+    )
+    state.save(tmp_path)
+    json.loads((tmp_path / "race.json").read_text(), parse_constant=pytest.fail)
+    assert RaceState.load(tmp_path)[0].plan == state.plan
+    row = Row("vae", RowKind.MODEL, metrics={"wasserstein": Measured(math.inf, math.nan)})
+    results = Results(
+        title="", data="", description={}, rows=[row], seed=0, seeds=1, split={}, features={},
+        machine={}, held_out=1, reference="", command="", version="",
+    )  # fmt: skip
+    results.save(tmp_path / "results.json")
+    json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)
+    read = Results.load(tmp_path / "results.json")
+    assert math.isnan(read.rows[0].metrics["wasserstein"].value)
+    assert read.notices == []
+    assert "not finite" in write_report(read, tmp_path).read_text()

@@ -7,7 +7,7 @@ from torch import nn
 from danlu.contracts import Batch, DanluError, DataDescription
 from danlu.experiments.checks.small_players import OnePlayer, trainer
 from danlu.training import Budget, Policy, policy
-from danlu.training.policy import describe, settle
+from danlu.training.policy import chosen_device, describe, settle
 from danlu.training.weights import snapshot
 
 IMAGE = DataDescription(shape=(3, 4, 4), levels=4, low=-1.0, high=1.0, classes=0)
@@ -56,7 +56,9 @@ def test_models_and_batches_are_placed():
         assert torch.zeros(2, 2).mm(torch.zeros(2, 2)).dtype == torch.bfloat16
 
 
-def test_the_recorded_policy_is_reused(tmp_path):
+def test_the_recorded_policy_is_reused(tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: range(4))
     first, notices = settle(tmp_path, Policy(threads=3), VECTOR)
     assert notices == []
     assert settle(tmp_path, None, VECTOR) == (first, [])
@@ -120,3 +122,35 @@ def test_compiled_training_agrees_with_eager(monkeypatch, tmp_path):
         assert run.run().notices == ()
     a, b = (snapshot(run.model) for run in runs)
     assert all(torch.allclose(a[name], b[name], rtol=0, atol=1e-9) for name in a)
+
+
+@pytest.mark.parametrize(
+    ("asked", "cores", "threads", "told"),
+    [("2", 8, 2, "OMP_NUM_THREADS says"), (None, 2, 2, "has cores"), (None, 8, 3, "")],
+)
+def test_threads_of_a_run_that_is_gone_on_with_are_those_of_now(
+    tmp_path, monkeypatch, asked, cores, threads, told
+):
+    settle(tmp_path, Policy(threads=3), VECTOR)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+        monkeypatch.setattr(torch, "get_num_threads", lambda: int(asked))
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: range(cores))
+    policy, notices = settle(tmp_path, None, VECTOR)
+    assert policy.threads == threads
+    assert len(notices) == bool(told)
+    assert all(told in line and "The run had 3 threads" in line for line in notices)
+
+
+@pytest.mark.parametrize(("cuda", "mps"), [(True, True), (True, False), (False, True)])
+def test_auto_takes_a_gpu_of_either_kind(monkeypatch, cuda, mps):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert chosen_device("auto") == ("cuda" if cuda else "mps")
+
+
+@pytest.mark.parametrize("name", ["hpu", "meta", "mps", "tpu", "cpu:7", "", "cuda:99", "fpga", "7"])
+def test_a_device_that_is_not_here_is_refused_in_one_line(name):
+    with pytest.raises(DanluError, match=f"no device '{name}' here; use cpu"):
+        chosen_device(name)

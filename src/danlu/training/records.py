@@ -11,7 +11,8 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -143,25 +144,19 @@ def typed(raw: Any, kind: Any, where: str) -> Any:
     try:
         return _adapter(kind).validate_json(json.dumps([raw]))[0]
     except ValidationError as error:
-        if _filled(raw, error.errors(include_url=False)):
+        if _filled(raw, errors := error.errors(include_url=False)):
             return typed(raw, kind, where)
-        raise DanluError(f"{where}: {_told(error.errors(include_url=False)[0])}") from None
+        raise DanluError(f"{where}: {_told(errors[0])}") from None
     except (TypeError, ValueError, RecursionError) as error:
         raise DanluError(f"{where}: {_line(error)}.") from None
 
 
 def _filled(raw: Any, errors: list[Any]) -> bool:
-    """Whether nothing but numbers is missing; then each null becomes NaN, which was written so."""
-    if any(error["type"] != "float_type" or error["input"] is not None for error in errors):
+    """Whether only numbers are missing; each null becomes NaN, of which it was written."""
+    if any((error["type"], error["input"]) != ("float_type", None) for error in errors):
         return False
-    for error in errors:
-        place, (*path, last) = raw, error["loc"][1:]
-        try:
-            for key in path:
-                place = place[key]
-            place[last] = math.nan
-        except (KeyError, IndexError, TypeError):  # a member of a union, no place of its own
-            return False
+    for _, *path, last in (error["loc"] for error in errors):
+        reduce(getitem, path, raw)[last] = math.nan
     return True
 
 
@@ -239,8 +234,8 @@ def _opened(path: Path, raw: Any, kind: type[T]) -> tuple[T, str]:
         raise DanluError(
             f"{path}: {VERSION} is {shown(version)}; this version of danlu reads 1 to {FORMAT}."
         )
-    record = typed(raw, kind, str(path))
     whole = version == 1 or digest == _digest({VERSION: version, **raw})
+    record = typed(raw, kind, str(path))
     return record, "" if whole else f"{path} has been edited or damaged since danlu wrote it."
 
 
