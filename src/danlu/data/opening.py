@@ -1,5 +1,6 @@
 """Find data by name or by path."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +38,7 @@ def open_source(name_or_path: str, *, size: int | None = None, label: str = "non
         raise unknown("label rule", label, LABELS)
     from danlu.data import SOURCES  # the room's table stands above this module
 
-    path = Path(name_or_path).expanduser()
+    path = Path(os.path.expanduser(name_or_path))  # leaves the `~` of a user who is not here
     named = SOURCES.get(name_or_path)
     parts = find_parts(path)
     if named is None and parts is None and path.is_dir():

@@ -153,7 +153,7 @@ def typed(raw: Any, kind: Any, where: str) -> Any:
 
 def _filled(raw: Any, errors: list[Any]) -> bool:
     """Whether only numbers are missing; each null becomes NaN, of which it was written."""
-    if any((error["type"], error["input"]) != ("float_type", None) for error in errors):
+    if {(error["type"], repr(error["input"])) for error in errors} != {("float_type", "None")}:
         return False
     for _, *path, last in (error["loc"] for error in errors):
         reduce(getitem, path, raw)[last] = math.nan
@@ -209,9 +209,6 @@ def shown(value: Any) -> str:
     """A value as an error shows it: on one line, short, without control characters."""
     text = repr(value)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
-
-
-# --- parts --------------------------------------------------------------------------------------
 
 
 def _parsed(path: Path, parse: Callable[[str], Any], form: str) -> Any:
