@@ -82,18 +82,18 @@ class Ground:
 
 def require(arguments: list[str]) -> None:
     """Run what must work."""
-    code, out, err = ended(arguments)
+    code, out, err = ended(arguments, 0)
     assert code == 0, (arguments, out, err)
 
 
-def ended(arguments: list[str]) -> tuple[int, str, str]:
-    """A command line in this process: code and output; it may not take longer than `SECONDS`."""
+def ended(arguments: list[str], seconds: int = SECONDS) -> tuple[int, str, str]:
+    """A command line in this process: code and output; it may not take longer than that."""
 
     def late(number: int, frame: object) -> None:
-        raise AssertionError(f"{arguments} takes more than {SECONDS} s")
+        raise AssertionError(f"{arguments} takes more than {seconds} s")
 
     before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(SECONDS)
+    signal.alarm(seconds)
     out, err = io.StringIO(), io.StringIO()
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

@@ -7,6 +7,7 @@ from danlu.contracts.errors import (
     DanluError,
     NonFiniteError,
     StorageError,
+    built,
     told_of,
     unknown,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "State",
     "StorageError",
     "Stream",
+    "built",
     "class_ids",
     "derive_seed",
     "detached",

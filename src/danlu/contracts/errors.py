@@ -1,9 +1,12 @@
 """Errors that speak to the user: one clear line that says what to do."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from traceback import extract_tb
+from typing import Any, TypeVar
+
+Made = TypeVar("Made")
 
 MOST_LISTED = 20
 """Names that an error lists; of more it gives the nearest."""
@@ -38,6 +41,19 @@ def told_of(name: str) -> Iterator[None]:
         raise DanluError(
             f"{name} raises {type(error).__name__} ({last.filename}, line {last.lineno}): {line}"
         ) from error
+
+
+def built(name: str, kind: type[Made], build: Callable[..., Any], *arguments: Any) -> Made:
+    """What somebody's class or builder makes, which is of a kind.
+
+    Raises:
+        DanluError: it fails, or makes something else.
+    """
+    with told_of(name):
+        found = build(*arguments)
+    if not isinstance(found, kind):
+        raise DanluError(f"{name} makes no {kind.__name__}, but a {type(found).__name__}.")
+    return found
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> DanluError:

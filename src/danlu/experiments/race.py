@@ -58,8 +58,7 @@ class Race:
         self.notices: list[str] = []
         for family in request.families:
             builder_of(family, request.classes)
-        goes_on = (request.folder / RACE).exists() and not (request.folder / RESULTS).exists()
-        if not goes_on:
+        if not (request.folder / RACE).exists() or (request.folder / RESULTS).exists():
             require_new(request.folder)
         if request.track is not None:
             require_tracker(request.track)
@@ -89,7 +88,7 @@ class Race:
     def _begin(self) -> None:
         """Take up what is there, or write the first file of a new race."""
         request = self.request
-        self.state = self._state(goes_on=(request.folder / RACE).exists())
+        self.state = self._state()
         self.clock = Clock(request.seconds or inf, request.spent + self.state.elapsed)
         self.clock.used, self.clock.planned = dict(self.state.used), dict(self.state.planned)
         self.heart = Heartbeat(request.folder)
@@ -115,8 +114,8 @@ class Race:
 
     # --- before training ------------------------------------------------------------------------
 
-    def _state(self, *, goes_on: bool) -> RaceState:
-        if not goes_on:
+    def _state(self) -> RaceState:
+        if not (self.request.folder / RACE).exists():
             return RaceState.begun(self.request)
         state, damage = RaceState.load(self.request.folder)
         if damage:

@@ -1,7 +1,4 @@
-"""Laws of every generative family: the contract itself, on tiny images and vectors.
-
-`family_laws` makes the rows for any builder, one's own class included.
-"""
+"""Laws of every generative family, and of one's own: the contract, on tiny images and vectors."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields
@@ -19,7 +16,7 @@ from danlu.contracts import (
     Measure,
     Progress,
     Stage,
-    told_of,
+    built,
 )
 from danlu.data import Examples, ExampleStream
 from danlu.experiments.checks.law import Law
@@ -288,11 +285,7 @@ CONTRACT = [
 
 def family_laws(name: str, build: Build) -> list[Law]:
     """The rows for one family; `build(description)` makes a model."""
-    with told_of(name):
-        made = build(TINY)
-    if not isinstance(made, GenerativeModel):
-        raise DanluError(f"{name} makes no GenerativeModel, but a {type(made).__name__}.")
-    can = made.can
+    can = built(name, GenerativeModel, build, TINY).can
     of_use = {"sample": (batch_size, state), "log_prob": (likelihood, batch_likelihood)}
     lacking = [measure for use, laws in of_use.items() if use not in can for measure in laws]
     return [

@@ -19,7 +19,7 @@ from danlu.backbones.transformer import (
     softmax_layer,
     transformer_block,
 )
-from danlu.contracts import DanluError, SequenceContext, told_of
+from danlu.contracts import DanluError, SequenceContext, built, told_of
 from danlu.experiments.checks.exemptions import EXEMPT
 from danlu.experiments.checks.gaps import gap
 from danlu.experiments.checks.law import Case, Law, law_of_cases
@@ -204,10 +204,7 @@ def builder(target: Callable[..., Any]) -> Build:
             needed.bind(*arguments)
         except TypeError:
             continue
-        with told_of(name):
-            made = target(*arguments)
-        if not isinstance(made, Mixer):
-            raise DanluError(f"{name} makes no Mixer, but a {type(made).__name__}.")
+        built(name, Mixer, target, *arguments)
         return partial(target, *arguments)
     raise DanluError(f"{name} needs more than a width; pass a function that builds a small one.")
 

@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from danlu.contracts import DanluError, told_of
 from danlu.experiments.checks.law import Law
 from danlu.experiments.checks.test_bed import EachDraw, RecordedNoise, item_noise, points
 from danlu.generative.diffusion.analytic import GaussianDenoiser, two_dimensional
@@ -121,10 +120,8 @@ def solver_laws(name: str, target: Any) -> list[Law]:
     Raises:
         DanluError: the target makes no `Solver`.
     """
-    with told_of(name.rpartition("/")[2]):
-        solver = target if isinstance(target, Solver) else target()
-    if not isinstance(solver, Solver):
-        raise DanluError(f"{name} makes no Solver, but a {type(solver).__name__}.")
+    given = isinstance(target, Solver)
+    solver = target if given else built(name.rpartition("/")[2], Solver, target)
     rows = [
         Law(
             f"{name}/moments",
