@@ -14,7 +14,6 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from io import BufferedIOBase, BytesIO
@@ -28,6 +27,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from danlu.data.decoding import SIXTEEN_BITS, Pixels, decode, deepest, white_of
+from danlu.files import whole_file, write_json
 from danlu.reading import found_below, require_memory
 from danlu.reading.kept import cache_folder
 
@@ -129,30 +129,23 @@ def _mapped(path: Path, facts: Facts) -> Pictures:
 
 def _kept(path: Path, folder: Path, files: Sequence[str], facts: Facts) -> Pictures:
     """Decode into a file that is kept, or into the memory where none can be written."""
-    temporary = path.with_name(f".writing-{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_unused(path.parent)
-        with temporary.open("w+b") as file:
+        with whole_file(path) as temporary, temporary.open("w+b") as file:
             facts = _decoded(folder, files, facts, file)
             file.seek(0)
             facts = replace(facts, digest=hashlib.file_digest(file, "sha256").hexdigest())
-            os.fsync(file.fileno())
         if facts.names:
-            temporary.replace(path)
-            text = temporary.with_suffix(FACTS)
-            text.write_text(json.dumps(asdict(facts)), encoding="utf-8")
-            text.replace(path.with_suffix(FACTS))
+            write_json(path.with_suffix(FACTS), asdict(facts))
             return _mapped(path, facts)
+        path.unlink()
     except OSError:  # nothing is lost: the images are made again from their files
         memory = BytesIO()
         facts = _decoded(folder, files, facts, memory)
         if facts.names:
             flat = torch.frombuffer(memory.getbuffer(), dtype=torch.uint8)
             return Pictures(flat.view(facts.shape), facts)
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
     return Pictures(torch.empty(facts.shape, dtype=torch.uint8), facts)
 
 

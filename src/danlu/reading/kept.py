@@ -6,5 +6,4 @@ from pathlib import Path
 
 def cache_folder() -> Path:
     """The folder; it may not exist yet."""
-    chosen = os.environ.get("DANLU_CACHE")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "danlu"
+    return Path(os.path.expanduser(os.environ.get("DANLU_CACHE") or "~/.cache/danlu"))

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from danlu.contracts import built
 from danlu.experiments.checks.law import Law
 from danlu.experiments.checks.test_bed import EachDraw, RecordedNoise, item_noise, points
 from danlu.generative.diffusion.analytic import GaussianDenoiser, two_dimensional
