@@ -245,15 +245,11 @@ def check(target: str | Callable[..., Any] | None = None) -> list[Checked]:
 
 
 def check_mixer(target: Callable[..., Any]) -> list[Checked]:
-    """Measure the laws of every token mixer on one's own, as `danlu.check.mixer`.
+    """Measure the laws of token mixers on one's own; a row's `example` is the smallest failure.
 
     Args:
         target: a `Mixer` class or builder, called without arguments or, where it needs one, with
             a width.
-
-    Returns:
-        A row for each law that the layer must obey by what it declares; the `example` of a row
-        that does not hold is the smallest case that fails.
 
     Raises:
         DanluError: the target makes no `Mixer`.
@@ -262,13 +258,10 @@ def check_mixer(target: Callable[..., Any]) -> list[Checked]:
 
 
 def check_solver(target: Any) -> list[Checked]:
-    """Measure the laws of every diffusion solver on one's own, as `danlu.check.solver`.
+    """Measure, on exact denoisers, the laws that a solver of one's own must obey.
 
     Args:
         target: a `Solver`, or a class or builder that makes one without arguments.
-
-    Returns:
-        A row for each law that the solver must obey by what it declares, on exact denoisers.
 
     Raises:
         DanluError: the target makes no `Solver`.
