@@ -7,11 +7,12 @@ from danlu.contracts import Batch, CapabilityError, DanluError, Progress
 from danlu.data import Examples, ExampleStream
 from danlu.experiments.checks.small_players import StopAfter
 from danlu.generative.diffusion import distilled, reflow
-from danlu.generative.diffusion.reflow import ReflowOptions, paired, without_class
+from danlu.generative.diffusion.reflow import ReflowOptions, affordable, paired, without_class
 from danlu.generative.diffusion.straightness import straightness
 from danlu.generative.tiny import TINY, TINY_VECTOR
 from danlu.solvers.noise import BatchNoise, ItemNoise
 from danlu.training import Budget, Plan, Policy, Trainer, TrainingRun
+from danlu.training.prepared import recall
 
 N = 24
 
@@ -57,11 +58,35 @@ def test_stages_play_one_network_by_turns():
         stages = model.stages()
         assert [stage.name for stage in stages] == names == list(model.players())
         assert sum(stage.share for stage in stages) == pytest.approx(1.0)
-        assert [stage.prepare for stage in stages] == [None] + [paired] * (len(names) - 1)
+        assert stages[0].prepare is None
+        assert all(stage.prepare.func is paired for stage in stages[1:])
     with pytest.raises(DanluError, match="between 0 and 1"):
         reflow.build(share=1.0)
     with pytest.raises(DanluError, match="at least one pair"):
         reflow.build(pairs=0)
+
+
+@pytest.mark.parametrize(
+    ("taken", "share", "expected"),
+    [
+        (0, 1.0, 4096),
+        (256, 0.75, 192),
+        (3 * 256, 1.0, 256),
+        (40_000, 1.0, 1000),
+        (10**6, 1.0, 4096),
+    ],
+)
+def test_pairs_follow_the_budget(taken, share, expected):
+    assert affordable(4096, taken, share) == expected
+
+
+@pytest.mark.parametrize(("steps", "made"), [(3, [6, 6]), (9, [24, 24])])
+def test_short_runs_make_few_pairs(tmp_path, steps, made):
+    """A run of three steps made thousands of pairs twice."""
+    model, run = distilled.build(pairs=4096), TrainingRun(folder=tmp_path, seed=0, policy=Policy())
+    Trainer(model, stream(), Plan(batch=8), Budget(steps=steps), run=run).run()
+    for name, count in zip(("reflow", "distil"), made, strict=True):
+        assert len(recall(tmp_path, name, stream()).once(10_000).__next__()) == count
 
 
 @pytest.mark.parametrize("build", [reflow.build, distilled.build])

@@ -1,6 +1,6 @@
 """The course of a run through its stages: start, transitions, last touches, what is saved."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import cast
@@ -101,7 +101,7 @@ class Course:
             self.model.start(self.policy.take(next(self.stream), self._dtype))
             self.stream.seek(position)
             with self._evaluating():
-                stream = self._prepare(0)
+                stream = self._prepare(0, ())
             self._processes.share(self.root)
         self._enter(0, stream, position)
         self._charge(spent())
@@ -112,7 +112,7 @@ class Course:
         position = ended.stream.position
         with self._timed() as spent, self._evaluating(), ended.average.swap():
             self._finish_model()
-            stream = self._prepare(ended.index + 1)
+            stream = self._prepare(ended.index + 1, self.spent)
             self._processes.share(self.root)
         ended.copy_finished(self.model.players())
         ended.thaw()
@@ -181,7 +181,7 @@ class Course:
             notices.append(f"What stage {name!r} prepared from the data is made again: {error}.")
             restore(self.root, saved.average)
             with self._evaluating():
-                stream = self._prepare(meta.stage)
+                stream = self._prepare(meta.stage, meta.spent[:-1])
         self._before = meta.spent[:-1]
         self._enter(meta.stage, stream, meta.position)
         shapes = self.active.state_shapes()
@@ -223,12 +223,18 @@ class Course:
         assert folder is not None  # there is a checkpoint
         return prepared.recall(folder, stage.name, self.stream)
 
-    def _prepare(self, index: int) -> Stream:
-        """The stream of a stage; the model is in evaluation mode, with its averaged weights."""
+    def _prepare(self, index: int, before: Sequence[Spent]) -> Stream:
+        """The stream of a stage; the model is in evaluation mode, with its averaged weights.
+
+        The data stands where the stages before have left it, by which work can follow the budget.
+        """
         stage = self.stages[index]
         if stage.prepare is None:
             return self.stream
         self._seed("prepare", index)
+        turns = (sum(play.times for play in each.plays) for each in self.stages)
+        taken = sum(n * each.steps for n, each in zip(turns, before, strict=False))
+        self.stream.seek(taken * self.plan.batch)
         stream = stage.prepare(self.model, self.stream)
         leads = self._processes.rank == 0
         if stream is not self.stream and self.run.folder is not None and leads:

@@ -6,8 +6,9 @@ $x_t = (1-t)\,T(z) + t z$ hardly cross. The second stage learns $E[z - T(z) \mid
 the same samples on straighter paths, which fewer steps follow. In one dimension lines never cross
 and one step is exact.
 
-The same network goes on in the second stage. Pairs are made once, without rounding to levels, and
-kept with the run; every tenth is made without its class, so that the flow stays unconditional too.
+The same network goes on in the second stage. Pairs are made once, as many as a quarter of the
+stage's time affords, without rounding to levels, and kept with the run; every tenth is made without
+its class, so that the flow stays unconditional too.
 Lines of pairs are not independent of the noise: a flow is left and no score, so solvers with fresh
 noise and likelihoods by levels are refused.
 
@@ -16,8 +17,10 @@ Use it when samples must be cheap and two or four steps are to be nearly as good
 Sources: arXiv:2209.03003 §2.2 and alg. 1; kexue.fm/archives/9497.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -49,6 +52,9 @@ FLOW, REFLOW = "flow", "reflow"
 """Players, and the stages in which they play."""
 UNCONDITIONAL_EVERY = 10
 MADE_AT_ONCE = 256
+COST = 40
+"""Examples to learn from for each pair: it takes as many evaluations as ten of them, which then
+are a quarter of the stage."""
 FINE = DiffusionOptions(evaluations=31)
 """How pairs are made."""
 
@@ -67,7 +73,7 @@ class Reflow(DiffusionModel):
     Args:
         description: of the data.
         network: as of a rectified flow.
-        pairs: how many are made for each further stage.
+        pairs: how many are made at most for each further stage.
         shares: of the budget, one for each of `names`.
         fine: options by which pairs are made.
 
@@ -104,15 +110,12 @@ class Reflow(DiffusionModel):
 
     @override
     def stages(self) -> list[Stage]:
-        return [
-            Stage(
-                name=name,
-                share=share,
-                plays=(Player(name),),
-                prepare=None if name == FLOW else paired,
-            )
-            for name, share in zip(self.names, self.shares, strict=True)
-        ]
+        found, before = [], 0.0
+        for name, share in zip(self.names, self.shares, strict=True):
+            prepare = partial(paired, share=share / before) if before else None
+            found.append(Stage(name=name, share=share, plays=(Player(name),), prepare=prepare))
+            before += share
+        return found
 
     @override
     def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
@@ -175,15 +178,28 @@ def without_class(index: Int[Tensor, " batch"]) -> Bool[Tensor, " batch"]:
     return index % UNCONDITIONAL_EVERY == 0
 
 
+def affordable(pairs: int, taken: int, share: float) -> int:
+    """How many pairs are made for a stage.
+
+    Args:
+        pairs: at most.
+        taken: examples that the stages before have read; all pairs are made where it is 0.
+        share: of the budget of this stage, over that of the stages before.
+    """
+    ahead = math.ceil(taken * share)
+    return min(pairs, max(min(ahead, MADE_AT_ONCE), ahead // COST)) if taken else pairs
+
+
 @torch.no_grad()
-def paired(model: Reflow, stream: Stream) -> Stream:
+def paired(model: Reflow, stream: Stream, *, share: float = 1.0) -> Stream:
     """The stream of pairs that the model makes, samples and noise stacked along the first axis.
 
-    The classes are spread like those of the data. Torch's seed decides the noise.
+    The classes are spread like those of the data. Torch's seed decides the noise. There are fewer
+    pairs than asked for where the budget is short, by what the stages before have read.
     """
     seed = int(torch.randint(2**62, ()))
-    shape = model.description.shape
-    z = ItemNoise(seed, range(model.pairs), dtype=model.dtype).normal(*shape)
+    shape, count = model.description.shape, affordable(model.pairs, stream.position, share)
+    z = ItemNoise(seed, range(count), dtype=model.dtype).normal(*shape)
     noises = stream.replaced(z, replace(model.description, levels=None))
     pairs = []
     for batch in noises.once(MADE_AT_ONCE):
