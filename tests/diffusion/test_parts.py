@@ -5,6 +5,7 @@ import torch
 
 from danlu.contracts import Batch, DanluError, Progress
 from danlu.generative.diffusion import (
+    COUPLINGS,
     PATHS,
     PRECONDITIONERS,
     PREDICTIONS,
@@ -21,11 +22,12 @@ from danlu.generative.diffusion.grids import quadratic, uniform
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.parts import TABLES, Parts
 from danlu.generative.diffusion.paths import EDM, Linear, Point, VarianceExploding
+from danlu.generative.diffusion.rectified_flow import build as build_flow
 from danlu.generative.diffusion.solvers.ancestral import Ancestral
 from danlu.generative.diffusion.solvers.ddim import DDIM
 from danlu.generative.diffusion.solvers.stochastic_heun import StochasticHeun
 from danlu.generative.diffusion.time_samplers import log_normal, steps, stratified
-from danlu.generative.tiny import TINY_VECTOR
+from danlu.generative.tiny import TINY, TINY_VECTOR
 from danlu.solvers.noise import BatchNoise
 
 TINY_DATA = Batch(torch.linspace(-1, 1, 16).view(8, 2), None, torch.arange(8))
@@ -207,3 +209,30 @@ class OneDraw(BatchNoise):
 
     def normal(self, *shape):
         return self.z
+
+
+@pytest.mark.parametrize("coupling", COUPLINGS)
+def test_a_coupling_that_mixes_classes_says_so(coupling):
+    """Noise of class means: `optimal` moved them without a word."""
+    keeps = coupling in ("independent", "class-optimal")
+    for build_one in (build, build_flow):
+        model = build_one(TINY, parts=f"coupling={coupling}")
+        assert bool(model.cautions) is not keeps
+        assert all("class-optimal" in line for line in model.cautions)
+        assert not build_one(TINY_VECTOR, parts=f"coupling={coupling}").cautions
+
+
+@pytest.mark.parametrize(
+    ("coupling", "least", "most"), [("optimal", 0.2, 2), ("class-optimal", 0, 0.1)]
+)
+def test_the_noise_of_a_class_stays_normal_by_class_alone(coupling, least, most):
+    torch.manual_seed(0)
+    ids = torch.arange(256) % 2
+    x = 0.3 * torch.randn(256, 2) + 2.0 * (2 * ids[:, None] - 1)
+    means = []
+    for seed in range(8):
+        torch.manual_seed(seed)
+        draws = BatchNoise(256)
+        z = COUPLINGS[coupling].build().pair(x, draws.normal(2), ids, draws)
+        means.append(z[ids == 1].mean())
+    assert least <= torch.stack(means).mean().abs() < most

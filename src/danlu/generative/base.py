@@ -53,6 +53,7 @@ class GenerativeModel(nn.Module, ABC):
         texts: whether it learns from text.
         picture_options: options for pictures that people look at; None for the defaults.
         picture_note: what such a picture shows, where it is not a plain sample.
+        cautions: what a person should hear before it is trained.
     """
 
     can: ClassVar[frozenset[str]]
@@ -61,6 +62,7 @@ class GenerativeModel(nn.Module, ABC):
     texts: ClassVar[bool] = False
     picture_options: Any = None
     picture_note: str = ""
+    cautions: tuple[str, ...] = ()
 
     def __init__(self, description: DataDescription) -> None:
         super().__init__()

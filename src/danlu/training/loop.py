@@ -63,7 +63,8 @@ class Trainer(Generic[Model]):
         self._leads = self._processes.rank == 0
         folder = self.options.folder
         with self._processes.leader_first():
-            self.policy, self.notices = settle(folder, self.options.policy, stream.description)
+            self.policy, notices = settle(folder, self.options.policy, stream.description)
+        self.notices = [*notices, *getattr(model, "cautions", ())]
         self.course = Course(model, stream, plan, budget, run=self.options, policy=self.policy)
         self.policy.place(self.course.root)
         self._processes.place(self.course.root)

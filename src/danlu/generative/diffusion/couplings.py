@@ -15,7 +15,8 @@ where they do. A coupling pairs the same noise anew within the batch, so that th
   $z - x_0 + s\,\frac{1 - 2t}{2\sqrt{t(1 - t)}}\,\varepsilon$: the Schrödinger bridge of the batch.
   On other paths the same is added to state and velocity.
 - class-optimal: optimal, but within the examples of each class, so that the noise of a class stays
-  normal; without it a conditional model is sampled from noise that its class never saw.
+  normal; without it a conditional model is sampled from noise that its class never saw, which
+  moves the means of the classes. A model with classes says so when it is trained.
 
 A batch that comes in parts is paired part by part.
 
@@ -52,10 +53,12 @@ class Coupling(ABC):
 
     Attributes:
         independent: whether data and noise stay independent, so that a denoiser gives a score.
+        by_class: whether the noise of each class stays normal.
         bridge: deviation of the Brownian bridge between a pair, 0 for a line.
     """
 
     independent: ClassVar[bool] = False
+    by_class: ClassVar[bool] = False
     bridge: ClassVar[float] = 0.0
 
     @abstractmethod
@@ -80,6 +83,7 @@ class Independent(Coupling):
     """Noise as it was drawn."""
 
     independent: ClassVar[bool] = True
+    by_class: ClassVar[bool] = True
 
     @override
     def pair(self, x: Rows, z: Rows, condition: Ids, noise: BatchNoise) -> Rows:
@@ -96,6 +100,8 @@ class Optimal(Coupling):
 
 class ClassOptimal(Coupling):
     """The permutation of least squared distance that keeps the noise of each class."""
+
+    by_class: ClassVar[bool] = True
 
     @override
     def pair(self, x: Rows, z: Rows, condition: Ids, noise: BatchNoise) -> Rows:

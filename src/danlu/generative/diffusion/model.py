@@ -82,6 +82,7 @@ class DiffusionModel(Scored):
         self.preconditioner = PRECONDITIONERS[parts.preconditioner].target
         self.weighting = WEIGHTINGS[parts.weighting].target
         self.times = TIME_SAMPLERS[parts.times].target
+        self.cautions = parts.cautions(description.classes)
 
     # --- training -----------------------------------------------------------------------------
 

@@ -94,6 +94,15 @@ class Parts:
                 f"{what} needs: take one without, or train with the coupling 'independent'."
             )
 
+    def cautions(self, classes: int) -> tuple[str, ...]:
+        """What a person should hear before a model with so many classes is trained by these."""
+        if not classes or COUPLINGS[self.coupling].target.by_class:
+            return ()
+        return (
+            f"The coupling {self.coupling!r} pairs noise over all classes: a class is sampled from "
+            "noise that it never saw, and its samples are off; 'class-optimal' keeps the classes.",
+        )
+
     def changed(self, text: str) -> "Parts":
         """These parts with some changed, `prediction=v,weighting=min-snr`.
 

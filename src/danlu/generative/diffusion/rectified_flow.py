@@ -22,7 +22,7 @@ class RectifiedFlow(DiffusionModel):
     """Straight-path flow matching with a U-Net (images) or an MLP (vectors)."""
 
 
-def build(
+def build(  # noqa: PLR0913 - runs before `parts` have their times by name
     description: DataDescription = TINY,
     *,
     width: int = 16,
@@ -31,7 +31,12 @@ def build(
     patch: int = 1,
     features: int = 32,
     times: str = "logit-normal",
+    parts: str = "",
 ) -> RectifiedFlow:
-    """A rectified flow for the described data; the defaults are tiny."""
+    """A rectified flow for the described data; the defaults are tiny.
+
+    `parts` changes what it is trained by, such as `coupling=class-optimal`.
+    """
     size = NetworkOptions(width=width, levels=levels, blocks=blocks, patch=patch, features=features)
-    return RectifiedFlow(description, ConditionedNetwork(description, size), Parts(times=times))
+    chosen = Parts(times=times).changed(parts)
+    return RectifiedFlow(description, ConditionedNetwork(description, size), chosen)

@@ -17,7 +17,6 @@ Use it when samples must be cheap and two or four steps are to be nearly as good
 Sources: arXiv:2209.03003 §2.2 and alg. 1; kexue.fm/archives/9497.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -186,7 +185,7 @@ def affordable(pairs: int, taken: int, share: float) -> int:
         taken: examples that the stages before have read; all pairs are made where it is 0.
         share: of the budget of this stage, over that of the stages before.
     """
-    ahead = math.ceil(taken * share)
+    ahead = max(1, round(taken * share))
     return min(pairs, max(min(ahead, MADE_AT_ONCE), ahead // COST)) if taken else pairs
 
 
