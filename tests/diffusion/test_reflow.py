@@ -80,7 +80,7 @@ def test_pairs_follow_the_budget(taken, share, expected):
     assert affordable(4096, taken, share) == expected
 
 
-@pytest.mark.parametrize(("steps", "made"), [(3, [6, 7]), (9, [24, 24])])
+@pytest.mark.parametrize(("steps", "made"), [(3, [6, 7]), (9, [24, 21])])
 def test_short_runs_make_few_pairs(tmp_path, steps, made):
     """A run of three steps made thousands of pairs twice."""
     model, run = distilled.build(pairs=4096), TrainingRun(folder=tmp_path, seed=0, policy=Policy())
