@@ -82,7 +82,7 @@ from danlu.experiments.checks import (
 )
 from danlu.experiments.checks.draws import drawing_for
 from danlu.experiments.checks.law import Law
-from danlu.experiments.checks.own import chosen_mixer, chosen_solver
+from danlu.experiments.checks.own import chosen_family, chosen_mixer, chosen_solver
 from danlu.training.policy import available_threads
 
 LAWS: list[Law] = [
@@ -228,7 +228,7 @@ def chosen(target: str | Callable[..., Any] | None = None) -> list[Law]:
     """The laws of a target; see `check`."""
     if target is None or isinstance(target, str):
         return laws_of(target)
-    return family.family_laws(getattr(target, "__name__", "family"), target)
+    return chosen_family(target)
 
 
 def check(target: str | Callable[..., Any] | None = None) -> list[Checked]:

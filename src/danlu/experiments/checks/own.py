@@ -3,9 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-from danlu.experiments.checks import mixers
+from danlu.experiments.checks import edge_inputs, family, mixers
 from danlu.experiments.checks.law import Law
 from danlu.experiments.checks.solver_laws import solver_laws
+
+
+def chosen_family(target: Callable[..., Any]) -> list[Law]:
+    """The laws for a family of one's own; see `check`."""
+    name = getattr(target, "__name__", "family")
+    return [*family.family_laws(name, target), *edge_inputs.edge_laws(name, target)]
 
 
 def chosen_mixer(target: Callable[..., Any]) -> list[Law]:
