@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from danlu.training.checkpoint import load_newest
 
@@ -42,6 +43,38 @@ stream = ExampleStream(source.training, source.description, batch=32, seed=0)
 with joined("cpu") as processes:
     run = TrainingRun(folder=folder, checkpoint_steps=3, policy=Policy(), processes=processes)
     Trainer(model, stream, Plan(batch=32), Budget(steps=steps), run=run).run()
+"""
+
+COUNT = """
+import json
+import os
+import sys
+from pathlib import Path
+
+import danlu.data.pictures as pictures
+from danlu.cli.main import main
+
+folder, seen, maps = Path(sys.argv[1]), [], []
+decode, mapped = pictures.decode, pictures._mapped
+
+
+def counted(path, size, *, white):
+    seen.append(path)
+    return decode(path, size, white=white)
+
+
+def looked_at(path, facts):
+    found = mapped(path, facts)
+    maps.append(str(path) in Path("/proc/self/maps").read_text())
+    return found
+
+
+pictures.decode, pictures._mapped = counted, looked_at
+images, out = str(folder / "images"), str(folder / "run")
+code = main(["train", "vae", images, "--size", "16", "--steps", "2", "--json", "--out", out])
+told = {"decoded": len(seen), "mapped": maps}
+(folder / f"rank-{os.environ['RANK']}").write_text(json.dumps(told))
+sys.exit(code)
 """
 
 
@@ -103,6 +136,20 @@ def test_the_command_line_in_two_processes(tmp_path):
     two, one = (load_newest(place)[0] for place in (folder, tmp_path / "one"))
     assert two.meta.total.steps == one.meta.total.steps == 20
     assert {p.name for p in folder.iterdir()} == {p.name for p in (tmp_path / "one").iterdir()}
+
+
+def test_a_folder_is_decoded_by_the_leader_alone(tmp_path, monkeypatch):
+    """The other process maps what the leader has prepared, and holds no copy of it."""
+    monkeypatch.setenv("DANLU_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "images").mkdir()
+    noise = torch.randint(256, (20, 16, 16), dtype=torch.uint8).numpy()
+    for number, pixels in enumerate(noise):
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{number}.png")
+    (tmp_path / "count.py").write_text(COUNT)
+    finished(torchrun(tmp_path / "count.py", tmp_path))
+    told = {path.name: json.loads(path.read_text()) for path in tmp_path.glob("rank-*")}
+    assert {name: each["decoded"] for name, each in told.items()} == {"rank-0": 20, "rank-1": 0}
+    assert all(each["mapped"] == [True] for each in told.values())
 
 
 def test_ctrl_c_saves_and_stops_both(tmp_path):
