@@ -1,6 +1,9 @@
 """What a folder means: classes, splits, links, hidden files, copies; and what is decoded once."""
 
 import os
+import struct
+import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -213,3 +216,21 @@ def test_sources_say_when_the_memory_will_not_do(tmp_path, monkeypatch):
     for name in ("data", "x.npz", "x.npy"):
         with pytest.raises(DanluError, match=r"GB of memory, .* are free"):
             open_source(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("side", "reason"), [(9_500, "too large: 9,500 x 9,500 pixels"), (20_000, "damaged image: ")]
+)
+def test_pictures_that_unpack_to_gigabytes_are_left_out(side, reason, tmp_path):
+    fill(tmp_path, 12)
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
+    content = b"\x89PNG\r\n\x1a\n"
+    for name, data in chunks:
+        checksum = zlib.crc32(name + data)
+        content += struct.pack(">I", len(data)) + name + data + struct.pack(">I", checksum)
+    (tmp_path / "bomb.png").write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # as at the command line
+        (line,) = open_source(str(tmp_path), size=8).skipped
+    assert line.startswith(f"bomb.png: {reason}")

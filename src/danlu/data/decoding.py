@@ -7,6 +7,7 @@ of 16: what is white is then a fact of all files together, and is given. Of seve
 file the first is taken.
 """
 
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,9 @@ FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP
 
 FRAMED = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")
 """Formats of several pictures; further ones in photos of telephones are previews."""
+MOST_PIXELS = 89_478_485
+"""Of a picture that is decoded whole, a quarter of a gigabyte. From here on Pillow warns, which is
+said better among the skipped files; what is twice as large it refuses itself."""
 EIGHT_BITS, SIXTEEN_BITS = 255, 65_535
 WHITES = (EIGHT_BITS, 1_023, 4_095, 16_383, SIXTEEN_BITS)
 DARK = 64
@@ -26,6 +30,9 @@ DARK = 64
 
 Pixels = np.ndarray
 """uint8, `[size, size]` when grey and `[size, size, 3]` in colour."""
+
+
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class Decoded(NamedTuple):
@@ -49,6 +56,8 @@ def decode(path: Path, size: int, *, white: int = SIXTEEN_BITS) -> Decoded | str
         if path.stat().st_size == 0:
             return "empty file"
         with Image.open(path, formats=_formats()) as image:
+            if image.width * image.height > MOST_PIXELS and image.format != "JPEG":
+                return f"too large: {image.width:,} x {image.height:,} pixels"
             # JPEG can be decoded at a fraction of its size; twice the target loses nothing.
             image.draft(None, (2 * size, 2 * size))
             several = image.format in FRAMED and bool(getattr(image, "is_animated", False))

@@ -132,13 +132,11 @@ def found_below(folder: Path) -> Found:
     Of several names of one file that one counts which leads there without a link, else the first.
     """
     walk = _Walk(folder)
-    names = sorted(walk.names)
-    names.sort(key=lambda name: _linked(folder, name))  # stable: links last
     skipped, files = list(walk.skipped), []
     first: dict[tuple[int, int], str] = {}
-    for name in names:
+    for _, name in sorted(walk.names):  # links last
         try:
-            status = (folder / name).stat()
+            status = os.stat(folder / name)
         except OSError as error:
             skipped.append(f"{name}: {error.strerror or error}")
             continue
@@ -158,7 +156,7 @@ class _Walk:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.names: list[str] = []
+        self.names: list[tuple[bool, str]] = []  # whether a link leads there, relative path
         self.skipped: list[str] = []
         self.hidden: list[str] = []
         self.folders: dict[str, str] = {}  # real path -> relative path
@@ -180,7 +178,12 @@ class _Walk:
             seen = {name: path for name, path in inside.items() if not _is_hidden(name)}
             self.hidden += [self._of(path) for name, path in inside.items() if name not in seen]
             links += [seen[name] for name in subfolders if name in seen and seen[name].is_symlink()]
-            self.names += [self._of(seen[name]) for name in names if name in seen]
+            linked = start != self.folder
+            self.names += [
+                (linked or seen[name].is_symlink(), self._of(seen[name]))
+                for name in names
+                if name in seen
+            ]
             subfolders[:] = [n for n in subfolders if n in seen and not seen[n].is_symlink()]
         return links
 
@@ -193,8 +196,3 @@ class _Walk:
 
 def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name in SYSTEM
-
-
-def _linked(folder: Path, name: str) -> bool:
-    """Whether a path below a folder leads through a link."""
-    return os.path.realpath(folder / name) != os.path.join(os.path.realpath(folder), name)
