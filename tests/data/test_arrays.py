@@ -229,6 +229,15 @@ def test_large_bytes_are_not_copied(suffix, tmp_path):
     assert anonymous_memory() - before < 1.6e7
 
 
+@pytest.mark.parametrize("header", ["{'descr': '|u1', 'shape': (", "{'descr': ", "{", "[[", "1 2"])
+def test_headers_that_cannot_be_read(header, tmp_path):
+    text = header.encode().ljust(117) + b"\n"
+    (tmp_path / "x.npy").write_bytes(b"\x93NUMPY\x01\x00" + bytes([len(text), 0]) + text)
+    with pytest.raises(DanluError, match="undamaged") as caught:
+        open_source(str(tmp_path / "x.npy"))
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("suffix", ["npy", "npz"])
 def test_headers_that_promise_more_than_there_is(suffix, tmp_path):
     header = np.lib.format.header_data_from_array_1_0(PIXELS)

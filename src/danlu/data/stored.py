@@ -8,6 +8,7 @@ with their use, and processes share them. Pickled objects are refused.
 import lzma
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -30,7 +31,8 @@ ENCRYPTED = 1
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 DAMAGES = (
     ValueError, OSError, EOFError, OverflowError, RuntimeError, NotImplementedError, struct.error,
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError, SyntaxError, TypeError,
+    RecursionError,
 )  # fmt: skip
 
 
