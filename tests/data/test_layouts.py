@@ -76,6 +76,10 @@ def test_a_split_that_is_missing_is_taken_from_training(tmp_path):
     source = open_source(str(tmp_path), size=8, label="folder")
     assert sizes(source) == [54, 6, 9]
     assert "Classes without training images: owl." in source.notices
+    assert source.notices[1] == (
+        "Split folders: test is the test split, train is the training split; validation is taken "
+        "from training."
+    )
 
 
 def test_a_class_may_be_called_train(tmp_path):

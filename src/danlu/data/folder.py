@@ -119,7 +119,9 @@ class _Layout:
         lines = []
         if self.divided:
             used = ", ".join(f"{top} is the {side} split" for top, side in self.sides.items())
-            lines.append(f"Split folders: {used}; what is missing is taken from training.")
+            absent = sorted({TRAINING, VALIDATION, TEST} - {*self.sides.values()})
+            rest = f"; {' and '.join(absent)} is taken from training" if absent else ""
+            lines.append(f"Split folders: {used}{rest}.")
         found = {self._class_of(self.names[i]) for i in self.rows} - {""}
         if not labelled and len(found) > 1:
             lines.append(f"{len(found)} subfolders: --label folder makes them classes.")
