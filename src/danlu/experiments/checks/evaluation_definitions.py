@@ -9,10 +9,13 @@ from torch import Tensor
 
 from danlu.contracts import DataDescription
 from danlu.data import Examples
+from danlu.evaluation import corruptions, reference
 from danlu.evaluation.corruptions import blurred, noisy
+from danlu.evaluation.features import untrained
 from danlu.evaluation.features.classifier import Recipe
 from danlu.evaluation.features.space import FeatureSpace
-from danlu.evaluation.metrics import METRICS
+from danlu.evaluation.metrics import METRICS, neighbour_distance
+from danlu.evaluation.metrics import sliced_wasserstein as sliced_wasserstein_metric
 from danlu.evaluation.metrics.cloud import Cloud
 from danlu.evaluation.metrics.frechet import frechet_distance, frechet_stderr
 from danlu.evaluation.metrics.metric import Comparison
@@ -210,6 +213,27 @@ CONSTANTS = golden_law(
             "steps of the classifier on 60,000, 1,000 and 100,000 examples",
             lambda: [Recipe().steps(n) for n in (60_000, 1_000, 100_000)],
             [1562, 187, 1562],
+        ),
+        (
+            "its examples, epochs and batch",
+            lambda: [
+                Recipe().least_examples,
+                Recipe().most_examples,
+                Recipe().epochs,
+                Recipe().batch,
+                Recipe().seed,
+            ],
+            [24_000, 200_000, 4, 128, 0],
+        ),
+        (
+            "what is drawn once for all: directions, damage, untrained networks",
+            lambda: [sliced_wasserstein_metric.SEED, corruptions.SEED, untrained.SEED],
+            [0, 0, 0],
+        ),
+        (
+            "held-out sets from 1000 on are reliable; neighbours are told of as many",
+            lambda: [reference.RELIABLE, neighbour_distance.POINTS],
+            [1000, 1000],
         ),
         (
             "its rate, warm-up, decay and betas",

@@ -1,17 +1,23 @@
 """The network behind feature spaces: its training written apart, its sizes and its scale."""
 
 import math
+from inspect import signature
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import conv2d, cross_entropy, max_pool2d
 
 from danlu.contracts import DataDescription
 from danlu.data import Examples
 from danlu.evaluation.features.classifier import Recipe, accuracy, train
 from danlu.evaluation.features.network import FeatureNetwork
 from danlu.evaluation.features.space import FeatureSpace
-from danlu.evaluation.metrics.cloud import subset
+from danlu.evaluation.metrics import METRICS
+from danlu.evaluation.metrics.cloud import Cloud, subset
+from danlu.evaluation.metrics.frechet import frechet_stderr
+from danlu.evaluation.metrics.metric import Comparison
+from danlu.evaluation.reference import Reference
 from danlu.experiments.checks.draws import generator
 from danlu.experiments.checks.gaps import gap, relative_gap
 from danlu.experiments.checks.law import Law
@@ -84,6 +90,33 @@ def _shapes() -> float:
     return gap(found, [[128, 128], [128 * 16, 128], [128 * 12, 128], [128 * 2, 128]])
 
 
+def _layers() -> float:
+    """Convolution, norm, rectifier and maximum, thrice, then a rectified linear layer."""
+    worst = 0.0
+    for side, stride in ((8, 1), (40, 2)):
+        network = FeatureNetwork.seeded(4, (2, side, side), 3).float().eval()
+        for name, value in network.state_dict().items():
+            if "running_var" in name:
+                value.uniform_(0.5, 1.5, generator=generator())
+            if "running_mean" in name:
+                value.uniform_(-0.1, 0.1, generator=generator(2))
+        x = torch.randn(3, 2, side, side, generator=generator(1), dtype=torch.float32)
+        body: Any = network.body
+        h, layers = x, list(body)
+        for first, channels in ((0, 32), (4, 64), (8, 128)):
+            step, norm = (stride if first == 0 else 1), layers[first + 1]
+            h = conv2d(h, layers[first].weight, stride=step, padding=step)
+            scale = norm.weight / (norm.running_var + 1e-5).sqrt()
+            h = (h - norm.running_mean.view(-1, 1, 1)) * scale.view(-1, 1, 1)
+            h = max_pool2d((h + norm.bias.view(-1, 1, 1)).clamp(min=0), 2, ceil_mode=True)
+            worst = max(worst, abs(h.shape[1] - channels))
+        linear = layers[13]
+        exact = (h.flatten(1) @ linear.weight.T + linear.bias).clamp(min=0)
+        assert exact.std() > 0, "no feature differs from another"
+        worst = max(worst, relative_gap(network.features(x), exact))
+    return worst
+
+
 def _hits() -> float:
     """The share of right classes of a network, and the features of a space in their order."""
     examples, network = _examples(700), FeatureNetwork.seeded(3, SHAPE, 3).float().eval()
@@ -93,6 +126,45 @@ def _hits() -> float:
     space = FeatureSpace("n", "0", network.features, title="")
     found = accuracy(network, examples), space.features(examples.x())
     return gap(found, (right.double().mean().item(), whole))
+
+
+def _matched() -> float:
+    """Both sides are cut to as many, at most 2000, each by its own subset."""
+    x, y = (torch.randn(n, 2, generator=generator(n)) for n in (30, 20))
+    description = DataDescription(shape=(2,), levels=None, low=-9.0, high=9.0, classes=0)
+    space = FeatureSpace("plane", "7", lambda v: v, title="a plane")
+    reference = Reference(Examples(y, None, description), description)
+    comparison = Comparison(x, None, reference, space, Cloud(x))
+    pairs = [(comparison.matched(), x[subset(30, 20)], y)]
+    pairs.append((comparison.matched(8), x[subset(30, 8)], y[subset(20, 8)]))
+    facts = [space.facts()[name] for name in ("name", "title", "hash", "accuracy", "seconds")]
+    if facts != ["plane", "a plane", "7", None, 0.0]:
+        return math.inf
+    most = signature(Comparison.matched).parameters["most"].default
+    found = [(a.points, b.points) for (a, b), *_ in pairs]
+    return gap((found, most), ([(a, b) for _, a, b in pairs], 2000))
+
+
+def _applies() -> float:
+    """Which metrics look at vectors of 3 and 4 numbers, and at images of 3 and 4 pixels."""
+    found = []
+    for shape in ((3,), (4,), (1, 3, 9), (1, 4, 4)):
+        description = DataDescription(shape=shape, levels=None, low=-1.0, high=1.0, classes=0)
+        x = torch.zeros(4, *shape)
+        reference = Reference(Examples(x, None, description), description)
+        space = FeatureSpace("pixels", "0", lambda v: v.flatten(1), title="")
+        comparison = Comparison(x, None, reference, space, Cloud(x.flatten(1)))
+        names = ("wasserstein", "sharpness", "frechet", "class-agreement", "modes-hit")
+        found.append([METRICS[name].target().applies(comparison) for name in names])
+    few = [False, False, True, False, False]
+    return gap(found, [[True, *few[1:]], few, few, [False, True, *few[2:]]])
+
+
+def _flat() -> float:
+    """A direction in which nothing varies adds nothing to the error of a Fréchet distance."""
+    x, y = (torch.randn(n, 2, generator=generator(n)) for n in (30, 40))
+    wide = [Cloud(torch.cat([v, torch.full((len(v), 1), 2.0)], dim=1)) for v in (x, y)]
+    return relative_gap(frechet_stderr(*wide), frechet_stderr(Cloud(x), Cloud(y)))
 
 
 def _subsets() -> float:
@@ -105,6 +177,27 @@ def _subsets() -> float:
 
 
 LAWS: list[Law] = [
+    Law(
+        "evaluation/matched",
+        "samples and held-out data are cut to equal numbers",
+        0.0,
+        _matched,
+        oracle="definition",
+    ),
+    Law(
+        "evaluation/applies",
+        "metrics apply to the data that they are made for",
+        0.0,
+        _applies,
+        oracle="contract",
+    ),
+    Law(
+        "evaluation/frechet-flat",
+        "flat directions carry no error",
+        1e-6,
+        _flat,
+        oracle="closed form",
+    ),
     Law(
         "evaluation/classifier",
         "the classifier's training equals its loop written apart, rate and memory in one cycle",
@@ -125,6 +218,13 @@ LAWS: list[Law] = [
         0.0,
         _shapes,
         oracle="enumeration",
+    ),
+    Law(
+        "evaluation/feature-layers",
+        "features are those of the layers by hand, of 32, 64 and 128 channels",
+        1e-4,
+        _layers,
+        oracle="definition",
     ),
     Law(
         "evaluation/hits",

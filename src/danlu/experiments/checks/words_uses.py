@@ -3,9 +3,12 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from scipy.sparse import csr_array
 from torch.nn.functional import cross_entropy
 
+from danlu.contracts import DanluError
 from danlu.embeddings import WordVectors
 from danlu.embeddings.bag_classifier import (
     BagClassifier,
@@ -15,6 +18,7 @@ from danlu.embeddings.bag_classifier import (
 )
 from danlu.embeddings.sentences import sentence_vectors
 from danlu.embeddings.subwords import Subwords, SubwordVectors
+from danlu.embeddings.truncated_svd import truncated_svd
 from danlu.experiments.checks.draws import generator
 from danlu.experiments.checks.gaps import gap, relative_gap
 from danlu.experiments.checks.law import Law
@@ -119,7 +123,27 @@ def _classifier() -> float:
     return relative_gap(found, weights)
 
 
+def _refused() -> float:
+    """More directions than the shorter side of a matrix has are refused, as many are not."""
+    matrix = csr_array(np.arange(15.0).reshape(5, 3) ** 2)
+    wrong = gap(len(truncated_svd(matrix, 3)[1]), 3)
+    for each in (matrix, csr_array(matrix.T)):
+        try:
+            truncated_svd(each, 4)
+            wrong += 1
+        except DanluError:
+            pass
+    return wrong
+
+
 LAWS: list[Law] = [
+    Law(
+        "words/decomposed",
+        "a matrix has as many singular values as its shorter side, and no more",
+        0.0,
+        _refused,
+        oracle="contract",
+    ),
     Law(
         "words/vectors",
         "cosines, neighbours and analogies equal loops over all words",
