@@ -39,7 +39,7 @@ check-gpu: $(DEVELOPER)  ## Layers, families and benchmarks on a device, DEVICE=
 	DANLU_DEVICE=$(DEVICE) $(BIN)/danlu bench device
 
 mutants: $(DEVELOPER)  ## Faults put into the formulas on purpose, and which laws see them.
-	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants --once-alive $(ROOM:%=--room %) $(N:%=--n %) $(SEED:%=--seed %)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants --once-alive --json build/mutants.json $(ROOM:%=--room %) $(N:%=--n %) $(SEED:%=--seed %)
 
 fuzz: $(DEVELOPER) $(VENV)/.installed-fuzz  ## 20,000 odd inputs and 300 odd starts; FUZZ=0.1 takes a tenth of them.
 	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/fuzz.py $(FUZZ)

@@ -197,6 +197,7 @@ def _summary(
             for (mutant, tested), end in zip(rows, ends, strict=True)
         ]
         whole = {"seconds": seconds, "left_out": baseline.failing, "mutants": facts}
+        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(whole, indent=1, ensure_ascii=False))
     return 0 if rows and share >= options.at_least else 1
 
