@@ -20,14 +20,22 @@ from danlu.generative.diffusion.guidance.rescaled import Rescaled
 from danlu.generative.diffusion.improved_ddpm import ImprovedDDPMOptions
 from danlu.generative.diffusion.meanflow import MeanFlow, MeanFlowOptions
 from danlu.generative.diffusion.options import DiffusionOptions
+from danlu.generative.diffusion.paths import Path
+from danlu.generative.diffusion.predictions import DATA_STD, SINGULAR
 from danlu.generative.diffusion.reflow import FINE, ReflowOptions
 from danlu.generative.diffusion.score_sde import ScoreSDEOptions
+from danlu.generative.diffusion.solvers.ancestral import Ancestral
+from danlu.generative.diffusion.solvers.ddim import DDIM
+from danlu.generative.diffusion.solvers.linear_multistep import SLOPES
 from danlu.generative.diffusion.solvers.predictor_corrector import PredictorCorrector
 from danlu.generative.diffusion.solvers.stochastic_heun import (
     CHURN_FROM,
     CHURN_TO,
     LARGEST_CHURN,
+    StochasticHeun,
 )
+from danlu.generative.diffusion.solvers.unipc import UniPC
+from danlu.generative.diffusion.straightness import straightness
 from danlu.layers.condition import ClassEmbedding
 
 PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=0)
@@ -193,6 +201,35 @@ SAMPLING = golden_law(
             "adaptive steps, arXiv:2011.13456 app. D: tolerance 1e-5",
             lambda: signature(adaptive).parameters["tolerance"].default,
             1e-5,
+        ),
+        (
+            "solvers as documented: no churn, no noise of DDIM, small variances, two states",
+            lambda: [
+                DDIM().eta,
+                StochasticHeun().churn,
+                Ancestral().variance == "small",
+                UniPC().states,
+                SLOPES,
+            ],
+            [0.0, 0.0, True, 2, 3],
+        ),
+        (
+            "MeanFlow, arXiv:2505.13447 tab. 1a: a quarter of the rows has two times; no guidance",
+            lambda: [MeanFlow(PLANE, _Fixed()).same, MeanFlow(PLANE, _Fixed()).guidance],
+            [0.75, 1.0],
+        ),
+        (
+            "times of training and edm's deviation: from a thousandth to all but one",
+            lambda: [Path.earliest, Path.latest, DATA_STD, SINGULAR],
+            [1e-3, 0.999, 0.5, 1e-12],
+        ),
+        (
+            "straightness by 64 steps from time 1",
+            lambda: [
+                signature(straightness).parameters["start"].default,
+                signature(straightness).parameters["steps"].default,
+            ],
+            [1.0, 64],
         ),
         (
             "couplings: entropy, margins, deviation of bridges and their least spread",

@@ -3,6 +3,7 @@
 from danlu.experiments.checks import (
     constants_diffusion,
     constants_generative,
+    constants_losses,
     constants_optim,
     constants_sampling,
     constants_words,
@@ -32,6 +33,7 @@ from danlu.experiments.checks.law import Law
 LAWS: list[Law] = [
     *constants_diffusion.LAWS,
     *constants_generative.LAWS,
+    *constants_losses.LAWS,
     *constants_optim.LAWS,
     *constants_sampling.LAWS,
     *constants_words.LAWS,
