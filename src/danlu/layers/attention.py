@@ -10,13 +10,14 @@ Sources: arXiv:1706.03762 eq. 1.
 """
 
 import math
-from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
+
+from danlu.layers.precision import full_precision, widened
 
 Derivatives = Literal["first", "higher"]
 Mask = (
@@ -40,9 +41,8 @@ def attend(
     if not k.shape[-2]:
         return q.new_zeros(*q.shape[:-1], v.shape[-1])
     if derivatives == "higher":
-        with _full_precision(q.device.type):
-            q, k, wide = q.to(_wide(q)), k.to(_wide(k)), v.to(_wide(v))
-            return plain(q, k, wide, mask, scale).to(v.dtype)
+        with full_precision(q):
+            return plain(widened(q), widened(k), widened(v), mask, scale).to(v.dtype)
     if q.device.type == "cpu" and torch.is_grad_enabled() and _is_low(q):
         form = plain if k.shape[-2] <= PLAIN_UP_TO else fused
         return form(q, k, v, mask, scale)
@@ -150,12 +150,3 @@ def _scores(q: Tensor, k: Tensor, scale: float | None) -> Tensor:
 
 def _is_low(q: Tensor) -> bool:
     return q.dtype is torch.bfloat16 or torch.is_autocast_enabled(q.device.type)
-
-
-def _wide(q: Tensor) -> torch.dtype:
-    return torch.promote_types(q.dtype, torch.float32)
-
-
-def _full_precision(device: str) -> AbstractContextManager:
-    lowered = torch.is_autocast_enabled(device)
-    return torch.autocast(device, enabled=False) if lowered else nullcontext()

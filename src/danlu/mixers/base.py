@@ -20,8 +20,10 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from danlu.contracts import DanluError, SequenceContext, State, next_position, reorder, unknown
+from danlu.layers.alignment import zeroed
 from danlu.layers.groups import Groups, grouped
 from danlu.layers.packing import nearly_full, restore
+from danlu.layers.precision import WideConstants
 from danlu.mixers.documents import measured, rows_of, without_padding
 from danlu.positions.base import PositionEncoding
 
@@ -31,7 +33,7 @@ Factory = Callable[[int, int, int], "Mixer"]
 """`make(dim, layer, depth)`: the mixer of a layer of a stack."""
 
 
-class Mixer(nn.Module, ABC):
+class Mixer(WideConstants, ABC):
     """A layer on sequences; see the module docstring.
 
     Attributes:
@@ -82,10 +84,10 @@ class Mixer(nn.Module, ABC):
     ) -> tuple[Float[Tensor, "batch length dim"], State]:
         """The layer on padded rows, or on packed documents where it is `unpadded`.
 
-        `context.order` and `context.positions` are filled in. Padding (`context.valid` False) must
-        change neither the other outputs nor the state; it may stand left or right, and stands right
-        where `context.lengths` is filled in. The new state comes without "position"; a layer that
-        is not causal returns {}.
+        `context.order` and `context.positions` are filled in. Padding (`context.valid` False) is
+        finite and must change neither the other outputs nor the state; it may stand left or right,
+        and stands right where `context.lengths` is filled in. The new state comes without
+        "position"; a layer that is not causal returns {}.
         """
 
     def join(self, states: list[State]) -> State:
@@ -127,6 +129,7 @@ class Mixer(nn.Module, ABC):
         unpadded = self._without_padding(x, context, state, form)
         if unpadded is not None:
             return unpadded
+        x, context = self._cleaned(x, context)
         start = None if state is None else state["position"]
         following = next_position(x, context, start)
         context = context.placed(x, start)
@@ -174,6 +177,16 @@ class Mixer(nn.Module, ABC):
                     "Packed documents stand in one row without padding: give cu_seqlens or valid."
                 )
         return self.forms[0] if form is None else form
+
+    def _cleaned(self, x: Tensor, context: SequenceContext) -> tuple[Tensor, SequenceContext]:
+        """Zeros in the padding, that of the memory as well: a NaN there would pass every mask."""
+        if context.valid is not None:
+            x = zeroed(x, context.valid)
+        if context.memory is not None and "memory" in self.honours:
+            keys, of_keys = context.memory
+            if of_keys.valid is not None:
+                context = replace(context, memory=(zeroed(keys, of_keys.valid), of_keys))
+        return x, context
 
     def _embedded(self, x: Tensor, context: SequenceContext) -> Tensor:
         """The input with its positions, unless they would tell of the future."""

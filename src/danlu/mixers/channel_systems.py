@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from danlu.contracts import DanluError
 from danlu.layers.pairs import times, twice_real
+from danlu.layers.precision import full_precision, wide, widened
 from danlu.layers.state_space import by_fourier, carried, in_chunks, recalled
 from danlu.mixers.time_invariant import CHUNK, TimeInvariant
 
@@ -67,10 +68,14 @@ class ChannelSystems(TimeInvariant):
 
     @override
     def empty(self, x: Tensor) -> Tensor:
-        return x.new_zeros(len(x), self.dim, self.pairs, 2)
+        return x.new_zeros(len(x), self.dim, self.pairs, 2, dtype=wide(x))
 
     @override
     def respond(self, x: Tensor, start: Tensor, form: str) -> tuple[Tensor, Tensor]:
+        with full_precision(x):
+            return self._respond(widened(x), start, form)
+
+    def _respond(self, x: Tensor, start: Tensor, form: str) -> tuple[Tensor, Tensor]:
         length = x.shape[1]
         write, read = self.orbits(length if form == "parallel" else min(CHUNK, length))
         if form == "fft":  # the inputs by the kernel, what was before them in chunks
@@ -84,7 +89,7 @@ class ChannelSystems(TimeInvariant):
     @override
     def advance(self, x: Tensor, start: Tensor) -> Tensor:
         states = [start]
-        for token in x.unbind(1):
+        for token in widened(x).unbind(1):
             states.append(self.step_on(token, states[-1]))
         return torch.stack(states[1:], dim=1)
 
@@ -94,4 +99,4 @@ class ChannelSystems(TimeInvariant):
 
     @override
     def finish(self, y: Tensor, x: Tensor) -> Tensor:
-        return self.output(gelu(y + self.skip * x))
+        return self.output(gelu(y.to(x.dtype) + self.skip * x))

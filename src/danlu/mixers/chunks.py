@@ -42,7 +42,7 @@ class Chunks:
         cells = self.number * self.size
         given = 0 if carried is None else self.size
         rest = x.new_zeros(len(x), cells + 1 - given, *x.shape[2:])
-        rest = rest if carried is None else torch.cat([carried, rest], dim=1)
+        rest = rest if carried is None else torch.cat([carried.to(x.dtype), rest], dim=1)
         filled = rest.scatter(1, self._index(self.slot, x), x)
         return filled[:, :cells].unflatten(1, (self.number, self.size))
 

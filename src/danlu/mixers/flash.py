@@ -21,6 +21,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from danlu.contracts import DanluError, SequenceContext, State
+from danlu.layers.precision import widened
 from danlu.mixers.base import Mixer, by_steps
 from danlu.mixers.chunks import Chunks, chunks_of
 from danlu.mixers.gau import GatedParts, Weights, check_weights, gated_weights, masked
@@ -113,12 +114,13 @@ class FLASH(Mixer):
     ) -> tuple[Tensor, Tensor]:
         """What comes from all chunks or those before, and the sums before each chunk and after."""
         if not self.causal:
-            count = chunks.total.to(q.dtype).clamp(min=1)[:, None, None, None]
-            return q @ by_chunk.sum(1, keepdim=True) / count, by_chunk
+            count = chunks.total.clamp(min=1)[:, None, None, None]
+            return q @ (by_chunk.sum(1, keepdim=True) / count).to(q.dtype), by_chunk
+        by_chunk = widened(by_chunk)
         start = torch.zeros_like(by_chunk[:, 0]) if state is None else state["sum"]
         total = torch.cat([start[:, None], start[:, None] + by_chunk.cumsum(1)], dim=1)
         number = torch.arange(chunks.number, device=q.device)
         if state is not None:
             number = number + state["count"][:, None] // self.chunk
-        count = (number * self.chunk).clamp(min=1).to(q.dtype)[..., None, None]
-        return q @ total[:, :-1] / count, total
+        count = (number * self.chunk).clamp(min=1)[..., None, None]
+        return q @ (total[:, :-1] / count).to(q.dtype), total

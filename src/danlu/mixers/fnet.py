@@ -13,11 +13,12 @@ Sources: arXiv:2105.03824 §3.2.
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Int
 from torch import Tensor
 from typing_extensions import override
 
 from danlu.contracts import SequenceContext, State
+from danlu.layers.precision import full_precision, wide, widened
 from danlu.mixers.base import Mixer
 
 
@@ -35,23 +36,25 @@ class FNet(Mixer):
             if not x.shape[1]:
                 return x, {}
             # Half precision has no transform of any length.
-            wide = torch.promote_types(x.dtype, torch.float32)
-            return torch.fft.fft2(x.to(wide)).real.to(x.dtype), {}
+            return torch.fft.fft2(widened(x)).real.to(x.dtype), {}
         assert context.order is not None
         valid = context.valid
         if valid is None:
             valid = torch.ones_like(context.order, dtype=torch.bool)
-        order = context.order.to(x.dtype)
-        count = valid.sum(1).clamp(min=1).to(x.dtype)
-        # The angle modulo a turn: large products of indices would lose digits.
-        turns = (order[:, :, None] * order[:, None]).remainder(count[:, None, None])
-        cos, sin = _waves(turns / count[:, None, None])
-        feature = torch.arange(self.dim, device=x.device, dtype=x.dtype)
-        cos_d, sin_d = _waves((feature[:, None] * feature).remainder(self.dim) / self.dim)
-        x = x * valid[..., None]
-        return cos @ x @ cos_d - sin @ x @ sin_d, {}
+        count = valid.sum(1).clamp(min=1)[:, None, None]
+        # The angle modulo a turn, of whole numbers: their products would lose digits.
+        turns = (context.order[:, :, None] * context.order[:, None]).remainder(count)
+        cos, sin = _waves(turns, count, wide(x))
+        feature = torch.arange(self.dim, device=x.device)
+        turns = (feature[:, None] * feature).remainder(self.dim)
+        cos_d, sin_d = _waves(turns, torch.full_like(feature, self.dim), wide(x))
+        with full_precision(x):
+            whole = widened(x * valid[..., None])
+            return (cos @ whole @ cos_d - sin @ whole @ sin_d).to(x.dtype), {}
 
 
-def _waves(turns: Float[Tensor, "*shape"]) -> tuple[Tensor, Tensor]:
-    angle = 2 * math.pi * turns
+def _waves(
+    turns: Int[Tensor, "*shape"], count: Int[Tensor, "..."], dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    angle = 2 * math.pi * (turns.to(dtype) / count.to(dtype))
     return angle.cos(), angle.sin()

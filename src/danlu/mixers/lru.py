@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.layers.linear_recurrence import by_fourier, powers, scan, turned
+from danlu.layers.precision import full_precision, wide, widened
 from danlu.mixers.time_invariant import CHUNK, TimeInvariant
 from danlu.optim.parameters import Rule
 
@@ -72,13 +73,14 @@ class LRU(TimeInvariant):
 
     @override
     def empty(self, x: Tensor) -> Tensor:
-        return x.new_zeros(len(x), self.states, self.part)
+        return x.new_zeros(len(x), self.states, self.part, dtype=wide(x))
 
     @override
     def respond(self, x: Tensor, start: Tensor, form: str) -> tuple[Tensor, Tensor]:
         u, length = self._inward(x), x.shape[1]
         power = self._powers(min(CHUNK, length) if form == "chunked" else length)
-        h = (by_fourier if form == "fft" else scan)(u, power, start)
+        with full_precision(x):
+            h = (by_fourier if form == "fft" else scan)(u, power, start)
         return self.read(h, x), h[:, -1]
 
     @override
@@ -90,11 +92,12 @@ class LRU(TimeInvariant):
 
     @override
     def read(self, h: Tensor, x: Tensor) -> Tensor:
-        return self.outward(h.flatten(2)) + self.skip * x
+        return self.outward(h.flatten(2).to(x.dtype)) + self.skip * x
 
     def _inward(self, x: Tensor) -> Tensor:
-        return self.inward(x).unflatten(-1, (self.states, self.part)) * self.log_gain.exp()[:, None]
+        u = widened(self.inward(x)).unflatten(-1, (self.states, self.part))
+        return u * widened(self.log_gain).exp()[:, None]
 
     def _powers(self, highest: int) -> Tensor:
-        angle = None if self.log_angle is None else self.log_angle.exp()
-        return powers(-self.log_rate.exp(), angle, highest + 1)
+        angle = None if self.log_angle is None else widened(self.log_angle).exp()
+        return powers(-widened(self.log_rate).exp(), angle, highest + 1)

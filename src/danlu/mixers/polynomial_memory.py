@@ -17,6 +17,7 @@ from typing_extensions import override
 from danlu.contracts import SequenceContext, State
 from danlu.layers.alignment import zeroed
 from danlu.layers.hippo import held
+from danlu.layers.precision import full_precision, widened
 from danlu.mixers.base import Mixer
 
 CHUNK = 16
@@ -65,7 +66,7 @@ class PolynomialMemory(Mixer):
     ) -> tuple[Tensor, State]:
         chunk = {"chunked": CHUNK, "parallel": max(x.shape[1], 1), "recurrent": 1}[form]
         c, memory = self.coefficients(x, context, state, chunk)
-        return self.output(c.flatten(2)), {"memory": memory}
+        return self.output(c.flatten(2).to(x.dtype)), {"memory": memory}
 
     def coefficients(
         self,
@@ -74,7 +75,13 @@ class PolynomialMemory(Mixer):
         state: State | None = None,
         chunk: int = CHUNK,
     ) -> tuple[Float[Tensor, "batch length dim states"], Float[Tensor, "batch dim states"]]:
-        """The coefficients after each token, and after the last."""
+        """The coefficients after each token, and after the last; in float32 at least."""
+        with full_precision(x):
+            return self._coefficients(widened(x), context, state, chunk)
+
+    def _coefficients(
+        self, x: Tensor, context: SequenceContext | None, state: State | None, chunk: int
+    ) -> tuple[Tensor, Tensor]:
         valid = None if context is None else context.valid
         start, memory = x.new_zeros(1), x.new_zeros(*x.shape[::2], self.states)
         if state is not None:

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import DanluError, SequenceContext, State
+from danlu.layers.precision import full_precision, widened
 from danlu.layers.seeded import seeded_normal
 from danlu.mixers.base import Mixer
 from danlu.mixers.keys import join_padded, remembered
@@ -104,7 +105,9 @@ class Reformer(Mixer):
     ) -> Int[Tensor, "batch heads rounds length"]:
         """The bucket of each token in each round."""
         shape = (self.heads, self.rounds, q.shape[-1], self.buckets // 2)
-        turned = q.detach()[:, :, None] @ seeded_normal(seed, *shape, like=q)
+        with full_precision(q):  # a rounded product is another bucket
+            q = widened(q.detach())
+            turned = q[:, :, None] @ seeded_normal(seed, *shape, like=q)
         return torch.cat([turned, -turned], dim=-1).argmax(-1)
 
     def attend(
@@ -118,17 +121,19 @@ class Reformer(Mixer):
         buckets = self.hashes(q, seed).masked_fill(~valid[:, None, None], self.buckets)
         token = buckets.argsort(dim=-1, stable=True)  # [batch, heads, rounds, rank]
         rank = token.argsort(dim=-1)
-        k = q * (q.square().mean(-1, keepdim=True) + EPSILON).rsqrt() * q.shape[-1] ** -0.5
+        size = (widened(q).square().mean(-1, keepdim=True) + EPSILON).rsqrt()
+        k = (q * size * q.shape[-1] ** -0.5).to(q.dtype)
         queries, keys, values = (self._sorted(part, token) for part in (q, k, v))
         mask, itself, times = self._seen(token, rank // self.chunk, order, valid)
-        scores = queries @ _with_previous(keys).transpose(-2, -1) - times.to(queries.dtype).log()
+        scores = widened(queries @ _with_previous(keys).transpose(-2, -1))
+        scores = scores - times.to(scores.dtype).log()
         scores = scores.masked_fill(itself, ITSELF)
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min / 2)
         total = scores.logsumexp(-1, keepdim=True)
-        y = (scores - total).exp() @ _with_previous(values)
+        y = (scores - total).exp().to(v.dtype) @ _with_previous(values)
         y, total = (part.flatten(3, 4) for part in (y, total))
         y, total = (part.gather(3, _over(rank, part)) for part in (y, total))
-        return (total.softmax(2) * y).sum(2)[:, :, :length]
+        return (total.softmax(2) * y).sum(2)[:, :, :length].to(v.dtype)
 
     def _sorted(self, part: Tensor, token: Tensor) -> Tensor:
         """Tokens in the order of each round, in chunks."""

@@ -24,6 +24,7 @@ from typing_extensions import override
 
 from danlu.layers.hippo import legs_system
 from danlu.layers.pairs import as_complex, conjugate, divided, times, twice_real
+from danlu.layers.precision import wide, widened
 from danlu.layers.state_space import orbit
 from danlu.mixers.channel_systems import ChannelSystems
 from danlu.optim.parameters import Rule
@@ -83,9 +84,7 @@ class S4(ChannelSystems):
     def orbits(self, count: int) -> tuple[Tensor, Tensor]:
         matrix = self._matrix()
         write = self._bilinear(torch.zeros_like(self.write), self.write).flatten(1)
-        # 2 Re(C h) as a product of real vectors.
-        read = torch.stack([2 * self.out[..., 0], -2 * self.out[..., 1]], dim=-1).flatten(1)
-        return orbit(matrix, write, count), orbit(matrix.mT, read, count + 1)
+        return orbit(matrix, write, count), orbit(matrix.mT, self._reading(), count + 1)
 
     @override
     def go_on(self, h: Tensor, count: int) -> Tensor:
@@ -93,15 +92,15 @@ class S4(ChannelSystems):
 
     @override
     def kernel(self, length: int) -> Tensor:
-        out = torch.stack([2 * self.out[..., 0], -2 * self.out[..., 1]], dim=-1).flatten(1)
+        out = self._reading()
         power = torch.matrix_power(self._matrix(), length)
         cut = (out - (power.mT @ out[..., None])[..., 0]).unflatten(-1, (self.pairs, 2))
         cut = as_complex(torch.stack([cut[..., 0] / 2, -cut[..., 1] / 2], dim=-1))
-        write, rank = as_complex(self.write), as_complex(self.rank)
+        write, rank = as_complex(widened(self.write)), as_complex(widened(self.rank))
         turn = torch.arange(length // 2 + 1, device=out.device) * (-2 * torch.pi / length)
         z = torch.polar(torch.ones_like(turn, dtype=out.dtype), turn.to(out.dtype))
-        pole = torch.complex(-self.log_rate.exp(), self.frequency)[:, None]
-        speed = (2 * (-self.log_step).exp())[:, None, None] * (1 - z)[:, None]
+        pole = as_complex(self._poles())[:, None]
+        speed = (2 * (-widened(self.log_step)).exp())[:, None, None] * (1 - z)[:, None]
         near, far = (speed - each * (1 + z)[:, None] for each in (pole, pole.conj()))
 
         def cauchy(a: Tensor, b: Tensor) -> Tensor:
@@ -112,20 +111,28 @@ class S4(ChannelSystems):
         bent = (1 + z) * through / (1 + (1 + z) * cauchy(rank.conj(), rank))
         return torch.fft.irfft(2 * (cauchy(cut, write) - bent), n=length)
 
+    def _poles(self) -> Float[Tensor, "dim pairs 2"]:
+        return torch.stack([-widened(self.log_rate).exp(), widened(self.frequency)], dim=-1)
+
+    def _reading(self) -> Float[Tensor, "dim states"]:
+        """2 Re(C h) as a product of real vectors."""
+        out = widened(self.out)
+        return torch.stack([2 * out[..., 0], -2 * out[..., 1]], dim=-1).flatten(1)
+
     def _matrix(self) -> Float[Tensor, "dim states states"]:
         """The step without input as a real matrix for each channel."""
-        basis = torch.eye(2 * self.pairs, dtype=self.out.dtype, device=self.out.device)
+        basis = torch.eye(2 * self.pairs, dtype=wide(self.out), device=self.out.device)
         basis = basis.unflatten(-1, (self.pairs, 2))[:, None].expand(-1, self.dim, -1, -1)
         return self._bilinear(basis, torch.zeros_like(self.write)).flatten(2).permute(1, 2, 0)
 
     def _bilinear(self, h: Tensor, held: Tensor) -> Tensor:
         """One step: forward by half, what enters, then backward by half through one rank."""
-        pole = torch.stack([-self.log_rate.exp(), self.frequency], dim=-1)
-        step = self.log_step.exp()[:, None, None]
-        row = conjugate(self.rank)
-        h = h + step / 2 * (times(pole, h) - self.rank * _sum(row, h)) + step * held
+        pole, rank = self._poles(), widened(self.rank)
+        step = widened(self.log_step).exp()[:, None, None]
+        row = conjugate(rank)
+        h = h + step / 2 * (times(pole, h) - rank * _sum(row, h)) + step * held
         diagonal = h.new_tensor([1.0, 0.0]) - step / 2 * pole
-        h, rank = divided(h, diagonal), divided(self.rank, diagonal)
+        h, rank = divided(h, diagonal), divided(rank, diagonal)
         share = step / 2 * _sum(row, h) / (1 + step / 2 * _sum(row, rank))
         return h - rank * share
 

@@ -21,6 +21,7 @@ from typing_extensions import override
 
 from danlu.layers.linear_recurrence import powers, turned
 from danlu.layers.pairs import divided, times, twice_real
+from danlu.layers.precision import widened
 from danlu.mixers.channel_systems import ChannelSystems
 from danlu.optim.parameters import Rule
 
@@ -93,14 +94,15 @@ class S4D(ChannelSystems):
         return twice_real(times(power[..., 0], times(self._inward(power), self.out))).T
 
     def _exponents(self) -> tuple[Tensor, Tensor]:
-        step = self.log_step.exp()[:, None]
-        return -step * self.log_rate.exp(), step * self.frequency
+        step = widened(self.log_step).exp()[:, None]
+        return -step * widened(self.log_rate).exp(), step * self.frequency
 
     def _powers(self, count: int) -> Tensor:
         return powers(*self._exponents(), count)
 
     def _inward(self, power: Tensor) -> Tensor:
         """What an input that is held for a step adds: (exp(step A) - 1) / A."""
-        continuous = torch.stack([-self.log_rate.exp(), self.frequency], dim=-1)
+        rate, frequency = widened(self.log_rate).exp(), widened(self.frequency)
+        continuous = torch.stack([-rate, frequency], dim=-1)
         one = power.new_tensor([1.0, 0.0])
         return divided(power[1, ..., 0] - one, continuous)

@@ -33,6 +33,7 @@ from typing_extensions import override
 from danlu.contracts import DanluError, SequenceContext, State
 from danlu.estimators.straight_through import straight_through
 from danlu.layers.codebook import Codebook
+from danlu.layers.precision import wide, widened
 from danlu.mixers.base import Mixer, by_steps
 from danlu.mixers.chunks import Chunks, chunks_of
 from danlu.positions.base import PositionEncoding
@@ -131,7 +132,8 @@ class TransformerVQ(Mixer):
         # Blocks: the previous one, then those from the unfinished one on.
         seen: State = {}
         for name, part in new.items():
-            previous, unfinished = state[name].split(self.block, dim=1)
+            # A state may be wider than what autocast makes of the new tokens.
+            previous, unfinished = state[name].to(part.dtype).split(self.block, dim=1)
             seen[name] = torch.cat([previous[:, None], chunks.place(part, unfinished)], dim=1)
         q = chunks.place(layer_norm(q, (self.size,)) + self.content)
         sums, counts = self._sums(seen, chunks, state)
@@ -149,8 +151,8 @@ class TransformerVQ(Mixer):
             "values": x.new_zeros(batch, cells, hidden),
             "codes": integers,
             "positions": positions.new_zeros(batch, cells, *positions.shape[2:]),
-            "means": x.new_zeros(batch, codes, hidden),
-            "counts": x.new_zeros(batch, codes),
+            "means": x.new_zeros(batch, codes, hidden, dtype=wide(x)),
+            "counts": x.new_zeros(batch, codes, dtype=wide(x)),
             "count": integers[:, 0],
         }
 
@@ -164,7 +166,8 @@ class TransformerVQ(Mixer):
         values = seen["values"] if self.cache_gradient else seen["values"].detach()
         here = one_hot(seen["codes"], len(self.codebook.vectors)).to(values.dtype)
         here = here * self._present(chunks, state)[..., None]
-        counts, sums = here.sum(2), here.transpose(-2, -1) @ values
+        # Half precision cannot count beyond a few hundred.
+        counts, sums = here.sum(2, dtype=wide(here)), widened(here.transpose(-2, -1) @ values)
         first = state["counts"][:, None]
         counts = torch.cat([first, first + counts.cumsum(1)], dim=1)
         first = state["means"][:, None] * first[..., None]
@@ -187,12 +190,12 @@ class TransformerVQ(Mixer):
     def _code_scores(self, q: Tensor, counts: Tensor) -> Tensor:
         """Scores of all tokens of a code together."""
         codes = self.codebook.vectors.to(q.dtype)
-        scores = q @ codes.T * self.position.score_scale(self.size)
-        return (scores + counts.clamp(min=1).log()).masked_fill(counts == 0, _floor(q))
+        scores = widened(q @ codes.T) * self.position.score_scale(self.size)
+        return (scores + counts.clamp(min=1).log()).masked_fill(counts == 0, _floor(scores))
 
     def _near_scores(self, q: Tensor, k: Tensor, q_places: Tensor, k_places: Tensor) -> Tensor:
         """Scores of single keys with the bias of their positions, `[rows, queries, keys]`."""
-        scores = q @ k.transpose(-2, -1) * self.position.score_scale(self.size)
+        scores = widened(q @ k.transpose(-2, -1)) * self.position.score_scale(self.size)
         if "bias" not in self.position.hooks:
             return scores
         return scores + self.position.bias(q[:, None], k[:, None], q_places, k_places)[:, 0]
@@ -208,12 +211,12 @@ class TransformerVQ(Mixer):
         allowed = torch.cat([present[:, :-1], present[:, 1:]], dim=2)[:, :, None]
         past = torch.ones(self.block, 2 * self.block, dtype=torch.bool, device=q.device)
         allowed = allowed & past.tril(self.block)
-        near = near.unflatten(0, q.shape[:2]).masked_fill(~allowed, _floor(q))
+        near = near.unflatten(0, q.shape[:2]).masked_fill(~allowed, _floor(near))
         # Block g, with the previous one in front, sees the sums before block g - 1.
         sums, counts = (part[:, :-2] for part in before)
         far = self._code_scores(q, counts[:, :, None])
-        given = torch.cat([near, far], dim=-1).softmax(-1)
-        means = sums / counts.clamp(min=1)[..., None]
+        given = torch.cat([near, far], dim=-1).softmax(-1).to(two["values"].dtype)
+        means = (sums / counts.clamp(min=1)[..., None]).to(given.dtype)
         return given[..., : 2 * self.block] @ two["values"] + given[..., 2 * self.block :] @ means
 
     def _densely(
@@ -226,20 +229,21 @@ class TransformerVQ(Mixer):
         q, places = q.flatten(1, 2), flat["positions"]
         near = self._near_scores(q, flat["keys"], places[:, self.block :], places)
         constant = embedding(flat["codes"], self.codebook.vectors.to(q.dtype))
-        far = q @ constant.transpose(-2, -1) * self.position.score_scale(self.size)
+        far = widened(q @ constant.transpose(-2, -1)) * self.position.score_scale(self.size)
         allowed = self._present(chunks, state).flatten(1)[:, None]
         allowed = allowed & (cell <= cell[self.block :, None])
-        scores = torch.where(behind <= 1, near, far).masked_fill(~allowed, _floor(q))
+        scores = torch.where(behind <= 1, near, far).masked_fill(~allowed, _floor(far))
         codes = self._code_scores(q, before[1][:, :1])
-        given = torch.cat([scores, codes], dim=-1).softmax(-1)
+        given = torch.cat([scores, codes], dim=-1).softmax(-1).to(flat["values"].dtype)
         given, of_codes = given.split([len(cell), codes.shape[-1]], dim=-1)
         values = flat["values"]
         distant = values if self.cache_gradient else values.detach()
-        y = torch.where(behind <= 1, given, 0.0) @ values + of_codes @ state["means"]
+        y = torch.where(behind <= 1, given, 0.0) @ values
+        y = y + of_codes @ state["means"].to(values.dtype)
         y = y + torch.where(behind > 1, given, 0.0) @ distant
         return y.unflatten(1, (chunks.number, self.block))
 
 
-def _floor(q: Tensor) -> float:
+def _floor(scores: Tensor) -> float:
     # Finite: a cell without a token, whose output nobody reads, has no NaN backwards.
-    return torch.finfo(q.dtype).min
+    return torch.finfo(scores.dtype).min

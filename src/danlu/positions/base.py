@@ -15,9 +15,10 @@ import math
 from typing import ClassVar
 
 from jaxtyping import Float, Num
-from torch import Tensor, nn
+from torch import Tensor
 
 from danlu.contracts import SequenceContext
+from danlu.layers.precision import WideConstants
 
 HOOKS = frozenset({"embed", "rotate", "carry", "bias", "values", "score_scale"})
 
@@ -25,7 +26,7 @@ Positions = Num[Tensor, "batch length *axes"]
 KeyPositions = Num[Tensor, "batch keys *axes"]
 
 
-class PositionEncoding(nn.Module):
+class PositionEncoding(WideConstants):
     """No encoding at all; members override the hooks that they name.
 
     Attributes:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import DanluError, SequenceContext
+from danlu.layers.alignment import zeroed
 from danlu.positions.base import PositionEncoding
 
 
@@ -37,5 +38,5 @@ class ZeroPaddedConvolution(PositionEncoding):
     ) -> Float[Tensor, "batch length dim"]:
         if not x.shape[1]:
             return x
-        clean = x if context.valid is None else x * context.valid[..., None]
+        clean = x if context.valid is None else zeroed(x, context.valid)
         return x + self.convolution(clean.transpose(1, 2)).transpose(1, 2)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import unknown
+from danlu.layers.precision import widened
 from danlu.optim.parameters import Rule, without_decay
 from danlu.positions.base import KeyPositions, PositionEncoding, Positions, differences
 from danlu.positions.learned import SPREAD
@@ -69,11 +70,12 @@ class DeBERTa(PositionEncoding):
         )
         behind = -differences(q_positions, k_positions)  # i - j
         row = self._row(behind)[:, None].expand(-1, self.heads, -1, -1)
-        to_place = (q @ keys.transpose(-2, -1)).gather(-1, row)
+        # Wide, as many pairs share a row: half precision could not add up their slopes.
+        to_place = widened(q @ keys.transpose(-2, -1)).gather(-1, row)
         if self.back == "paper":
             row = self._row(-behind)[:, None].expand_as(row)
         back = row.transpose(2, 3)
-        from_place = (k @ queries.transpose(-2, -1)).gather(-1, back).transpose(-2, -1)
+        from_place = widened(k @ queries.transpose(-2, -1)).gather(-1, back).transpose(-2, -1)
         return (to_place + from_place) * self.score_scale(q.shape[-1])
 
     def _row(self, distance: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import DanluError
+from danlu.layers.precision import wide, widened
 from danlu.optim.parameters import Rule, without_decay
 from danlu.positions.base import KeyPositions, PositionEncoding, Positions
 from danlu.positions.frequencies import geometric
@@ -64,7 +65,8 @@ class GeneralRotary(PositionEncoding):
         """The orthogonal matrix O."""
         if "fixed" in self._buffers:
             return self.get_buffer("fixed")
-        skew = self.skew - self.skew.T
+        skew = widened(self.skew)  # no half precision has a solver
+        skew = skew - skew.T
         eye = torch.eye(len(skew), dtype=skew.dtype, device=skew.device)
         return torch.linalg.solve(eye + skew, eye - skew)
 
@@ -81,8 +83,9 @@ class GeneralRotary(PositionEncoding):
 
     def _turn(self, x: Tensor, positions: Tensor, basis: Tensor) -> Tensor:
         positions = positions[..., None] if positions.ndim == 2 else positions
-        wide = torch.promote_types(x.dtype, torch.float32)
-        angle = (positions.to(wide) @ self.frequencies.to(wide))[:, None]
+        # No matrix product, which autocast would round: angles are large, and their turns count.
+        places = positions[..., None].to(torch.promote_types(wide(x), wide(self.frequencies)))
+        angle = (places * self.frequencies).sum(-2)[:, None]
         cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
         a, b = (x @ basis).unflatten(-1, (-1, 2)).unbind(-1)
         turned = torch.stack([a * cos - b * sin, a * sin + b * cos], dim=-1).flatten(-2)

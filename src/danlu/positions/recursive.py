@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from danlu.contracts import DanluError, SequenceContext
 from danlu.layers.feed_forward import MLP
+from danlu.layers.precision import widened
 from danlu.optim.parameters import Rule, without_decay
 from danlu.positions.base import PositionEncoding
 from danlu.positions.learned import SPREAD
@@ -61,7 +62,8 @@ class Recursive(PositionEncoding):
     def table(self) -> Float[Tensor, "length dim"]:
         """The encodings of all positions."""
         solver = RungeKutta4()
-        p: Tensor = self.start
+        # In half precision a small step would change nothing.
+        p: Tensor = widened(self.start)
         rows: list[Tensor] = [p]
         for n in range(self.length - 1):
             p = solver.step(self._slope, p, n / self.length, (n + 1) / self.length)
@@ -69,4 +71,5 @@ class Recursive(PositionEncoding):
         return torch.cat(rows)
 
     def _slope(self, p: Tensor, t: float) -> Tensor:
-        return self.dynamics(torch.cat([p, torch.full_like(p[:, :1], t)], dim=-1))
+        x = torch.cat([p, torch.full_like(p[:, :1], t)], dim=-1)
+        return self.dynamics(x.to(self.start.dtype)).to(p.dtype)

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from typing_extensions import override
 
+from danlu.layers.precision import wide, widened
 from danlu.optim.parameters import Rule, without_decay
 from danlu.positions.base import KeyPositions, PositionEncoding, Positions, differences
 from danlu.positions.learned import SPREAD
@@ -39,7 +40,8 @@ class Shaw(PositionEncoding):
         self, q: Tensor, k: Tensor, q_positions: Positions, k_positions: KeyPositions
     ) -> Float[Tensor, "#batch heads length keys"]:
         # Every query meets every distance once, then each key picks its own.
-        scores = q @ self.keys.to(q.dtype).T * self.score_scale(q.shape[-1])
+        # Wide, as many keys share a far distance: half precision could not add up their slopes.
+        scores = widened(q @ self.keys.to(q.dtype).T) * self.score_scale(q.shape[-1])
         row = self._row(q_positions, k_positions)[:, None]
         return scores.gather(-1, row.expand(-1, q.shape[1], -1, -1))
 
@@ -51,8 +53,10 @@ class Shaw(PositionEncoding):
         k_positions: KeyPositions,
     ) -> Float[Tensor, "batch heads length values"]:
         row = self._row(q_positions, k_positions)[:, None].expand_as(weights)
-        by_distance = weights.new_zeros(*weights.shape[:-1], len(self.read))
-        return by_distance.scatter_add(-1, row, weights) @ self.read.to(weights.dtype)
+        size = (*weights.shape[:-1], len(self.read))
+        by_distance = weights.new_zeros(size, dtype=wide(weights))
+        by_distance = by_distance.scatter_add(-1, row, widened(weights)).to(weights.dtype)
+        return by_distance @ self.read.to(weights.dtype)
 
     def _row(
         self, q_positions: Positions, k_positions: KeyPositions

@@ -14,8 +14,10 @@ import math
 import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 from typing_extensions import override
 
+from danlu.layers.precision import widened
 from danlu.positions.base import KeyPositions, PositionEncoding, Positions, differences
 
 
@@ -38,7 +40,8 @@ class T5(PositionEncoding):
     ) -> Float[Tensor, "#batch heads length keys"]:
         relative = differences(q_positions, k_positions)
         found = bucket(relative, self.buckets, self.farthest, causal=self.causal)
-        return self.table(found).permute(0, 3, 1, 2)
+        # Wide: half precision could not add up the slopes of all pairs of a bucket.
+        return embedding(found, widened(self.table.weight)).permute(0, 3, 1, 2)
 
     @override
     def score_scale(self, dim: int) -> float:

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <initializer_list>
 #include <vector>
 
@@ -48,30 +49,39 @@ void turn(T* to, const T* from, int64_t rows, int64_t columns) {
         to[j * rows + i + each] = from[(i + each) * columns + j];
 }
 
-// Summed logarithms of the decay in a chunk, and what they make of tokens.
+// Summed logarithms of the decay in a chunk, and what they make of tokens. Sums of multiples of 1/16
+// have no error, so that mild decays are not lost in the sums of harsh ones; the rest is small.
 template <typename T>
 struct Decays {
-  alignas(64) T total[SIZE], from_start[SIZE], to_end[SIZE];
+  alignas(64) T coarse[SIZE], fine[SIZE], from_start[SIZE], to_end[SIZE];
   T all;
 
   // From logarithms [batch, heads, length] of any strides.
   void take(const Tensor& logs, int64_t head, int64_t first, int64_t rows) {
     const T* own = logs.const_data_ptr<T>() + head / logs.size(1) * logs.stride(0) +
                    head % logs.size(1) * logs.stride(1);
-    T sum = 0;
-    for (int64_t i = 0; i < SIZE; ++i)
-      total[i] = sum += i < rows ? own[(first + i) * logs.stride(2)] : T(0);
+    T in_grains = 0, rest = 0;
+    for (int64_t i = 0; i < SIZE; ++i) {
+      const T log = i < rows ? own[(first + i) * logs.stride(2)] : T(0);
+      const T rounded = std::nearbyint(log * 16) / 16;
+      coarse[i] = in_grains += rounded;
+      fine[i] = rest += log - rounded;
+    }
     for (int64_t i = 0; i < SIZE; i += lanes<T>) {
-      at<T>(from_start + i) = exponential<T>(at<T>(total + i));
-      at<T>(to_end + i) = exponential<T>(total[SIZE - 1] - at<T>(total + i));
+      at<T>(from_start + i) = exponential<T>(at<T>(coarse + i) + at<T>(fine + i));
+      at<T>(to_end + i) = exponential<T>(since(SIZE - 1, i));
     }
     all = from_start[SIZE - 1];
+  }
+  // The logarithm of what is left at token i of each of the tokens from j on.
+  Lanes<T> since(int64_t i, int64_t j) const {
+    return (coarse[i] - at<T>(coarse + j)) + (fine[i] - at<T>(fine + j));
   }
   // x[i][j] *= what is left of token j at token i, for whole rows.
   void weigh(T* x) const {
     for (int64_t i = 0; i < SIZE; ++i)
       for (int64_t j = 0; j <= i; j += lanes<T>) {
-        Lanes<T> left = total[i] - at<T>(total + j);
+        Lanes<T> left = since(i, j);
         left = left > 0 ? Lanes<T>{} : left;  // above the diagonal, to be cut off
         at<T>(x + i * SIZE + j) *= exponential<T>(left);
       }

@@ -2,7 +2,9 @@ r"""What all scans share: how a sequence is cut, and how the state goes from chu
 
 `parallel` is one chunk as long as the sequence, `chunked` has chunks of a fixed size and a last
 one that is shorter, `recurrent` goes token by token. Decays are logarithms, at most 0: inside a
-chunk only differences that are at most 0 are exponentiated, so nothing overflows.
+chunk only differences that are at most 0 are exponentiated, so nothing overflows. A sum of harsh
+decays is large, and the difference of two large sums would lose the mild decays between them: sums
+are kept in two parts (`Sums`).
 
 Sources: arXiv:2405.21060 §6 (chunks of a recurrence by matrix products).
 """
@@ -10,13 +12,14 @@ Sources: arXiv:2405.21060 §6 (chunks of a recurrence by matrix products).
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from danlu.layers import kernels
+from danlu.layers.precision import wide
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +39,9 @@ class Run:
 
 
 CHUNKED = Run()
+
+GRAIN = 1 / 16
+"""Unit of the coarse part of summed logarithms: a million fits 24 bits."""
 
 CHUNKS = 8
 """Chunks that are done at once; the tensors of more of them leave the cache."""
@@ -85,22 +91,11 @@ def segments(length: int, form: str, chunk: int) -> list[int]:
     return [size for size in sizes if size]
 
 
-def wide(x: Tensor) -> torch.dtype:
-    """The type of states and decays: float32 or wider."""
-    return torch.promote_types(x.dtype, torch.float32)
-
-
 def tamed(log_decay: Tensor, valid: Bool[Tensor, "batch length"] | None) -> Tensor:
-    """Decays in a wide type, none on padding.
-
-    A factor far below the precision of the type is as good as 0; held at that, sums of
-    logarithms keep their digits, and a decay of 0 gives no NaN.
-    """
+    """Decays in a wide type, none on padding; a decay of 0 is the smallest number, not -inf."""
     log_decay = log_decay.to(wide(log_decay))
-    log_decay = log_decay.clamp(min=1.5 * math.log(torch.finfo(log_decay.dtype).eps))
-    if valid is None:
-        return log_decay
-    return log_decay * shaped(valid, log_decay)
+    log_decay = log_decay.clamp(min=math.log(torch.finfo(log_decay.dtype).tiny))
+    return silenced(log_decay, valid)
 
 
 def silenced(x: Tensor, valid: Bool[Tensor, "batch length"] | None) -> Tensor:
@@ -131,13 +126,38 @@ def added(y: Tensor, a: Tensor, b: Tensor) -> Float[Tensor, "batch heads chunks 
     return pieces.unflatten(0, y.shape[:3])
 
 
-def decays(
-    total: Float[Tensor, "*chunks size"],
-) -> Float[Tensor, "*chunks size size"]:
-    """How much of token j is left at token i, from summed logarithms; 0 for j behind i."""
-    left = total[..., :, None] - total[..., None, :]
+class Sums(NamedTuple):
+    """Summed logarithms of decays whose differences are exact to the last digits.
+
+    `coarse` sums multiples of `GRAIN`, which floating point does without an error; `fine` sums what
+    is left of each logarithm, which is small and alone has a gradient.
+    """
+
+    coarse: Float[Tensor, "*axes"]
+    fine: Float[Tensor, "*axes"]
+
+    def to_end(self) -> Float[Tensor, "*axes"]:
+        """The logarithm of what is left of each token at the last one, along the last axis."""
+        return self.coarse[..., -1:] - self.coarse + self.fine[..., -1:] - self.fine
+
+    def from_start(self) -> Float[Tensor, "*axes"]:
+        """The logarithm of what is left of the start at each token."""
+        return self.coarse + self.fine
+
+
+def summed(log_decay: Float[Tensor, "*chunks size"]) -> Sums:
+    """The sums of logarithms up to each token."""
+    coarse = (log_decay.detach() / GRAIN).round() * GRAIN
+    return Sums(coarse.cumsum(-1), (log_decay - coarse).cumsum(-1))
+
+
+def decays(total: Sums) -> Float[Tensor, "*chunks size size"]:
+    """How much of token j is left at token i; 0 for j behind i."""
+    coarse, fine = total
+    left = coarse[..., :, None] - coarse[..., None, :]
     past = torch.ones(left.shape[-2:], dtype=torch.bool, device=left.device).tril()
-    return left.masked_fill(~past, -torch.inf).exp()
+    # The part without a gradient carries the mask, which then costs nothing backwards.
+    return (left.masked_fill(~past, -torch.inf) + fine[..., :, None] - fine[..., None, :]).exp()
 
 
 def carried(

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from danlu.layers.precision import wide
 from danlu.layers.scans.chunks import (
     CHUNKED,
     Run,
@@ -22,8 +23,8 @@ from danlu.layers.scans.chunks import (
     in_chunks,
     scan,
     silenced,
+    summed,
     tamed,
-    wide,
 )
 
 CHUNK = 32
@@ -70,11 +71,11 @@ def _block(
 ) -> tuple[Tensor, Tensor]:
     parts = (q, k, v, strength, log_decay)
     q, k, v, strength, log_decay = (in_chunks(part, size) for part in parts)
-    total = log_decay.cumsum(-1)
-    left, from_start = decays(total), total.exp()[..., None]
+    total = summed(log_decay)
+    left, from_start = decays(total), total.from_start().exp()[..., None]
     known, free = _solved(k, v, strength[..., None], left, from_start)
     scores = (q @ k.transpose(-2, -1)) * left
-    to_end = k * (total[..., -1:] - total).exp()[..., None]
+    to_end = k * total.to_end().exp()[..., None]
     kept = from_start[..., -1:, :]
     parts = [part.expand(*q.shape[:3], *part.shape[3:]) for part in (known, free, scores, to_end)]
     parts = [*parts, q * from_start, kept.expand(*q.shape[:3], 1, 1)]

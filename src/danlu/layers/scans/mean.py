@@ -5,7 +5,9 @@ $$o_t = \frac{\sum_{i<t} e^{(c_{t-1} - c_i) + k_i} v_i + e^{u + k_t} v_t}
 
 with $c$ the summed logarithms of the decay. The weights $e^k$ have no bound, so the state is
 (numerator, denominator, exponent): the true sums are the first two times $e^{\text{exponent}}$, and
-the largest weight of each sum is 1. Inside a chunk all pairs of tokens are compared.
+the largest weight of each sum is 1. For the same reason no decay is small enough to be left out:
+$c_{t-1} - c_i$ is the decay times the tokens between, whatever its size. Inside a chunk all pairs
+of tokens are compared.
 
 Sources: arXiv:2305.13048 eq. 16 and appendix D.
 """
@@ -15,13 +17,15 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import pad
 
-from danlu.layers.scans.chunks import CHUNKED, Run, in_chunks, scan, shaped, silenced, tamed, wide
+from danlu.layers.precision import wide
+from danlu.layers.scans.chunks import CHUNKED, Run, in_chunks, scan, shaped, silenced
 
 CHUNK = 16
 NOTHING = -1e37
 """Logarithm of a weight of 0 that stays finite when decays are added to it."""
+SMALLEST = -1e30
+"""Logarithm of a decay of 0, of which a million may be added up."""
 
 
 class Mean(NamedTuple):
@@ -57,40 +61,40 @@ def mean_scan(
     if not v.shape[1]:
         return v, before
     k, values = k[:, None].to(kind), silenced(v[:, None].to(kind), run.valid)
-    decay = log_decay.to(kind).expand_as(k[:, :, :1])
+    ones = k.new_ones(1, 1, 1, 1)
     if run.valid is not None:
         k = k.masked_fill(~shaped(run.valid, k), NOTHING)
-        decay = decay.expand_as(k)
-    bonus = bonus.to(kind).expand_as(k[:, :, :1])
-    parts = (k, values, tamed(decay, run.valid), bonus)
+        ones = shaped(run.valid, k).to(kind)
+    decay, bonus = (part.to(kind).expand_as(k[:, :, :1]) for part in (log_decay, bonus))
+    parts = (k, values, ones, decay.clamp(min=SMALLEST), bonus)
     y, after = scan(_block, _step, parts, before, run, CHUNK)
     return y[:, 0].to(v.dtype), after
 
 
 def _block(
-    k: Tensor, v: Tensor, log_decay: Tensor, bonus: Tensor, state: Mean, size: int
+    k: Tensor, v: Tensor, ones: Tensor, log_decay: Tensor, bonus: Tensor, state: Mean, size: int
 ) -> tuple[Tensor, Mean]:
-    k, v, log_decay = (in_chunks(part, size)[:, 0] for part in (k, v, log_decay))
-    total = log_decay.cumsum(-2)  # [batch, chunks, size, channels]
-    before = pad(total[..., :-1, :], (0, 0, 1, 0))
-    left = before[..., :, None, :] - total[..., None, :, :]
+    k, v, ones = (in_chunks(part, size)[:, 0] for part in (k, v, ones))
+    count = ones.cumsum(-2)  # of tokens that decay, [batch, chunks, size, 1]
+    before = count - ones
+    left = (before[..., :, None, :] - count[..., None, :, :]) * log_decay[:, :, None]
     past = torch.ones(size, size, dtype=torch.bool, device=k.device).tril(-1)[..., None]
     now = torch.eye(size, dtype=torch.bool, device=k.device)[..., None]
     weights = k[..., None, :, :] + torch.where(now, bonus[:, :, None], left)
     inside = _summed(weights.masked_fill(~(past | now), 2 * NOTHING), v[..., None, :, :])
-    ends = _summed(k + total[..., -1:, :] - total, v)
-    starts, state = _carried(ends, total[..., -1, :], state)
-    found = _added(inside, _moved(starts, before))
+    ends = _summed(k + (count[..., -1:, :] - count) * log_decay, v)
+    starts, state = _carried(ends, count[..., -1, :] * log_decay[:, 0], state)
+    found = _added(inside, _moved(starts, before * log_decay))
     return (found.numerator / found.denominator).flatten(1, 2)[:, None], state
 
 
 def _step(
-    k: Tensor, v: Tensor, log_decay: Tensor, bonus: Tensor, state: Mean
+    k: Tensor, v: Tensor, ones: Tensor, log_decay: Tensor, bonus: Tensor, state: Mean
 ) -> tuple[Tensor, Mean]:
-    k, v, log_decay, bonus = (part[:, 0] for part in (k, v, log_decay, bonus))
+    k, v, ones, log_decay, bonus = (part[:, 0] for part in (k, v, ones, log_decay, bonus))
     one = torch.ones_like(v)
     found = _added(state, Mean(v, one, k + bonus))
-    kept = Mean(state.numerator, state.denominator, state.exponent + log_decay)
+    kept = Mean(state.numerator, state.denominator, state.exponent + ones * log_decay)
     return (found.numerator / found.denominator)[:, None], _added(kept, Mean(v, one, k))
 
 

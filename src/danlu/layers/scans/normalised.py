@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from danlu.layers import kernels
+from danlu.layers.precision import wide
 from danlu.layers.scans.chunks import (
     CHUNKED,
     Run,
@@ -24,7 +25,6 @@ from danlu.layers.scans.chunks import (
     in_chunks,
     scan,
     silenced,
-    wide,
 )
 from danlu.layers.scans.scalar import CHUNK, running, step_of_sums
 

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from danlu.layers import kernels
+from danlu.layers.precision import wide
 from danlu.layers.scans.chunks import (
     CHUNKED,
     Run,
@@ -24,8 +25,8 @@ from danlu.layers.scans.chunks import (
     in_chunks,
     scan,
     silenced,
+    summed,
     tamed,
-    wide,
 )
 
 CHUNK = 64
@@ -67,13 +68,13 @@ def _block(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor, size: int
 ) -> tuple[Tensor, Tensor]:
     q, k, v, log_decay = (in_chunks(part, size) for part in (q, k, v, log_decay))
-    total = log_decay.cumsum(-1)
+    total = summed(log_decay)
     scores = (q @ k.transpose(-2, -1)) * decays(total).to(q.dtype)
-    to_end = (total[..., -1:] - total).exp().to(v.dtype)
+    to_end = total.to_end().exp().to(v.dtype)
     new = k.transpose(-2, -1) @ (v * to_end[..., None])
-    kept = total[..., -1, None, None].exp()
-    starts, state = carried(new.to(state.dtype), kept, state)
-    from_start = total.exp().to(q.dtype)[..., None]
+    from_start = total.from_start().exp()
+    starts, state = carried(new.to(state.dtype), from_start[..., -1, None, None], state)
+    from_start = from_start.to(q.dtype)[..., None]
     y = added((q * from_start) @ starts.to(q.dtype), scores, v)
     return y.flatten(2, 3), state
 

@@ -5,8 +5,8 @@ token i for token j is $\sum_d q_{id} k_{jd} e^{c_{id} - c_{jd}}$, $c$ the summe
 is no product of matrices, and $e^{c_i} e^{-c_j}$ overflows. So a block of tokens is
 halved: for i in the later half and j in the earlier one, with r the last token of the earlier half,
 $e^{c_i - c_r}$ and $e^{c_r - c_j}$ are both at most 1 and the block of scores is a product; each
-half is halved again. The exponents are never positive, and the cost is that of
-$\log_2$ of the chunk passes over q and k.
+half is halved again. The exponents are sums of a few logarithms, never differences of large sums,
+and never positive; the cost is that of $\log_2$ of the chunk passes over q and k.
 
 With a bonus $u$ a token is read before it is stored,
 $o_t = (S_{t-1} + u \circ k_t v_t^\top)^\top q_t$.
@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
+from danlu.layers.precision import wide
 from danlu.layers.scans.chunks import (
     CHUNKED,
     Run,
@@ -28,7 +29,6 @@ from danlu.layers.scans.chunks import (
     scan,
     silenced,
     tamed,
-    wide,
 )
 
 CHUNK = 32
@@ -71,17 +71,16 @@ def vector_scan(
 def _block_after(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor, size: int
 ) -> tuple[Tensor, Tensor]:
-    total = in_chunks(log_decay, size).cumsum(-2)
-    own = in_chunks((q * k).sum(-1), size)
-    return _block(q, k, v, (total, total, own), state, size)
+    log_decay, own = in_chunks(log_decay, size), in_chunks((q * k).sum(-1), size)
+    return _block(q, k, v, (log_decay, log_decay, own), state, size)
 
 
 def _block_before(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor, size: int
 ) -> tuple[Tensor, Tensor]:
-    total = in_chunks(log_decay, size).cumsum(-2)
-    before = pad(total[..., :-1, :], (0, 0, 1, 0))
-    return _block(q, k, v, (total, before, torch.zeros_like(before[..., 0])), state, size)
+    log_decay = in_chunks(log_decay, size)
+    nothing = torch.zeros_like(log_decay)
+    return _block(q, k, v, (log_decay, nothing, nothing[..., 0]), state, size)
 
 
 def _block(
@@ -92,38 +91,45 @@ def _block(
     state: Tensor,
     size: int,
 ) -> tuple[Tensor, Tensor]:
-    """Chunks from the sums at each token, those at which it reads, and its scores of itself."""
-    total, read, own = logs
+    """Chunks from the decay of each token, what of it precedes its read, and its own score."""
+    log_decay, first, own = logs
     q, k, v = (in_chunks(part, size) for part in (q, k, v))
-    scores = _scores(q, k, total, read, own.to(q.dtype))
-    end = total[..., -1:, :]
-    added = (k * (end - total).exp().to(k.dtype)).transpose(-2, -1) @ v
-    starts, state = carried(added.to(state.dtype), end.exp().transpose(-2, -1), state)
+    scores, read, left, kept = _scores(q, k, log_decay, first, own.to(q.dtype))
+    added = (k * left.exp().to(k.dtype)).transpose(-2, -1) @ v
+    starts, state = carried(added.to(state.dtype), kept.exp().transpose(-2, -1), state)
     y = scores @ v + (q * read.exp().to(q.dtype)) @ starts.to(q.dtype)
     return y.flatten(2, 3), state
 
 
 def _scores(
-    q: Tensor, k: Tensor, total: Tensor, read: Tensor, own: Tensor
-) -> Float[Tensor, "batch heads chunks size size"]:
-    """The scores inside a chunk, from single tokens to ever larger blocks."""
+    q: Tensor, k: Tensor, log_decay: Tensor, first: Tensor, own: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The scores inside a chunk, from single tokens to ever larger blocks.
+
+    Also the logarithms of what is left of the start of the chunk where each token reads, of each
+    token at the end, and of the start at the end. All are sums of neighbours, never differences.
+    """
     size = q.shape[-2]
     missing = (1 << (size - 1).bit_length()) - size
     if missing:  # what is added stands behind, and is cut off
-        q, k, total, read = (pad(part, (0, 0, 0, missing)) for part in (q, k, total, read))
+        q, k, log_decay, first = (pad(p, (0, 0, 0, missing)) for p in (q, k, log_decay, first))
         own = pad(own, (0, missing))
     blocks, half = own[..., None, None], 1  # [batch, heads, chunks, blocks, half, half]
+    kept, read = log_decay[..., None, :], first[..., None, :]  # [..., blocks, 1 or half, keys]
+    left = torch.zeros_like(kept)
     while half < q.shape[-2]:
-        pairs = [part.unflatten(-2, (-1, 2, half)) for part in (q, k, total, read)]
-        (_, late), (early, _), (before, _), (_, after) = (pair.unbind(-3) for pair in pairs)
-        reference = before[..., -1:, :]
-        rows = late * (after - reference).exp().to(q.dtype)
-        columns = early * (reference - before).exp().to(q.dtype)
-        first, second = blocks.unflatten(-3, (-1, 2)).unbind(-3)
-        upper = pad(first, (0, half))
-        lower = torch.cat([rows @ columns.transpose(-2, -1), second], dim=-1)
+        (_, late), (early, _) = (part.unflatten(-2, (-1, 2, half)).unbind(-3) for part in (q, k))
+        (read, after), (before, left), (one, two), (upper, lower) = (
+            part.unflatten(-3, (-1, 2)).unbind(-3) for part in (read, left, kept, blocks)
+        )
+        across = (late * after.exp().to(q.dtype)) @ (early * before.exp().to(q.dtype)).mT
+        upper, lower = pad(upper, (0, half)), torch.cat([across, lower], dim=-1)
         blocks, half = torch.cat([upper, lower], dim=-2), 2 * half
-    return blocks[..., 0, :size, :size]
+        read = torch.cat([read, one + after], dim=-2)
+        left = torch.cat([before + two, left], dim=-2)
+        kept = one + two
+    blocks, read, left = (part[..., 0, :size, :] for part in (blocks, read, left))
+    return blocks[..., :size], read, left, kept[..., 0, :, :]
 
 
 def _step_after(
