@@ -323,7 +323,8 @@ def try_run_folder(ground: Ground, value: Any) -> None:
     shutil.copytree(kind, "copy")
     names = [file] if kind == "run" else ["results.json", "race.json", "vae/config.yaml"]
     path = Path("copy") / names[len(file) % len(names)]
-    path.write_bytes((retyped if typed else damaged)(path.read_bytes(), edits))
+    before = path.read_bytes() if path.exists() else b""
+    path.write_bytes((retyped if typed else damaged)(before, edits))
     if kind == "race":
         sound(["report", "copy"])
         sound(["race", "--resume", "copy"])
@@ -365,8 +366,8 @@ def try_text(ground: Ground, value: tuple[str, list]) -> None:
     else:
         from danlu.data.text import text_source
 
-        foretold(lambda: text_source([path], window=8, unit="byte", reader="plain"))
-        foretold(lambda: text_source([path], window=8, unit="character", reader="plain"))
+        foretold(lambda: text_source([path], window=8, unit="bytes", reader="plain"))
+        foretold(lambda: text_source([path], window=8, unit="characters", reader="plain"))
 
 
 def try_vectors(ground: Ground, value: tuple[str, list]) -> None:
