@@ -40,7 +40,7 @@ def run(kind: str, number: int) -> None:
         @settings(
             max_examples=number,
             derandomize=False,
-            database=DirectoryBasedExampleDatabase(KEPT),
+            database=DirectoryBasedExampleDatabase(KEPT / kind),
             deadline=None,
             phases=(Phase.reuse, Phase.generate, Phase.shrink),
             suppress_health_check=list(HealthCheck),
@@ -80,7 +80,9 @@ def main(arguments: list[str]) -> int:
     total = failed = 0
     call: Callable[[tuple[str, int]], tuple[str, int, str]] = lambda each: started(*each)
     with ThreadPoolExecutor(2) as pool:
-        for kind, inputs, wrong in pool.map(call, sorted(work, key=lambda each: -each[1])):
+        for kind, inputs, wrong in pool.map(
+            call, sorted(work, key=lambda each: "starts" not in each[0])
+        ):
             total += inputs
             failed += bool(wrong)
             say(f"{'FAIL' if wrong else 'ok  '} {kind}: {wrong or f'{inputs:,} inputs'}")

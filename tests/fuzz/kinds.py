@@ -48,7 +48,7 @@ class Ground:
         torch.set_num_threads(1)
         warnings.simplefilter("ignore")
         self.data()
-        if kind in ("command lines", "starts", "run folders"):
+        if kind in ("command lines", "starts", "more starts", "run folders"):
             self.runs()
 
     def data(self) -> None:
@@ -442,14 +442,15 @@ RUNS = st.tuples(
 )
 SETTINGS = st.tuples(FAMILIES, st.lists(SETTING, min_size=1, max_size=3))
 KINDS = {
-    "command lines": Kind(COMMANDS, try_command, 4000),
+    "command lines": Kind(COMMANDS, try_command, 3000),
     "settings": Kind(SETTINGS, try_settings, 4000),
-    "run folders": Kind(RUNS, try_run_folder, 3000),
-    "images": Kind(st.tuples(IMAGES, EDITS), try_image, 2500),
-    "archives": Kind(st.tuples(ARRAYS, EDITS), try_array, 3000),
+    "run folders": Kind(RUNS, try_run_folder, 1500),
+    "images": Kind(st.tuples(IMAGES, EDITS), try_image, 3000),
+    "archives": Kind(st.tuples(ARRAYS, EDITS), try_array, 4500),
     "texts": Kind(
         st.tuples(TEXTS, st.one_of(st.none(), st.binary(max_size=200)), EDITS), try_text, 2500
     ),
-    "vectors": Kind(st.tuples(VECTOR_FILES, EDITS), try_vectors, 2000),
-    "starts": Kind(STARTS, try_start, 300),
+    "vectors": Kind(st.tuples(VECTOR_FILES, EDITS), try_vectors, 2500),
+    "starts": Kind(STARTS, try_start, 150),
+    "more starts": Kind(STARTS, try_start, 150),
 }
