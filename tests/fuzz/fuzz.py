@@ -77,6 +77,7 @@ def main(arguments: list[str]) -> int:
     fraction = float(arguments[0]) if arguments else 1.0
     chosen = arguments[1:] or list(KINDS)
     work = [(kind, max(1, round(KINDS[kind].number * fraction))) for kind in chosen]
+    work.sort(key=lambda each: "starts" not in each[0])  # the longest first
     total = failed = 0
     call: Callable[[tuple[str, int]], tuple[str, int, str]] = lambda each: started(*each)
     with ThreadPoolExecutor(2) as pool:
