@@ -56,7 +56,7 @@ class Baseline:
         self.seconds: dict[str, float] = {}
         self.failing: list[str] = []
         self.lines: dict[str, dict[str, list[str]]] = {}
-        self.digests: dict[str, int] = {}
+        self.digests: dict[str, int | None] = {}
 
     def add(self, facts: dict[str, Any]) -> None:
         """Take in what one process measured, or what was kept from another day."""
@@ -78,8 +78,7 @@ class Baseline:
         within = range(mutant.first, mutant.last + 1)
         running = {name for line in within for name in lines.get(str(line), ())}
         file = self._running(mutant.file)
-        moved = self.digests.get(mutant.file) != _digest(mutant.file)
-        if mutant.imported or "" in running or moved:
+        if mutant.imported or "" in running:
             running = file.union(*map(self._running, importers(mutant.file)))
         word = Path(mutant.file).stem.replace("_", "-")
 
@@ -139,9 +138,8 @@ def measure_baseline(jobs: int, kept: Path | None) -> Baseline:
     """
     baseline = Baseline()
     if kept and kept.exists():
-        baseline.add(json.loads(kept.read_text()))
-    known = set(baseline.seconds) - set(baseline.failing)
-    baseline.failing.clear()
+        baseline.add(_still_true(json.loads(kept.read_text())))
+    known = set(baseline.seconds)
     for _, text in in_forks(range(jobs), lambda part: _traced(known, part, jobs), jobs):
         if text is None:
             raise RuntimeError("A process that measured the laws without mutants died.")
@@ -149,6 +147,23 @@ def measure_baseline(jobs: int, kept: Path | None) -> Baseline:
     if kept:
         kept.write_text(json.dumps(vars(baseline)))
     return baseline
+
+
+def _still_true(facts: dict[str, Any]) -> dict[str, Any]:
+    """Without the laws that fail, or that ran something of a file that has changed since."""
+    changed = {file for file, digest in facts["digests"].items() if _digest(file) != digest}
+    stale = {name for file in changed for names in facts["lines"][file].values() for name in names}
+    stale |= set(facts["failing"])
+    return {
+        "seconds": {name: s for name, s in facts["seconds"].items() if name not in stale},
+        "failing": [],
+        "digests": {file: d for file, d in facts["digests"].items() if file not in changed},
+        "lines": {
+            file: {line: [n for n in names if n not in stale] for line, names in lines.items()}
+            for file, lines in facts["lines"].items()
+            if file not in changed
+        },
+    }
 
 
 def _traced(known: set[str], part: int, parts: int) -> str:
@@ -178,8 +193,9 @@ def _traced(known: set[str], part: int, parts: int) -> str:
     return json.dumps({"seconds": seconds, "failing": failing, "lines": lines, "digests": digests})
 
 
-def _digest(file: str) -> int:
-    return crc32((SOURCE / file).read_bytes())
+def _digest(file: str) -> int | None:
+    path = SOURCE / file
+    return crc32(path.read_bytes()) if path.exists() else None
 
 
 def test_mutants(

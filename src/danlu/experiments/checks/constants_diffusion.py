@@ -10,14 +10,19 @@ from danlu.contracts import DataDescription
 from danlu.experiments.checks.golden import golden_law
 from danlu.experiments.checks.law import Law
 from danlu.generative.diffusion.beta_paths import CosineBeta, LinearBeta
-from danlu.generative.diffusion.discrete import cosine_betas, linear_betas, scaled_linear_betas
+from danlu.generative.diffusion.discrete import (
+    Discrete,
+    cosine_betas,
+    linear_betas,
+    scaled_linear_betas,
+)
 from danlu.generative.diffusion.grids import karras, linspace, quadratic, shifted, uniform
 from danlu.generative.diffusion.improved_ddpm import BOUND_WEIGHT
 from danlu.generative.diffusion.model import LABEL_DROP
 from danlu.generative.diffusion.paths import EDM, Linear, Point, VarianceExploding
 from danlu.generative.diffusion.preconditioners import edm as edm_inputs
 from danlu.generative.diffusion.preconditioners import logarithmic
-from danlu.generative.diffusion.time_samplers import log_normal, logit_normal
+from danlu.generative.diffusion.time_samplers import log_normal, logit_normal, steps
 from danlu.generative.diffusion.weightings import edm, min_snr, p2
 
 PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=0)
@@ -133,6 +138,11 @@ TRAINING = golden_law(
             "EDM, arXiv:2206.00364 tab. 1: log level N(-1.2, 1.2^2)",
             lambda: log_normal(QUANTILES, EDM()) * 80.0,
             (-1.2 + 1.2 * DEVIATIONS).exp(),
+        ),
+        (
+            "DDPM, arXiv:2006.11239 alg. 1: each of the table's times as often",
+            lambda: steps(_numbers(0.0, 0.24, 0.26, 0.6, 0.99), Discrete(linear_betas(4))),
+            _numbers(0.25, 0.25, 0.5, 0.75, 1.0),
         ),
         (
             "SD3, arXiv:2403.03206 §3.1: logit of the time N(0, 1)",

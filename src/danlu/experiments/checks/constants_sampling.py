@@ -66,7 +66,7 @@ def _consistency_map() -> Tensor:
 
 
 def _consistency_levels() -> list[float]:
-    """How the drawn level changes just around the edges that the source's law has."""
+    """The drawn levels just around the edges of the source's law, over those that it has."""
     levels = _karras_by_hand(11)[::-1]
     cumulative = [math.erf((math.log(level) + 1.1) / (math.sqrt(2) * 2.0)) for level in levels]
     edges = [(edge - cumulative[0]) / (cumulative[-1] - cumulative[0]) for edge in cumulative]
@@ -74,7 +74,7 @@ def _consistency_levels() -> list[float]:
     model = Consistency(PLANE, _Fixed(), fine=1280)
     lower, _ = model.neighbours(_numbers(*around), 0.0)
     expected = [level for pair in pairwise(levels[:-1]) for level in pair]
-    return (lower - _numbers(*expected)).tolist()
+    return (lower / _numbers(*expected)).tolist()
 
 
 def _karras_by_hand(count: int) -> list[float]:
@@ -133,7 +133,7 @@ FEW_STEPS = golden_law(
         (
             "arXiv:2310.14189 §3.5: levels drawn with P_mean = -1.1, P_std = 2",
             _consistency_levels,
-            [0.0] * 18,
+            [1.0] * 18,
         ),
         (
             "arXiv:2310.14189 §3.3: c = 0.00054 sqrt(d), here d = 4 and a distance of 3",

@@ -13,7 +13,7 @@ from danlu.experiments.checks.gaps import gap
 from danlu.experiments.checks.golden import golden_law
 from danlu.experiments.checks.law import Law
 from danlu.experiments.checks.test_bed import item_noise
-from danlu.generative.autoregressive import language
+from danlu.generative.autoregressive import autoregressive, language
 from danlu.generative.autoregressive.choosing import AutoregressiveOptions, allowed, pick
 from danlu.generative.chain_options import ChainOptions, Estimator
 from danlu.generative.flow.flow import FlowOptions
@@ -100,6 +100,12 @@ def _figures() -> float:
     return gap((found, *pairs), (nats.detach(), loss.detach(), right))
 
 
+def _as_data() -> Tensor:
+    levels = DataDescription(shape=(3,), levels=5, low=-1.0, high=1.0, classes=0)
+    model = autoregressive.build(levels, dim=8, depth=1)
+    return model.data(torch.tensor([[0, 1, 4]]))
+
+
 CONSTANTS = golden_law(
     "generative/parts",
     "folding, draws, tables and rules are as documented",
@@ -117,6 +123,11 @@ CONSTANTS = golden_law(
                 FlowOptions().temperature,
             ],
             [16, True, 1.0],
+        ),
+        (
+            "ids stand for the levels of the data, from the lowest",
+            _as_data,
+            torch.tensor([[-1.0, -0.5, 1.0]], dtype=torch.float64),
         ),
         (
             "one id more than there are levels is the mask",

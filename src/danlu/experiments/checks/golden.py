@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from danlu.experiments.checks.gaps import gap
+from danlu.experiments.checks.gaps import relative_gap
 from danlu.experiments.checks.law import Law, law_of_cases
 
 Row = tuple[str, Callable[[], Any], Any]
@@ -12,10 +12,10 @@ Row = tuple[str, Callable[[], Any], Any]
 
 
 def golden_law(name: str, statement: str, rows: Sequence[Row], tolerance: float = 1e-12) -> Law:
-    """A law that every row of a table of constants must obey."""
+    """A law that every row of a table of constants must obey, relative to each constant's size."""
     cases = [(about, partial(_gap, found, expected)) for about, found, expected in rows]
     return law_of_cases(name, statement, tolerance, lambda: cases, oracle="golden value")
 
 
 def _gap(found: Callable[[], Any], expected: Any) -> float:
-    return gap(found(), expected)
+    return relative_gap(found(), expected)
