@@ -208,7 +208,7 @@ def _end(mutant: Mutant, tested: Tested, listed: dict) -> str:
 
 
 def _room(mutant: Mutant) -> str:
-    return next(room for room in ROOMS if SOURCE / mutant.file in files_of(room))
+    return next((room for room in ROOMS if SOURCE / mutant.file in files_of(room)), "other")
 
 
 def _table(name: str, groups: Iterable[str], ends: list[str]) -> None:
