@@ -97,7 +97,7 @@ def test_too_few_images_are_refused_in_one_line(n, tmp_path, capsys):
     )
     (line,) = capsys.readouterr().err.splitlines()
     assert f"holds {n} usable images; at least 10 are needed" in line
-    assert not out.exists()
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("n", [10, pytest.param(59, marks=pytest.mark.long)])
