@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     from danlu.cli.display import display_for
     from danlu.experiments.evaluate import EvaluationRequest, evaluate
     from danlu.experiments.machine import chosen_device, device_line
-    from danlu.experiments.runs import open_run
+    from danlu.experiments.runs import open_run, require_unused
     from danlu.experiments.settings import Settings
 
     console = console_for(options.json, Lasting)
@@ -59,6 +59,8 @@ def run(options: argparse.Namespace) -> int:
         command=f"danlu eval {options.folder} --split {options.split} --n {options.n}",
     )
     found = open_run(options.folder)
+    if options.out:
+        require_unused(Path(options.out))
     if options.require:
         model, _, _ = found.model(request.classes, request.device)
         model.require(options.require)

@@ -30,10 +30,12 @@ def arguments(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Export; 1 when something that should be written could not be."""
     from danlu.experiments.export import export
-    from danlu.experiments.runs import open_run
+    from danlu.experiments.runs import open_run, require_unused
 
     console = console_for(options.json, Lasting)
     found = open_run(options.folder)
+    if options.out:
+        require_unused(Path(options.out))
     model, _, notices = found.model(classes_for(options.foreign))
     for line in notices:
         say(console, line)

@@ -33,6 +33,7 @@ def run(options: argparse.Namespace) -> int:
     from danlu.evaluation.report import write_report
     from danlu.evaluation.report.versus import NAME, write_comparison
     from danlu.experiments.comparing import changes, open_side
+    from danlu.experiments.runs import require_unused
 
     neighbours = not options.no_neighbours
     side = open_side(Path(options.folder))
@@ -43,6 +44,8 @@ def run(options: argparse.Namespace) -> int:
     else:
         other = open_side(Path(options.other))
         path = Path(options.out) if options.out else other.folder / NAME
+        if options.out:
+            require_unused(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         page = write_comparison(side, other, changes(side, other), path, neighbours=neighbours)
     if options.json:

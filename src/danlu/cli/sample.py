@@ -82,6 +82,7 @@ def run(options: argparse.Namespace) -> int:
 def _path(options: argparse.Namespace, found: "Run") -> Path:
     from danlu.contracts import DanluError
     from danlu.experiments.drawing import drawable
+    from danlu.experiments.runs import require_unused
 
     if options.n < 1:
         raise DanluError(f"--n must be at least 1, got {options.n}.")
@@ -90,8 +91,7 @@ def _path(options: argparse.Namespace, found: "Run") -> Path:
     ending = "txt" if description.is_text else "png" if shown else "npz"
     default = _free(found.folder / "samples" / f"draw-{options.seed}.{ending}")
     path = Path(options.out) if options.out else default
-    if path.exists():
-        raise DanluError(f"{path} exists already; nothing is overwritten, choose another --out.")
+    require_unused(path)
     if path.suffix not in ENDINGS or (path.suffix == ".txt") > description.is_text:
         raise DanluError(f"--out takes a .png or an .npz file, of text .txt, got {path}.")
     if path.suffix == ".png" and not shown:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from sys import float_info
 
 from danlu.evaluation.facts import duration, number
 from danlu.evaluation.markup import Safe, tag
@@ -78,7 +79,8 @@ class Scale:
         """Round values inside the range."""
         if not self.logarithmic:
             return list(_even_ticks(self.low, self.high, most))
-        powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        highest = min(math.ceil(math.log10(self.high)), float_info.max_10_exp)
+        powers = range(math.floor(math.log10(self.low)), highest + 1)
         for digits in ((1, 2, 5), (1, 3), (1,)):
             ticks = [digit * 10.0**power for power in powers for digit in digits]
             ticks = [tick for tick in ticks if self.low <= tick <= self.high]

@@ -5,8 +5,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from danlu.contracts import DataDescription
 from danlu.files import write_text
-from danlu.training.records import read_json, record_json
+from danlu.training.records import read_json, record_json, typed
 
 
 class RowKind(StrEnum):
@@ -109,8 +110,10 @@ class Results:
     seed: int
     seeds: int
     split: dict[str, tuple[float, float]]  # part -> (planned seconds, used seconds)
-    features: dict[str, dict[str, Any]]  # feature space -> name, hash, accuracy, seconds
-    machine: dict[str, Any]
+    features: dict[
+        str, dict[str, str | float | None]
+    ]  # feature space -> name, hash, accuracy, seconds
+    machine: dict[str, str | float | None]
     held_out: int  # held-out examples behind the distances
     reference: str  # which split the distances refer to
     command: str
@@ -135,5 +138,7 @@ class Results:
             DanluError: the file is not JSON, or holds something else.
         """
         results, damage = read_json(path, cls)
+        if results.description:
+            typed(results.description, DataDescription, f"{path}: description")
         results.notices += [damage] if damage else []
         return results

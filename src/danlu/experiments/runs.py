@@ -71,6 +71,12 @@ def _counts(path: Path) -> bool:
     return path.name != LOCK and not path.name.startswith(TEMPORARY)
 
 
+def require_unused(path: Path) -> None:
+    """Raise `DanluError` when a path that was asked for holds something already."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise DanluError(f"{path} exists already; nothing is overwritten, choose another --out.")
+
+
 def create(folder: Path, config: RunConfig) -> Run:
     """A new run folder with its config.
 

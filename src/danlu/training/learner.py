@@ -30,8 +30,11 @@ class Learner:
         self.name = name
         self.named = named
         self.weights: list[nn.Parameter] = [row.parameter for row in named]
-        self.optimizer = OPTIMIZERS[options.name].build(named, options)
-        self.scheduled = Scheduled(self.optimizer, options)
+        try:
+            self.optimizer = OPTIMIZERS[options.name].build(named, options)
+            self.scheduled = Scheduled(self.optimizer, options)
+        except (ValueError, TypeError, OverflowError) as error:  # torch's own checks
+            raise DanluError(f"The optimiser of {name!r} cannot be made: {error}.") from error
         self.norm = 0.0
         self.losses: Losses | None = None
 
