@@ -140,7 +140,7 @@ def _next_steps(results: Results, verdict: Verdict, folder: Path) -> Safe | None
         return None
     steps = [
         ("Train it further:", f"danlu train --resume {where} --minutes 60"),
-        ("Draw from it:", f"danlu sample {where} --n 64 --seed 1{_class(results)}"),
+        ("Draw from it:", f"danlu sample {where} --n 64 --seed 1"),
         ("Use it in Python:", f'import danlu\nmodel = danlu.load("{where}")'),
     ]
     return join(
@@ -166,10 +166,6 @@ def _run_of(row: Row, folder: Path) -> str:
         return row.run
     beside = folder / row.name
     return str(beside if beside.is_dir() else folder)
-
-
-def _class(results: Results) -> str:
-    return " --class 0" if results.description.get("classes") else ""
 
 
 def _seeds(results: Results) -> str:
