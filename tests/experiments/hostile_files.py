@@ -280,7 +280,7 @@ CASES = {
     ),
     "features .onnx": lambda: from_file(onnx_with("PyOp", "com.microsoft"), description),
     "features .onnx, foreign": lambda: from_file(onnx_with("PythonOp", "evil"), description),
-    "cache": lambda: held(cache.folder() / "k.safetensors", EVIL, lambda: cache.recall("k")),
+    "cache": lambda: held(cache.cache_folder() / "k.safetensors", EVIL, lambda: cache.recall("k")),
     "npz of objects": lambda: objects("objects.npz", x=HOSTILE),
     "npz of object labels": lambda: objects("labels.npz", x=np.zeros((20, 2)), y=HOSTILE),
     "npy header": lambda: open_source(str(npy_header())),

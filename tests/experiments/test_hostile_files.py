@@ -53,7 +53,7 @@ DANGEROUS = {
     "torch.load(": {"training/checkpoint.py"},  # with weights_only
     "torch.export.load(": {"experiments/export/formats.py"},  # what export wrote a moment before
     "yaml.load(": {"training/records.py"},  # plain data alone
-    "np.load(": {"data/arrays.py", "embeddings/counting.py"},  # without pickles
+    "np.load(": {"data/stored.py", "embeddings/counting.py"},  # without pickles
     "Image.open(": {"data/decoding.py", "evaluation/report/album.py", "experiments/tracking.py"},
     "InferenceSession(": {"evaluation/features/exported.py", "experiments/export/formats.py"},
     "pickle.": set(),
