@@ -1,14 +1,17 @@
 """Every method of a room stands beside the formula of its source, written apart."""
 
+import ast
 import importlib
 import inspect
 import pkgutil
+from pathlib import Path
 
 import pytest
 
 from danlu import layers
 from danlu.experiments.checks import (
     LAWS,
+    definitions,
     definitions_layers,
     definitions_pictures,
     definitions_rows,
@@ -34,6 +37,31 @@ APART = {
     "layers.scans.chunks": "the frame of the scans, which every one of them runs",
 }
 """Modules of layers without a formula of their own, with the reason."""
+DRAWN = {"seeded_normal"}
+"""What a formula may ask of the library: random numbers, which no source defines."""
+
+
+def formulas():
+    """The functions of the definitions that are handed weights, with the names that they use."""
+    for path in sorted(Path(definitions.__file__).parent.glob("definitions_*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        parts = {
+            alias.asname or alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+            and str(node.module).startswith(("danlu.mixers", "danlu.layers", "danlu.positions"))
+            for alias in node.names
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef) and any(arg.arg == "w" for arg in node.args.args):
+                used = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+                yield f"{path.stem}.{node.name}", used & parts
+
+
+def test_formulas_call_no_part_of_the_library():
+    found = dict(formulas())
+    assert len(found) > 50
+    assert {name: used for name, used in found.items() if used - DRAWN} == {}
 
 
 @pytest.mark.parametrize("room", TABLES)

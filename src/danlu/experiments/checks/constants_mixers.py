@@ -55,7 +55,13 @@ def gated_units() -> Golden:
     gates = FLASH(WIDE, size=512).gates
     return [
         defaults("arXiv:2202.10447 §3.2, e = 2d, s = 128", GAU, hidden=None, size=128),
-        defaults("kexue.fm/archives/8934, relu^2 / (n s)", GAU, weights="scaled", divisor=None),
+        defaults(
+            "kexue.fm/archives/8934, relu^2 / (n s)",
+            GAU,
+            weights="scaled",
+            divisor=None,
+            causal=True,
+        ),
         defaults("arXiv:2202.10447 §4.1, C = 256", FLASH, hidden=None, size=128, chunk=256),
         defaults("kexue.fm/archives/8934", FLASH, weights="scaled", causal=True),
         golden("U, V of 2d and Z of s", layer.gates.inward.weight.shape, (2 * 128 + 128, WIDE)),
@@ -95,6 +101,7 @@ def sparse() -> Golden:
             codes=512,
             block=256,
             hidden=None,
+            cache_gradient=True,
         ),
         golden(
             "values and gate of 2d", TransformerVQ(8, size=4).inward.weight.shape, (2 * 16 + 8, 8)

@@ -70,7 +70,7 @@ def mamba2() -> Golden:
     low, high = math.log(1e-3), math.log(1e-1)
     return [
         defaults(
-            "arXiv:2405.21060 §7, mamba_ssm",
+            "mamba_ssm: heads of 64, filters of 4; the state of 64 is ours, theirs is 128",
             Mamba2,
             state_size=64,
             head_dim=64,

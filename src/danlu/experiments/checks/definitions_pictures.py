@@ -120,7 +120,25 @@ def codes() -> float:
             sums[cell] = 0.95 * sums[cell] + 0.05 * inside.sum(0) / 40
         codes = sums / shares[:, None]
         worst = max(worst, gap([book.vectors, book.shares], [codes, shares]))
-    return max(worst, _revival(book, shares, codes))
+    return max(worst, _revival(book, shares, codes), _started())
+
+
+def _started() -> float:
+    """Ten Lloyd steps from rows that are drawn, and the effective number of codes."""
+    book, z = Codebook(3, 2, dead_below=0.0).double(), numbers(20, 2)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        book.start(z)
+        torch.manual_seed(3)
+        codes = z[torch.randperm(20)[:3]]
+    for _ in range(10):
+        nearest = (z[:, None] - codes).square().sum(-1).argmin(1)
+        codes = torch.stack(
+            [z[nearest == n].mean(0) if (nearest == n).any() else codes[n] for n in range(3)]
+        )
+    share = torch.tensor([0.5, 0.25, 0.25])
+    spread = book.perplexity(torch.tensor([0, 0, 1, 2]))
+    return max(gap(book.vectors, codes), gap(spread, (-share * share.log()).sum().exp()))
 
 
 def _revival(book: Codebook, shares: Tensor, codes: Tensor) -> float:
