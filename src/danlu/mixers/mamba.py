@@ -24,6 +24,7 @@ from danlu.layers.alignment import moved, to_the_end, zeroed
 from danlu.layers.selective_scan import at_once, in_chunks, one_by_one
 from danlu.layers.shift import ShortConvolution
 from danlu.mixers.base import Mixer
+from danlu.mixers.mamba2 import step_bias
 from danlu.optim.parameters import Rule
 
 SCANS = {"chunked": in_chunks, "parallel": at_once, "recurrent": one_by_one}
@@ -63,10 +64,8 @@ class Mamba(Mixer):
         self.skip = nn.Parameter(torch.ones(channels))
         self.output = nn.Linear(channels, dim, bias=False)
         nn.init.uniform_(self.delta.weight, -(rank**-0.5), rank**-0.5)
-        with torch.no_grad():  # softplus of the bias is log-uniform
-            low, high = math.log(1e-3), math.log(1e-1)
-            step = (torch.rand(channels) * (high - low) + low).exp().clamp(min=1e-4)
-            self.delta.bias.copy_(step + (-torch.expm1(-step)).log())
+        with torch.no_grad():
+            self.delta.bias.copy_(step_bias(channels))
 
     def parameter_rules(self) -> dict[str, Rule]:
         """The dynamics do not fade."""
