@@ -42,6 +42,7 @@ NO_METHODS = {
     "evaluation/features/exported.py": "files",
     "*/exporting.py": "files",
     "generative/tiny.py": "the data of the instances that laws build",
+    "layers/kernels/*": "C++ kernels, which need a compiler: tests/layers/test_kernels.py",
     "generative/decoding.py": "descriptions of exported functions",
     "embeddings/saving.py": "files",
     "embeddings/word2vec_files.py": "files",
