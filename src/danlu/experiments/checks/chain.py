@@ -83,7 +83,8 @@ def splits() -> float:
     with torch.no_grad():
         split = cast(Split, chain.links[-1])
         network = cast(nn.Linear, split.network)
-        mean_2, log_scale = network(torch.zeros(1, 1).double()).chunk(2, dim=1)
+        mean_2, raw = network(torch.zeros(1, 1).double()).chunk(2, dim=1)
+        log_scale = 4 * torch.tanh(raw / 4)
         slope = network.weight[: DIM - 1]
         inner = torch.eye(DIM, dtype=torch.float64)
         inner[1:, :1] = slope
