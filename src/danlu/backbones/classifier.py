@@ -43,6 +43,7 @@ class SequenceClassifier(nn.Module):
             x: ids, or numbers with an axis of features.
             context: padding, or boundaries of packed documents.
         """
+        context = None if context is None else context.parted()
         y, _ = self.stack(self.embed(x), context)
         return self.logits(pooled(y, context))
 

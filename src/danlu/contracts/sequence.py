@@ -8,6 +8,8 @@ from jaxtyping import Bool, Float, Int, Num, Shaped
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from danlu.contracts.errors import DanluError
+
 State = dict[str, Any]
 """What a causal layer remembers: a nest of dicts and lists of tensors, batch first in each.
 
@@ -23,6 +25,7 @@ class SequenceContext:
 
     Attributes:
         positions: `[batch, length]` or with trailing axes, int or float; by default the order.
+            Whole numbers that come back to 0 in the one row of a batch tell of packed documents.
         valid: `[batch, length]`, False on padding; None when nothing is padded.
         cu_seqlens: `[documents + 1]` boundaries of packed documents; then the batch is 1.
         memory: another sequence and its context, for cross-attention.
@@ -44,6 +47,31 @@ class SequenceContext:
     order: Int[Tensor, "batch length"] | None = None
     lengths: tuple[int, ...] | None = None
     remember: bool = True
+
+    def parted(self) -> "SequenceContext":
+        """The same with the boundaries of documents that positions alone tell of.
+
+        A collator that flattens hands on positions that begin at 0 in each document, and nothing
+        else. A graph that is compiled cannot look at values: there give `cu_seqlens`.
+
+        Raises:
+            DanluError: they come back to 0 in one of several rows.
+        """
+        places = self.positions
+        told = (self.cu_seqlens, self.valid, self.order, self.lengths)
+        if places is None or any(fact is not None for fact in told) or places.ndim != 2:
+            return self
+        if torch.compiler.is_compiling() or places.is_floating_point():
+            return self
+        row, token = (places == 0)[:, 1:].nonzero(as_tuple=True)
+        if not len(row) or not places.any():
+            return self
+        if len(places) > 1:
+            raise DanluError(
+                "Positions come back to 0 inside a row of several: put packed documents in one row."
+            )
+        ends = [token.new_zeros(1), token + 1, token.new_full((1,), places.shape[1])]
+        return replace(self, cu_seqlens=torch.cat(ends).to(torch.int32))
 
     def placed(
         self, x: Shaped[Tensor, "batch length ..."], start: Int[Tensor, " batch"] | None = None

@@ -123,6 +123,7 @@ class Mixer(WideConstants, ABC):
             DanluError: the layer cannot do what is asked.
         """
         context = SequenceContext() if context is None else context
+        context = context.parted() if state is None else context
         form = self._chosen(x, context, state, form)
         if context.cu_seqlens is not None:
             return self._packed(x, context, form)
