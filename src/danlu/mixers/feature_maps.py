@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from torch.nn.functional import elu, normalize, pad
 from typing_extensions import override
 
+from danlu.layers.precision import full_precision, widened
+
 Heads = Float[Tensor, "batch heads length dim"]
 Mapped = Float[Tensor, "batch heads length features"]
 Turn = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -25,12 +27,16 @@ Turn = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class Features(NamedTuple):
-    """Features of queries and keys for the numerator, and for the sum that divides it."""
+    """Features of queries and keys for the numerator, and for the sum that divides it.
+
+    Where `exponent` is given, those of each key are meant to be multiplied by its exponential.
+    """
 
     q: Mapped
     k: Mapped
     sum_q: Mapped
     sum_k: Mapped
+    exponent: Float[Tensor, "batch heads length"] | None = None
 
 
 class FeatureMap(nn.Module, ABC):
@@ -84,7 +90,7 @@ class Exponential(FeatureMap):
 
     A factor on the features of a query changes nothing, so they may be a softmax. With `features`
     the map $\omega$ is trained, a Performer whose directions are learned; without, the tokens
-    themselves are exponentiated.
+    themselves are exponentiated. The largest exponent of a key is kept apart from its features.
     """
 
     def __init__(self, dim: int, *, features: int | None = None) -> None:
@@ -100,14 +106,25 @@ class Exponential(FeatureMap):
 
     @override
     def queries(self, q: Heads) -> Mapped:
-        return self._seen(q).softmax(-1)
+        return self._seen(q).softmax(-1).to(q.dtype)
 
     @override
     def keys(self, k: Heads) -> Mapped:
         return self._seen(k).exp()
 
+    @override
+    def forward(self, q: Heads, k: Heads, turn: Turn) -> Features:
+        seen = self._seen(k)
+        exponent = seen.detach().amax(-1)
+        of_query, of_key = self.queries(q), (seen - exponent[..., None]).exp().to(k.dtype)
+        return Features(*turn(of_query, of_key), of_query, of_key, exponent)
+
     def _seen(self, x: Tensor) -> Tensor:
-        return x if self.directions is None else x @ self.directions.T
+        x = widened(x)
+        if self.directions is None:
+            return x
+        with full_precision(x):
+            return x @ widened(self.directions).T
 
 
 class FirstOrder(FeatureMap):

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import State
-from danlu.layers.scans import divided, normalised_scan, scalar_scan
+from danlu.layers.scans import divided, normalised_scan, relative, scalar_scan
 from danlu.layers.scans.chunks import silenced
-from danlu.mixers.feature_maps import Elu, FeatureMap
+from danlu.mixers.feature_maps import Elu, FeatureMap, Features
 from danlu.mixers.recurrence import Recurrence, Rows, merge_heads
 from danlu.mixers.softmax import size_of_head, split_heads
 from danlu.positions.base import PositionEncoding
@@ -69,18 +69,37 @@ class LinearAttention(Recurrence):
             return self.position.rotate(q, k, rows.positions, rows.positions)
 
         q, k, v = (split_heads(to(x), self.heads) for to in (self.query, self.key, self.value))
-        q, k, sum_q, sum_k = self.features(q, k, turn)
+        features = self.features(q, k, turn)
+        features, log_decay, new = self._relative(features, rows, state)
+        q, k, sum_q, sum_k, _ = features
         if not self.divides:
-            y, new = self._sums("memory", (q, k, v), rows, state)
-            return self.output(merge_heads(self.finished(y))), new
+            y, memory = self._sums("memory", (q, k, v), log_decay, rows, state)
+            return self.output(merge_heads(self.finished(y))), {**memory, **new}
         if sum_q is q and sum_k is k and self.causal:
-            y, memory = normalised_scan(q, k, v, state.get("memory"), run=rows.run)
-            return self.output(merge_heads(self.finished(y))), {"memory": memory}
+            y, memory = normalised_scan(
+                q, k, v, state.get("memory"), log_decay=log_decay, run=rows.run
+            )
+            return self.output(merge_heads(self.finished(y))), {"memory": memory, **new}
         ones = torch.ones_like(v[..., :1])
-        y, new = self._sums("memory", (q, k, v), rows, state)
-        weight, more = self._sums("sum", (sum_q, sum_k, ones), rows, state)
-        new = {**new, **more}
+        y, memory = self._sums("memory", (q, k, v), log_decay, rows, state)
+        weight, more = self._sums("sum", (sum_q, sum_k, ones), log_decay, rows, state)
+        new = {**memory, **more, **new}
         return self.output(merge_heads(self.finished(divided(y, weight)))), new
+
+    def _relative(
+        self, features: Features, rows: Rows, state: State
+    ) -> tuple[Features, Tensor | None, State]:
+        """Features of keys over the largest exponent so far, which divides out or is normalised."""
+        exponent = features.exponent
+        if exponent is None:
+            return features, None, {}
+        factor, log_decay, largest = relative(exponent, state.get("largest"), rows.run.valid)
+        if not self.causal:
+            factor = (exponent - largest[..., None]).clamp(max=0).exp()
+        factor = factor[..., None].to(features.k.dtype)
+        same, k = features.sum_k is features.k, features.k * factor
+        features = features._replace(k=k, sum_k=k if same else features.sum_k * factor)
+        return features, log_decay, {"largest": largest} if self.causal else {}
 
     def finished(
         self, y: Float[Tensor, "batch heads length dim"]
@@ -89,11 +108,16 @@ class LinearAttention(Recurrence):
         return y
 
     def _sums(
-        self, name: str, parts: tuple[Tensor, Tensor, Tensor], rows: Rows, state: State
+        self,
+        name: str,
+        parts: tuple[Tensor, Tensor, Tensor],
+        log_decay: Tensor | None,
+        rows: Rows,
+        state: State,
     ) -> tuple[Tensor, State]:
         """Values summed with weights over what each token sees, and what is remembered of them."""
         q, k, v = parts
         if self.causal:
-            y, memory = scalar_scan(q, k, v, None, state.get(name), run=rows.run)
+            y, memory = scalar_scan(q, k, v, log_decay, state.get(name), run=rows.run)
             return y, {name: memory}
         return q @ (silenced(k, rows.run.valid).transpose(-2, -1) @ v), {}

@@ -8,9 +8,9 @@ Then $o_i = \phi(q_i)^\top S / \phi(q_i)^\top z$ with $S = \sum_j \phi(k_j) v_j^
 $z = \sum_j \phi(k_j)$ over all tokens or those up to $i$, which are the state.
 
 Scaling a row of $\phi(q)$ changes nothing, so its largest feature is set to 1; features of keys are
-kept relative to the largest one so far. The tail of the estimate is lognormal: it fails for large
-$\|q + k\|$. Drawing new features makes states and trained weights fit less; a short fine-tune
-repairs the weights.
+kept relative to the largest one up to each token. The tail of the estimate is lognormal: it fails
+for large $\|q + k\|$. Drawing new features makes states and trained weights fit less; a short
+fine-tune repairs the weights.
 
 Use it where trained softmax attention must run on sequences too long for it.
 
@@ -26,8 +26,10 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import SequenceContext, State, unknown
-from danlu.layers.scans import Run, divided, normalised_scan
-from danlu.mixers.base import Mixer, by_steps
+from danlu.layers.precision import full_precision, widened
+from danlu.layers.scans import Run, divided, normalised_scan, relative
+from danlu.layers.scans.chunks import silenced
+from danlu.mixers.base import Mixer
 from danlu.mixers.softmax import size_of_head, split_heads
 from danlu.positions.base import PositionEncoding
 
@@ -89,37 +91,38 @@ class Performer(Mixer):
     def mix(
         self, x: Tensor, context: SequenceContext, state: State | None, form: str
     ) -> tuple[Tensor, State]:
-        if form == "recurrent":  # the largest feature so far changes with every token
-            return by_steps(self, x, context, state)
         assert context.positions is not None
         q, k, v = (split_heads(to(x), self.heads) for to in (self.query, self.key, self.value))
         if "rotate" in self.position.hooks:
             q, k = self.position.rotate(q, k, context.positions, context.positions)
-        of_query = exponents(q, self.projection)
-        of_query = (of_query - of_query.detach().amax(-1, keepdim=True)).exp()
-        of_key, kept, largest = self._relative(exponents(k, self.projection), context, state)
+        (of_query, _), (of_key, size) = (features(part, self.projection) for part in (q, k))
+        held = {} if state is None else state
+        factor, log_decay, largest = relative(size, held.get("largest"), context.valid)
+        run = Run(form=form, valid=context.valid)
         if self.causal:
-            before = None if state is None else state["sum"] * kept
-            y, total = normalised_scan(of_query, of_key, v, before, run=Run(form=form))
+            of_key = of_key * factor[..., None].to(of_key.dtype)
+            y, total = normalised_scan(
+                of_query, of_key, v, held.get("sum"), log_decay=log_decay, run=run
+            )
             new = {"sum": total, "largest": largest}
         else:
-            new, weights = {}, of_query @ of_key.sum(2)[..., None]
+            of_key = of_key * (size - largest[..., None]).clamp(max=0).exp()[..., None].to(
+                of_key.dtype
+            )
+            of_key, new = silenced(of_key, context.valid), {}
+            weights = of_query @ of_key.sum(2)[..., None]
             y = divided(of_query @ (of_key.transpose(-2, -1) @ v), weights)
         return self.output(y.transpose(1, 2).flatten(2)), new
 
-    def _relative(
-        self, exponent: Tensor, context: SequenceContext, state: State | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Features of keys over the largest so far, the factor on the state's, and the largest."""
-        if context.valid is not None:
-            exponent = exponent.masked_fill(~context.valid[:, None, :, None], -torch.inf)
-        lowest = torch.finfo(exponent.dtype).min
-        before = exponent.new_full((*exponent.shape[:2], 1, 1), lowest)
-        before = before if state is None else state["largest"]
-        # The largest cancels in the quotient: no gradient passes through it.
-        seen = torch.cat([before, exponent.detach().amax(-1, keepdim=True)], dim=2)
-        largest = seen.amax(2, keepdim=True)
-        return (exponent - largest).exp(), (before - largest).exp(), largest
+
+def features(
+    x: Float[Tensor, "batch heads length dim"], projection: Float[Tensor, "features dim"]
+) -> tuple[Float[Tensor, "batch heads length features"], Float[Tensor, "batch heads length"]]:
+    """Features of queries or keys over their largest one, and its logarithm."""
+    with full_precision(x):
+        exponent = exponents(widened(x), projection)
+    size = exponent.detach().amax(-1)
+    return (exponent - size[..., None]).exp().to(x.dtype), size
 
 
 def exponents(

@@ -53,6 +53,7 @@ from danlu.experiments.checks import (
     guidance,
     kernel_density,
     language,
+    large_exponents,
     learned_variance,
     linear_attention,
     linear_attention_estimates,
@@ -157,6 +158,7 @@ LAWS: list[Law] = [
     *precision.LAWS,
     *autoregressive.LAWS,
     *language.LAWS,
+    *large_exponents.LAWS,
     *words.LAWS,
     *written_apart.LAWS,
 ]

@@ -34,9 +34,9 @@ BOUNDS = {
     "float16": 4e-3,
     "autocast": 3e-2,
 }
-"""Largest error of the outputs over their largest value; `SLOPES` times that of each gradient."""
-SLOPES = 4.0
-SMALL = 0.05
+"""The norm of the error over that of the outputs; of each gradient `SLOPES` times that."""
+SLOPES = 6.0
+SMALL = 0.1
 """A gradient that is smaller than this share of the largest one is measured by that share."""
 FAR = 2000
 """A first position whose angles low precision loses. Gradients are measured from position 0: that
@@ -57,8 +57,15 @@ def places(mixer: Mixer, length: int, start: int) -> Tensor:
     return place[None] if not axes else place[None, :, None].expand(1, length, axes)
 
 
-def in_types(build: Build, start: int = 0, length: int = LENGTH) -> Iterable[Case]:
-    """Errors of outputs and gradients over their bounds, in each form and type."""
+def in_types(
+    build: Build,
+    start: int = 0,
+    *,
+    length: int = LENGTH,
+    forms: int | None = None,
+    kinds: Iterable[str] = tuple(BOUNDS),
+) -> Iterable[Case]:
+    """Errors of outputs and gradients over their bounds, in the first forms and in types."""
     mixer = made(build)
     with torch.no_grad():
         for parameter in mixer.parameters():
@@ -66,10 +73,10 @@ def in_types(build: Build, start: int = 0, length: int = LENGTH) -> Iterable[Cas
     length = mixer.length or length
     x = tokens(mixer, length, batch=1).bfloat16().double()
     context = context_for(mixer, 1, positions=places(mixer, length, start))
-    for form in mixer.forms:
+    for form in mixer.forms[:forms]:
         chosen: list[Tensor] = []
         expected = results(recording(mixer, chosen), x, context, form)
-        for kind in BOUNDS:
+        for kind in kinds:
             kept = expected[:1] if start else expected
             error = partial(error_of, mixer, x, context, form, kind, (chosen, kept))
             yield f"{form}, {kind}, from position {start}", error
@@ -100,11 +107,18 @@ def error_of(
     lowered = torch.autocast("cpu", torch.bfloat16) if kind == "autocast" else nullcontext()
     with lowered:
         found = results(low, x.to(dtype), context, form)
-    largest = max((slope.abs().max().item() for slope in expected[1:]), default=0.0)
-    sizes = [max(SMALL * largest, slope.abs().max().item()) for slope in expected[1:]]
-    sizes = [expected[0].abs().max().item(), *(SLOPES * size for size in sizes)]
-    errors = [gap(*pair) for pair in zip(found, expected, strict=False)]
+    y, *slopes = (part.norm().item() for part in expected)
+    largest = SMALL * max(slopes, default=0.0)
+    sizes = [y, *(SLOPES * max(largest, slope) for slope in slopes)]
+    errors = [_distance(*pair) for pair in zip(found, expected, strict=False)]
     return max(error / size for error, size in zip(errors, sizes, strict=True)) / BOUNDS[kind]
+
+
+def _distance(found: Tensor, expected: Tensor) -> float:
+    """The norm of the difference, where `gap` finds one."""
+    return (
+        (found.double() - expected).norm().item() if gap(found, expected) < torch.inf else torch.inf
+    )
 
 
 def results(mixer: Mixer, x: Tensor, context: SequenceContext, form: str) -> list[Tensor]:

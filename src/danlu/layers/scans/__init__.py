@@ -11,7 +11,7 @@ forgets nothing.
 from danlu.layers.scans.chunks import Run
 from danlu.layers.scans.delta import delta_scan
 from danlu.layers.scans.mean import Mean, mean_scan
-from danlu.layers.scans.normalised import divided, normalised_scan
+from danlu.layers.scans.normalised import divided, normalised_scan, relative
 from danlu.layers.scans.scalar import scalar_scan
 from danlu.layers.scans.vector import vector_scan
 
@@ -22,6 +22,7 @@ __all__ = [
     "divided",
     "mean_scan",
     "normalised_scan",
+    "relative",
     "scalar_scan",
     "vector_scan",
 ]
