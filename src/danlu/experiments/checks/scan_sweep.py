@@ -40,7 +40,7 @@ BOUNDS = {
 """Largest error of each output and gradient, over the largest value of its head."""
 SMALL = 0.1
 """Inputs have a size of 1; what is smaller than this is measured by it."""
-LOOSER = {"mean": 4.0, "normalised": 2.0}
+LOOSER = {"mean": 10.0, "normalised": 2.0}
 """Exponents of weights e^(8 k) are rounded themselves, and so are sums before they are divided."""
 
 Parts = dict[str, Tensor]
