@@ -48,7 +48,13 @@ def test_documents_in_rows_of_a_batch_are_refused():
 
 
 @pytest.mark.parametrize(
-    "positions", [torch.zeros(1, 4).long(), torch.tensor([[5, 6, 7, 8]]), torch.zeros(1, 4, 2)]
+    "positions",
+    [
+        torch.zeros(1, 4).long(),
+        torch.tensor([[5, 6, 7, 8]]),
+        torch.zeros(1, 4, 2),
+        torch.tensor([[3, 1, 4, 0, 2]]),
+    ],
 )
 def test_other_positions_tell_of_no_documents(positions):
     context = SequenceContext(positions=positions)

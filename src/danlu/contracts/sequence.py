@@ -25,7 +25,7 @@ class SequenceContext:
 
     Attributes:
         positions: `[batch, length]` or with trailing axes, int or float; by default the order.
-            Whole numbers that come back to 0 in the one row of a batch tell of packed documents.
+            Whole numbers that count up and begin at 0 again tell of packed documents.
         valid: `[batch, length]`, False on padding; None when nothing is padded.
         cu_seqlens: `[documents + 1]` boundaries of packed documents; then the batch is 1.
         memory: another sequence and its context, for cross-attention.
@@ -51,11 +51,12 @@ class SequenceContext:
     def parted(self) -> "SequenceContext":
         """The same with the boundaries of documents that positions alone tell of.
 
-        A collator that flattens hands on positions that begin at 0 in each document, and nothing
-        else. A graph that is compiled cannot look at values: there give `cu_seqlens`.
+        A collator that flattens hands on positions that count up from 0 in each document, and
+        nothing else. Any other order is taken as it is. A graph that is compiled cannot look at
+        values: there give `cu_seqlens`.
 
         Raises:
-            DanluError: they come back to 0 in one of several rows.
+            DanluError: they begin again in one of several rows.
         """
         places = self.positions
         told = (self.cu_seqlens, self.valid, self.order, self.lengths)
@@ -63,13 +64,15 @@ class SequenceContext:
             return self
         if torch.compiler.is_compiling() or places.is_floating_point():
             return self
-        row, token = (places == 0)[:, 1:].nonzero(as_tuple=True)
-        if not len(row) or not places.any():
+        begins = places[:, 1:] == 0
+        counting = begins | (places.diff(dim=1) == 1)
+        if not (begins.any() and places.any() and counting.all()):
             return self
         if len(places) > 1:
             raise DanluError(
-                "Positions come back to 0 inside a row of several: put packed documents in one row."
+                "Positions begin again inside a row of several: put packed documents in one row."
             )
+        token = begins[0].nonzero()[:, 0]
         ends = [token.new_zeros(1), token + 1, token.new_full((1,), places.shape[1])]
         return replace(self, cu_seqlens=torch.cat(ends).to(torch.int32))
 

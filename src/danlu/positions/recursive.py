@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from danlu.contracts import DanluError, SequenceContext
 from danlu.layers.feed_forward import MLP
-from danlu.layers.precision import widened
+from danlu.layers.precision import full_precision, widened
 from danlu.optim.parameters import Rule, without_decay
 from danlu.positions.base import PositionEncoding
 from danlu.positions.learned import SPREAD
@@ -65,9 +65,10 @@ class Recursive(PositionEncoding):
         # In half precision a small step would change nothing.
         p: Tensor = widened(self.start)
         rows: list[Tensor] = [p]
-        for n in range(self.length - 1):
-            p = solver.step(self._slope, p, n / self.length, (n + 1) / self.length)
-            rows.append(p)
+        with full_precision(p):
+            for n in range(self.length - 1):
+                p = solver.step(self._slope, p, n / self.length, (n + 1) / self.length)
+                rows.append(p)
         return torch.cat(rows)
 
     def _slope(self, p: Tensor, t: float) -> Tensor:
