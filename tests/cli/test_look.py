@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -99,15 +100,27 @@ def test_report_is_written_again(danlu, evaluated, refused, tmp_path):
 def test_check_prints_errors_beside_tolerances(danlu):
     done = danlu("check", "evidence")
     assert done.code == 0
-    assert "laws hold" in done.out.splitlines()[-1]
-    assert all("≤" in line for line in done.out.splitlines()[1:-1])
+    *rows, oracles, held = done.out.splitlines()[1:]
+    assert all("≤" in line for line in rows)
+    assert oracles.startswith("against: ")
+    assert sum(map(int, re.findall(r"[0-9]+", oracles))) == len(rows)
+    assert "laws hold" in held
+
+
+def test_check_shows_the_worst_of_many_draws(danlu):
+    done = danlu("check", "codebook", "--seeds", "3", "--json")
+    rows = json.loads(done.out)["laws"]
+    assert {row["seed"] for row in rows} <= {0, 1, 2}
+    assert all(row["oracle"] for row in rows)
+    assert "at each of 3 seeds" in danlu("check", "evidence", "--seeds", "3").out
+    assert danlu("check", "--seeds", "0").code == 2
 
 
 def test_check_fails_when_a_law_does_not_hold(danlu, monkeypatch):
     laws = [
-        Law("false/one", "1 is 0", 0.5, lambda: 1.0),
-        Law("false/lost", "NaN is nothing", 0.5, lambda: float("nan")),
-        Law("true/one", "0 is 0", 0.5, lambda: 0.0),
+        Law("false/one", "1 is 0", 0.5, lambda: 1.0, oracle="closed form"),
+        Law("false/lost", "NaN is nothing", 0.5, lambda: float("nan"), oracle="closed form"),
+        Law("true/one", "0 is 0", 0.5, lambda: 0.0, oracle="closed form"),
     ]
     monkeypatch.setattr(checks, "LAWS", laws)
     done = danlu("check", "--json")

@@ -10,6 +10,7 @@ import danlu
 from danlu.contracts import DanluError
 from danlu.experiments import checks
 from danlu.experiments.checks import laws, laws_of, measured
+from danlu.experiments.checks.law import Law
 from danlu.generative.gan.gan import build
 
 
@@ -36,6 +37,15 @@ def test_several_processes_measure_what_one_does():
     together = list(checks.measured_together(rows))
     assert [(found.law.name, found.error, found.example) for found in together] == facts
     assert all(found.seconds > 0 for found in together)
+
+
+def test_a_law_that_raises_does_not_hold_and_says_why():
+    def raises():
+        raise ValueError("no such thing\nat all")
+
+    (checked,) = measured([Law("a/b", "it is measured", 1.0, raises, oracle="contract")])
+    assert not checked.holds
+    assert checked.example == "ValueError: no such thing"
 
 
 def test_a_class_of_ones_own_must_obey_the_family_laws():

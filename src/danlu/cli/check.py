@@ -1,18 +1,20 @@
 """Measure the identities behind the models on this machine, each against an oracle."""
 
 import argparse
+from collections import Counter
 from time import perf_counter
 from typing import Any
 
 from danlu.cli.console import console_for, duration, say, write_json
 from danlu.cli.foreign import classes_for
-from danlu.cli.parser import Parser, add_json
+from danlu.cli.parser import Parser, UsageError, add_json
 
 HELP = "measure the identities behind the models"
 EXAMPLES = (
     "danlu check",
     "danlu check diffusion",
     "danlu check vae",
+    "danlu check --all --seeds 20",
     "danlu check my_module:MyModel",
     "danlu check --mixer my_module:MyMixer",
     "danlu check --solver my_module:MySolver",
@@ -37,33 +39,52 @@ def arguments(parser: Parser) -> None:
         metavar="PACKAGE.MODULE:CLASS",
         help="the laws of diffusion solvers on one of your own, without a network",
     )
+    parser.add_argument(
+        "--seeds",
+        metavar="N",
+        type=int,
+        default=1,
+        help="measure each law with N sets of random draws and show its worst (default 1)",
+    )
+    parser.add_argument("--all", action="store_true", help="the slow laws too")
     add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure and print; 1 when a law does not hold."""
-    from danlu.experiments.checks import measured, measured_together
+    from danlu.experiments.checks import laws, measured, measured_together
     from danlu.experiments.machine import device_line
 
+    if options.seeds < 1:
+        raise UsageError(f"--seeds needs 1 or more, got {options.seeds}.")
     console = console_for(options.json)
     say(console, device_line("cpu"))
-    rows = _chosen(options)
+    asked = _chosen(options)
+    rows = asked if options.all else [law for law in asked if not law.slow]
     width = max(len(law.name) for law in rows)
     found, began = [], perf_counter()
-    for checked in measured_together(rows) if len(rows) >= MANY else measured(rows):
+    many = len(rows) * options.seeds >= MANY and {*map(id, rows)} <= {*map(id, laws())}
+    for checked in (measured_together if many else measured)(rows, options.seeds):
         found.append(checked)
         mark = "ok  " if checked.holds else "FAIL"
         law = checked.law
         line = f"{mark} {law.name:<{width}}  {checked.error:9.2e} ≤ {law.tolerance:.0e}"
-        say(console, f"{line}  {law.statement}", "" if checked.holds else "bold red")
+        line = f"{line}  {law.statement} [{law.oracle}]"
+        say(console, line, "" if checked.holds else "bold red")
         if checked.example:
             say(console, f"     smallest failing example: {checked.example}")
     failed = [checked.law.name for checked in found if not checked.holds]
-    seconds = perf_counter() - began
+    counts = Counter(law.oracle for law in rows)
     if options.json:
-        write_json({"laws": [_facts(checked) for checked in found], "failed": failed})
+        facts = [_facts(checked) for checked in found]
+        write_json({"laws": facts, "failed": failed, "oracles": dict(counts.most_common())})
+    listed = ", ".join(f"{oracle} {count:,}" for oracle, count in counts.most_common())
+    say(console, f"against: {listed}")
+    if len(rows) < len(asked):
+        say(console, f"{len(asked) - len(rows)} slow laws were left out; --all measures them too")
     held = f"{len(found) - len(failed)} of {len(found)} laws hold"
-    say(console, f"{held}, measured in {duration(seconds)}")
+    at = f" at each of {options.seeds} seeds" if options.seeds > 1 else ""
+    say(console, f"{held}{at}, measured in {duration(perf_counter() - began)}")
     return 1 if failed else 0
 
 
@@ -93,4 +114,6 @@ def _facts(checked) -> dict[str, object]:  # noqa: ANN001
         "holds": checked.holds,
         "seconds": checked.seconds,
         "example": checked.example,
+        "oracle": checked.law.oracle,
+        "seed": checked.seed,
     }

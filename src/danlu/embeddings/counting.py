@@ -5,16 +5,15 @@ range of their keys. The counts are whole numbers, so spilling, shards and proce
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
 from scipy.sparse import csr_array
 
+from danlu.contracts.workers import workers
 from danlu.embeddings.encoded import Encoded, encoded
 from danlu.embeddings.text import Shard
 from danlu.embeddings.vocabulary import Vocabulary
@@ -102,7 +101,7 @@ def count_pairs(shards: Sequence[Shard], vocabulary: Vocabulary, options: Counti
     """
     work = [(shard, vocabulary, options, f"run-{i}") for i, shard in enumerate(shards)]
     if options.processes > 1 and len(work) > 1:
-        with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
+        with workers(options.processes) as pool:
             found = list(pool.map(_runs_of, *zip(*work, strict=True)))
     else:
         counter = PairCounter(len(vocabulary), options)

@@ -9,13 +9,14 @@ hand, so they cannot disagree with the code; a test fails when they are stale.
 
 import inspect
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
 from danlu.contracts import Method
 from danlu.experiments.checks import laws
-from danlu.experiments.checks.law import Law
+from danlu.experiments.checks.law import ORACLES, Law
 from danlu.experiments.rooms import ROOMS, Room
 from danlu.files import write_text
 
@@ -97,19 +98,27 @@ def _laws_of(room: Room, rows: Sequence[Law]) -> list[Law]:
 
 
 def _laws_page(rows: Sequence[Law]) -> str:
+    counts = Counter(law.oracle for law in rows)
     lines = [
         _NOTE,
         "# Laws\n",
-        "Each is measured in float64 against a closed form, an enumeration, automatic",
-        "differentiation or an independent computation, by `danlu check` and by the test suite.\n",
+        "Each is measured in float64 by `danlu check` and by the test suite, against the oracle",
+        "that stands beside it.\n",
+        "| oracle | what the error is measured against | laws |",
+        "|---|---|---|",
+        *(f"| {name} | {about} | {counts[name]} |" for name, about in ORACLES.items()),
+        "",
         *_law_table(rows),
     ]
     return "\n".join(lines) + "\n"
 
 
 def _law_table(rows: Sequence[Law]) -> list[str]:
-    cells = [f"| `{law.name}` | {_cell(law.statement)} | {law.tolerance:.1e} |" for law in rows]
-    return ["| law | statement | tolerance |", "|---|---|---|", *cells]
+    cells = [
+        f"| `{law.name}` | {_cell(law.statement)} | {law.tolerance:.1e} | {law.oracle} |"
+        for law in rows
+    ]
+    return ["| law | statement | tolerance | oracle |", "|---|---|---|---|", *cells]
 
 
 def _cell(text: str) -> str:

@@ -70,6 +70,8 @@ ROOMS = (
             "flow",
             "autoregressive",
             "gan",
+            "generative",
+            "staged",
             "improved-ddpm",
             "kernel-density",
             "language",

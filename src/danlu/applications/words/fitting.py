@@ -2,14 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, is_dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from danlu.contracts import DanluError, unknown
+from danlu.contracts.workers import workers
 from danlu.embeddings import WORD_VECTORS, Counting, Vocabulary, WordMethod, WordVectors
 from danlu.embeddings.text import file_shards, files_below, without_spaces, words_in
 from danlu.experiments.settings import fields_of, parse
@@ -117,7 +116,7 @@ def _counted(shards: list[Any], processes: int) -> Counter[str]:
         for shard in shards:
             total.update(words_in(shard))
         return total
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with workers(processes) as pool:
         for counted in pool.map(words_in, shards):
             total.update(counted)
     return total

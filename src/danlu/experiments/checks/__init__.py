@@ -5,14 +5,8 @@ or a method, or a class of one's own, which must obey the laws of every family.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from multiprocessing import get_context
-from time import perf_counter
+from collections.abc import Callable
 from typing import Any
-
-import torch
 
 from danlu.contracts import unknown
 from danlu.experiments.checks import (
@@ -68,6 +62,7 @@ from danlu.experiments.checks import (
     padded_continuations,
     padding_nan,
     positions,
+    positions_general,
     positions_identities,
     precision,
     principal_components,
@@ -86,10 +81,11 @@ from danlu.experiments.checks import (
     words,
     written_apart,
 )
-from danlu.experiments.checks.draws import drawing_for
 from danlu.experiments.checks.law import Law
+from danlu.experiments.checks.measuring import Checked, measured, measured_together
 from danlu.experiments.checks.own import chosen_family, chosen_mixer, chosen_solver
-from danlu.training.policy import available_threads
+
+__all__ = ["LAWS", "Checked", "check", "laws", "laws_of", "measured", "measured_together"]
 
 LAWS: list[Law] = [
     *data.LAWS,
@@ -156,27 +152,13 @@ LAWS: list[Law] = [
     *linear_attention.LAWS,
     *positions_identities.LAWS,
     *precision.LAWS,
+    *positions_general.LAWS,
     *autoregressive.LAWS,
     *language.LAWS,
     *large_exponents.LAWS,
     *words.LAWS,
     *written_apart.LAWS,
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A law with the error that was measured, and the smallest example that fails."""
-
-    law: Law
-    error: float
-    seconds: float
-    example: str = ""
-
-    @property
-    def holds(self) -> bool:
-        """Whether the error is within the tolerance; NaN never is."""
-        return self.error <= self.law.tolerance
 
 
 def laws() -> list[Law]:
@@ -198,42 +180,6 @@ def laws_of(name: str | None = None) -> list[Law]:
         known = {part for law in LAWS for part in law.name.split("/")}
         raise unknown("law, room or method", name, known)
     return found
-
-
-def measured(rows: list[Law]) -> Iterator[Checked]:
-    """Measure laws one after the other, in float64."""
-    before = torch.get_default_dtype()
-    for law in rows:
-        torch.set_default_dtype(torch.float64)
-        began = perf_counter()
-        try:
-            with drawing_for(law.name):
-                error = law.measure()
-            failed = law.example is not None and not error <= law.tolerance
-            with drawing_for(law.name):
-                example = law.example() if law.example is not None and failed else ""
-        finally:
-            torch.set_default_dtype(before)
-        yield Checked(law, error, perf_counter() - began, example)
-
-
-def measured_together(rows: list[Law]) -> Iterator[Checked]:
-    """Measure laws of the library, one process for each core; they come in their order.
-
-    Args:
-        rows: of `laws()`; each process knows them by name.
-    """
-    by_name = {law.name: law for law in rows}
-    context = get_context("spawn")
-    with ProcessPoolExecutor(available_threads(), context, torch.set_num_threads, (1,)) as pool:
-        for name, error, seconds, example in pool.map(_measured_alone, by_name, chunksize=8):
-            yield Checked(by_name[name], error, seconds, example)
-
-
-def _measured_alone(name: str) -> tuple[str, float, float, str]:
-    (checked,) = measured([law for law in LAWS if law.name == name])
-    # Without the law, whose functions cannot be sent to another process.
-    return name, checked.error, checked.seconds, checked.example
 
 
 def chosen(target: str | Callable[..., Any] | None = None) -> list[Law]:

@@ -5,8 +5,9 @@ from itertools import product
 import torch
 
 from danlu.contracts import DataDescription
-from danlu.experiments.checks.gaps import gap
-from danlu.experiments.checks.law import Law
+from danlu.experiments.checks.draws import seed, seeded
+from danlu.experiments.checks.gaps import gap, largest, rarity, sigmas
+from danlu.experiments.checks.law import Rows, table
 from danlu.generative.autoregressive.autoregressive import Autoregressive, build
 from danlu.generative.autoregressive.choosing import AutoregressiveOptions, allowed, pick
 from danlu.solvers.noise import ItemNoise
@@ -17,8 +18,7 @@ CODES = DataDescription(shape=(4,), levels=3, low=0.0, high=2.0, classes=2)
 
 def tiny() -> Autoregressive:
     """A small model whose probabilities are far from equal."""
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
+    with seeded(7):
         model = build(CODES, dim=8, depth=1, heads=2).double().eval()
         with torch.no_grad():
             for parameter in model.parameters():
@@ -36,7 +36,7 @@ def sums_to_one() -> float:
     model, codes, worst = tiny(), every_code(), 0.0
     for condition in (None, 0, 1):
         found = model.log_prob(codes.double(), condition=condition).value
-        worst = max(worst, abs(found.exp().sum().item() - 1))
+        worst = largest(worst, gap(found.exp().sum().item(), 1))
     return worst
 
 
@@ -54,15 +54,12 @@ def steps_agree() -> float:
 
 
 def draws_follow() -> float:
-    """Frequencies of drawn rows against their probabilities, in standard errors."""
+    """The rarest frequency of drawn rows under their probabilities, in standard errors."""
     model, codes, n = tiny(), every_code(), 4000
-    ids = model.sample(n, condition=1, seed=5, batch=n).long()
+    ids = model.sample(n, condition=1, seed=seed(5), batch=n).long()
     place = ids @ torch.tensor([27, 9, 3, 1])
-    found = place.bincount(minlength=81) / n
     expected = model.log_prob(codes.double(), condition=1).value.exp()
-    # The largest of 81 deviations; a row expected less than once says nothing.
-    spread = (expected * (1 - expected) / n).sqrt()
-    return ((found - expected).abs() / spread)[expected * n > 1].max().item()
+    return rarity(place.bincount(minlength=81), n, expected)
 
 
 def levels_are_ids() -> float:
@@ -71,7 +68,7 @@ def levels_are_ids() -> float:
     model, codes = build(there, dim=8, depth=1, heads=2).double(), every_code()
     x = model.data(codes)
     worst = gap(model.ids(x), codes) + gap(x, (codes - 1.0).unflatten(1, (1, 2, 2)))
-    return max(worst, gap(model.log_prob(x).value, model.log_prob_of_ids(codes, None).detach()))
+    return largest(worst, gap(model.log_prob(x).value, model.log_prob_of_ids(codes, None).detach()))
 
 
 def truncation() -> float:
@@ -85,7 +82,7 @@ def truncation() -> float:
         (AutoregressiveOptions(top_p=0.65), [0.0, 4 / 7, 0.0, 3 / 7]),
         (AutoregressiveOptions(top_p=0.75), [0.0, 4 / 9, 2 / 9, 3 / 9]),
     ]
-    return max(gap(allowed(logits, options), torch.tensor([p])) for options, p in by_hand)
+    return largest(gap(allowed(logits, options), torch.tensor([p])) for options, p in by_hand)
 
 
 def picks_by_intervals() -> float:
@@ -101,18 +98,32 @@ def items_are_their_own() -> float:
     with torch.no_grad():
         options = AutoregressiveOptions()
         rows = [
-            model.draw_ids(ItemNoise(3, items, dtype=torch.float64), len(items), None, options)
+            model.draw_ids(
+                ItemNoise(seed(3), items, dtype=torch.float64), len(items), None, options
+            )
             for items in (range(64), range(17, 18))
         ]
     return gap(rows[0][17:18], rows[1])
 
 
-LAWS = [
-    Law("autoregressive/total", "probabilities of all rows sum to 1", 1e-12, sums_to_one),
-    Law("autoregressive/steps", "step by step is all at once", 1e-12, steps_agree),
-    Law("autoregressive/draws", "rows appear as often as they should", 4.5, draws_follow),
-    Law("autoregressive/items", "a row does not depend on its batch", 0.0, items_are_their_own),
-    Law("autoregressive/levels", "levels of the data are ids", 1e-12, levels_are_ids),
-    Law("autoregressive/truncation", "options give the right probabilities", 1e-12, truncation),
-    Law("autoregressive/pick", "an id owns an interval", 0.0, picks_by_intervals),
-]
+_LAWS: Rows = {
+    "enumeration": [
+        ("autoregressive/total", "probabilities of all rows sum to 1", 1e-12, sums_to_one),
+    ],
+    "self-consistency": [
+        ("autoregressive/steps", "step by step is all at once", 1e-12, steps_agree),
+        ("autoregressive/levels", "levels of the data are ids", 1e-12, levels_are_ids),
+    ],
+    "statistics": [
+        ("autoregressive/draws", "rows appear as often as they should", sigmas(81), draws_follow),
+    ],
+    "contract": [
+        ("autoregressive/items", "a row does not depend on its batch", 0.0, items_are_their_own),
+    ],
+    "closed form": [
+        ("autoregressive/truncation", "options give the right probabilities", 1e-12, truncation),
+        ("autoregressive/pick", "an id owns an interval", 0.0, picks_by_intervals),
+    ],
+}
+
+LAWS = table(_LAWS)

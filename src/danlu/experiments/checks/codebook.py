@@ -10,8 +10,9 @@ from torch import Tensor
 
 from danlu.contracts import DataDescription
 from danlu.estimators.straight_through import straight_through
-from danlu.experiments.checks.chain import drawn
-from danlu.experiments.checks.law import Law
+from danlu.experiments.checks.draws import seed, standard_normal
+from danlu.experiments.checks.gaps import gap, largest
+from danlu.experiments.checks.law import Rows, table
 from danlu.experiments.checks.test_bed import item_noise
 from danlu.generative.parts.priors import UniformIds
 from danlu.layers.codebook import Codebook
@@ -22,34 +23,34 @@ CODES, DIM, N = 12, 5, 400
 def codebook(decay: float = 0.95, dead_below: float = 0.0) -> Codebook:
     """A seeded codebook in training mode."""
     book = Codebook(CODES, DIM, decay=decay, dead_below=dead_below).double().train()
-    book.vectors.copy_(drawn(CODES, DIM, seed=1))
+    book.vectors.copy_(standard_normal(CODES, DIM, stream=1))
     book.sums.copy_(book.vectors / CODES)
     return book
 
 
 def nearest() -> float:
     """Ids that differ from those of all distances."""
-    book, z = codebook(), drawn(N, DIM)
+    book, z = codebook(), standard_normal(N, DIM)
     expected = (z[:, None] - book.vectors).square().sum(-1).argmin(1)
-    return (book.nearest(z) != expected).double().sum().item()
+    return gap(book.nearest(z), expected)
 
 
 def straight() -> float:
     """Value against the hard one, gradient against that of the identity."""
-    hard, soft = drawn(N, DIM), drawn(N, DIM, seed=1).requires_grad_()
+    hard, soft = standard_normal(N, DIM), standard_normal(N, DIM, stream=1).requires_grad_()
     y = straight_through(hard, soft)
-    weight = drawn(N, DIM, seed=2)
+    weight = standard_normal(N, DIM, stream=2)
     (found,) = torch.autograd.grad((weight * y.sin()).sum(), soft)
-    return max((y - hard).abs().max().item(), (found - weight * hard.cos()).abs().max().item())
+    return largest(gap(y, hard), gap(found, weight * hard.cos()))
 
 
 def lloyd() -> float:
     """The codes after an update without memory, against SciPy's k-means."""
-    book, z = codebook(decay=0.0), 2 * drawn(N, DIM)
+    book, z = codebook(decay=0.0), 2 * standard_normal(N, DIM)
     expected = torch.from_numpy(kmeans2(z.numpy(), book.vectors.numpy(), iter=1, minit="matrix")[0])
     book(z.requires_grad_())
     book.update()
-    return (book.vectors - expected).abs().max().item()
+    return gap(book.vectors, expected)
 
 
 def moving() -> float:
@@ -57,19 +58,19 @@ def moving() -> float:
     book = codebook(decay=0.8)
     mass, total = torch.full((CODES,), 1 / CODES).double(), book.sums.clone()
     for step in range(5):
-        z = drawn(N, DIM, seed=10 + step)
+        z = standard_normal(N, DIM, stream=10 + step)
         _, ids = book(z)
         for code in range(CODES):
             inside = z[ids == code]
             mass[code] = 0.8 * mass[code] + 0.2 * len(inside) / N
             total[code] = 0.8 * total[code] + 0.2 * inside.sum(0) / N
         book.update()
-    return (book.vectors - total / mass[:, None]).abs().max().item()
+    return gap(book.vectors, total / mass[:, None])
 
 
 def shards() -> float:
     """A codebook that saw a batch, against one that got the summed statistics of two parts."""
-    books, z = [codebook(dead_below=0.9) for _ in range(3)], drawn(N, DIM)
+    books, z = [codebook(dead_below=0.9) for _ in range(3)], standard_normal(N, DIM)
     whole, first, second = books
     whole(z)
     first(z[: N // 3])
@@ -78,30 +79,28 @@ def shards() -> float:
         mine.add_(other)
     for book in (whole, first):
         book.update()
-        book.revive(seed=5)
-    return max(
-        (a - b).abs().max().item() for a, b in zip(whole.buffers(), first.buffers(), strict=True)
-    )
+        book.revive(seed=seed(5))
+    return largest(gap(a, b) for a, b in zip(whole.buffers(), first.buffers(), strict=True))
 
 
 def revived() -> float:
     """Codes without a vector after the revival of all but one, and the change of the whole mass."""
-    book, z = codebook(decay=0.0, dead_below=0.5), drawn(4000, DIM)
-    book.vectors[1:] = 50.0 + drawn(CODES - 1, DIM, seed=4)
+    book, z = codebook(decay=0.0, dead_below=0.5), standard_normal(4000, DIM)
+    book.vectors[1:] = 50.0 + standard_normal(CODES - 1, DIM, stream=4)
     book(z)
     book.update()
     before = int(book.used())
-    book.revive(seed=1)
+    book.revive(seed=seed(1))
     empty = CODES - len(book.nearest(z).unique())
-    return abs(before - 1) + empty + abs(book.shares.sum().item() - 1)
+    return gap([before, empty, book.shares.sum()], [1, 0, 1])
 
 
 def spread() -> float:
     """The perplexity of ids against SciPy's entropy."""
     book = codebook()
-    ids = book.nearest(drawn(N, DIM))
+    ids = book.nearest(standard_normal(N, DIM))
     expected = math.exp(entropy(torch.bincount(ids, minlength=CODES).numpy()))
-    return abs(book.perplexity(ids).item() - expected)
+    return gap(book.perplexity(ids).item(), expected)
 
 
 def all_ids(length: int, codes: int) -> Tensor:
@@ -116,36 +115,50 @@ def uniform() -> float:
     mass = prior.evidence(ids, item_noise(len(ids)), None, None).value.double().exp().sum()
     draws = prior.draw(noise, N, None, None)
     wrong = int(((draws < 0) | (draws > 2)).sum()) + 3 - len(draws.unique())
-    return abs(mass.item() - 1) + wrong
+    return gap([mass, wrong], [1, 0])
 
 
-LAWS = [
-    Law("codebook/nearest", "the nearest code is that of all distances", 0.0, nearest),
-    Law(
-        "codebook/straight-through",
-        "straight-through has the value of the hard and the gradient of the soft",
-        0.0,
-        straight,
-    ),
-    Law("codebook/lloyd", "without memory an update is one Lloyd step of k-means", 1e-12, lloyd),
-    Law("codebook/moving-average", "a code is the moving mean of its cell", 1e-12, moving),
-    Law(
-        "codebook/shards",
-        "summed statistics of two parts give the codes of the whole batch, revival included",
-        1e-12,
-        shards,
-    ),
-    Law(
-        "codebook/revival",
-        "revived codes have vectors, and the shares still sum to 1",
-        1e-12,
-        revived,
-    ),
-    Law(
-        "codebook/perplexity",
-        "perplexity is the exponential of the entropy of ids",
-        1e-12,
-        spread,
-    ),
-    Law("codebook/uniform", "the probabilities of uniform ids sum to 1", 1e-12, uniform),
-]
+_LAWS: Rows = {
+    "enumeration": [
+        ("codebook/nearest", "the nearest code is that of all distances", 0.0, nearest),
+        ("codebook/uniform", "the probabilities of uniform ids sum to 1", 1e-12, uniform),
+    ],
+    "closed form": [
+        (
+            "codebook/straight-through",
+            "straight-through has the value of the hard and the gradient of the soft",
+            0.0,
+            straight,
+        ),
+    ],
+    "independent package": [
+        ("codebook/lloyd", "without memory an update is one Lloyd step of k-means", 1e-12, lloyd),
+        (
+            "codebook/perplexity",
+            "perplexity is the exponential of the entropy of ids",
+            1e-12,
+            spread,
+        ),
+    ],
+    "definition": [
+        ("codebook/moving-average", "a code is the moving mean of its cell", 1e-12, moving),
+    ],
+    "self-consistency": [
+        (
+            "codebook/shards",
+            "summed statistics of two parts give the codes of the whole batch, revival included",
+            1e-12,
+            shards,
+        ),
+    ],
+    "contract": [
+        (
+            "codebook/revival",
+            "revived codes have vectors, and the shares still sum to 1",
+            1e-12,
+            revived,
+        ),
+    ],
+}
+
+LAWS = table(_LAWS)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from danlu.experiments.checks.gaps import gap
+from danlu.experiments.checks.gaps import gap, largest
 from danlu.experiments.checks.law import Case, Law, law_of_cases
 
 Golden = list[Case]
@@ -53,8 +53,8 @@ def uniform(source: str, found: Any, low: float, high: float) -> Case:
 
     def error() -> float:
         least, most = found.detach().min().item(), found.detach().max().item()
-        outside = max(low - least, least - low - (high - low) / 50)
-        return max(0.0, outside, most - high, high - (high - low) / 50 - most)
+        outside = largest(low - least, least - low - (high - low) / 50)
+        return largest(0.0, outside, most - high, high - (high - low) / 50 - most)
 
     return source, error
 
@@ -65,11 +65,11 @@ def normal(source: str, found: Any, spread: float, mean: float = 0.0) -> Case:
     def error() -> float:
         values = found.detach().double().flatten()
         allowed = 6 * spread / math.sqrt(len(values))
-        off = max(
-            abs(values.mean().item() - mean), math.sqrt(2) * abs(values.std().item() - spread)
+        off = largest(
+            gap(values.mean().item(), mean), math.sqrt(2) * gap(values.std().item(), spread)
         )
         # Not uniform: a tenth of normal draws lie beyond 1.645 deviations.
         tail = ((values - mean).abs() > 1.645 * spread).double().mean().item()
-        return max(0.0, off - allowed, abs(tail - 0.1) - 6 * math.sqrt(0.09 / len(values)))
+        return largest(0.0, off - allowed, gap(tail, 0.1) - 6 * math.sqrt(0.09 / len(values)))
 
     return source, error

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 
 from danlu.experiments.checks.constants import Golden, constants, defaults, golden, normal, uniform
+from danlu.experiments.checks.draws import seed
 from danlu.mixers import MIXERS
 from danlu.mixers.cross import CrossAttention
 from danlu.mixers.diag_attention import DiagAttention
@@ -112,7 +113,7 @@ def sparse() -> Golden:
 
 def linear() -> Golden:
     """Maps of features: what is drawn, and how long its rows are."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed())
     rows = orthogonal_rows(4000, 16, norms="chi", seed=0).double()
     size = rows.norm(dim=1)
     # The mean of the chi distribution of 16 degrees of freedom, and its variance 16 - mean^2.
@@ -207,7 +208,7 @@ def gated_linear() -> Golden:
 
 def gated_delta() -> Golden:
     """Gated DeltaNet's widths and the start of its decays."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed())
     layer = GatedDeltaNet(8, heads=2000, head_dim=1)
     step = (1 + layer.step_bias.exp()).log()
     return [

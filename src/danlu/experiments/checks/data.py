@@ -23,7 +23,9 @@ from danlu.data.densities import (
     TwoMoons,
 )
 from danlu.data.source import level_grid
-from danlu.experiments.checks.law import Law
+from danlu.experiments.checks.draws import generator, seed
+from danlu.experiments.checks.gaps import deviation, gap, largest, sigmas
+from danlu.experiments.checks.law import Law, Rows, table
 
 DRAWS = 20_000
 CELLS = {  # cells along each side of the quadrature grid, and the error reached there
@@ -46,7 +48,7 @@ def _grid(density: Density, cells: int) -> tuple[Tensor, float]:
 def _mass(target: type[Density], cells: int) -> float:
     density = target()
     x, area = _grid(density, cells)
-    return abs(density.log_density(x).exp().sum().item() * area - 1)
+    return gap(density.log_density(x).exp().sum().item() * area, 1)
 
 
 def _statistics(density: Density, x: Tensor) -> Tensor:
@@ -59,24 +61,24 @@ def _statistics(density: Density, x: Tensor) -> Tensor:
 
 
 def _sample_excess(target: type[Density], cells: int) -> float:
-    """How far the worst sample mean is from quadrature, beyond 4 standard errors."""
+    """How far the worst sample mean is from quadrature, in standard errors."""
     density = target()
     x, area = _grid(density, cells)
     weights = density.log_density(x).exp() * area
     expected = weights @ _statistics(density, x)
-    drawn = _statistics(density, density.draw(DRAWS, torch.Generator().manual_seed(0)))
+    drawn = _statistics(density, density.draw(DRAWS, generator()))
     error = drawn.std(0) / DRAWS**0.5
     # The log-density of the checkerboard is a constant: only rounding separates its means.
-    return ((drawn.mean(0) - expected).abs() - 4 * error - 1e-9).max().item()
+    return deviation(drawn.mean(0), expected, error + 1e-9)
 
 
 def _moons_error() -> float:
     """Against adaptive quadrature of the integral over both arcs."""
-    x = torch.rand(12, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = torch.rand(12, 2, generator=generator(), dtype=torch.float64)
     x = 10 * x - 5
     density = TwoMoons()
-    return max(
-        abs(value - _moons_log_density(point))
+    return largest(
+        gap(value, _moons_log_density(point))
         for point, value in zip(x.numpy(), density.log_density(x).tolist(), strict=True)
     )
 
@@ -104,9 +106,9 @@ def _level_error() -> float:
         description = _images(1, levels)
         grid = level_grid(description)
         exact = [float(np.float32(float(Fraction(2 * k, levels - 1) - 1))) for k in range(levels)]
-        worst = max(worst, (grid.double() - torch.tensor(exact).double()).abs().max().item())
+        worst = largest(worst, gap(grid.double(), torch.tensor(exact).double()))
         back = torch.round((grid.double() - description.low) / description.spacing)
-        worst = max(worst, (back - torch.arange(levels)).abs().max().item())
+        worst = largest(worst, gap(back, torch.arange(levels)))
     return worst
 
 
@@ -115,11 +117,11 @@ def _images(n: int, levels: int) -> DataDescription:
 
 
 def _stream(batch: int, shard: tuple[int, int] = (0, 1)) -> ExampleStream:
-    generator = torch.Generator().manual_seed(0)
-    values = torch.randint(17, (101, 1, 4, 4), generator=generator, dtype=torch.uint8)
+    source = generator()
+    values = torch.randint(17, (101, 1, 4, 4), generator=source, dtype=torch.uint8)
     description = _images(4, 17)
     examples = Examples(values, torch.arange(101) % 5, description)
-    return ExampleStream(examples, description, batch=batch, seed=3, flips=True, shard=shard)
+    return ExampleStream(examples, description, batch=batch, seed=seed(3), flips=True, shard=shard)
 
 
 def _take(stream: ExampleStream, batches: int) -> Tensor:
@@ -136,41 +138,77 @@ def _take(stream: ExampleStream, batches: int) -> Tensor:
 def _resume_error() -> float:
     """Differences between a straight stream and one resumed, at every position of three epochs."""
     straight = _take(_stream(12), 30)
-    wrong = 0
+    wrong = []
     for done in range(30):
         resumed = _stream(12)
         resumed.seek(12 * done)
-        wrong += int((_take(resumed, 30 - done) != straight[12 * done :]).sum())
-    return float(wrong)
+        wrong.append(gap(_take(resumed, 30 - done), straight[12 * done :]))
+    return largest(wrong)
 
 
 def _shard_error() -> float:
     """Differences between whole batches and the parts of 2, 3 and 5 processes put together."""
     whole = _take(_stream(12), 20).unflatten(0, (20, 12))
-    wrong = 0
+    wrong = []
     for world in (2, 3, 5):
         shards = [_stream(12, (rank, world)) for rank in range(world)]
         for batch in whole:
             parts = torch.cat([_take(shard, 1) for shard in shards])
-            wrong += int((parts != batch).sum())
-    return float(wrong)
+            wrong.append(gap(parts, batch))
+    return largest(wrong)
 
 
 def _epoch_error() -> float:
     """Examples that an epoch misses or repeats, for batches that do not divide it."""
     indices = _take(_stream(7), 101)[:, 0].long().tolist()
     epochs = [indices[first : first + 101] for first in range(0, len(indices), 101)]
-    missed = sum(abs(Counter(epoch)[i] - 1) for epoch in epochs for i in range(101))
+    missed = sum(gap(Counter(epoch)[i], 1) for epoch in epochs for i in range(101))
     return float(missed + 101 * (len({tuple(epoch) for epoch in epochs}) < len(epochs)))
 
 
+_LAWS: Rows = {
+    "quadrature": [
+        (
+            "data/two-moons-quadrature",
+            "the log-density of two moons equals adaptive quadrature of its arcs",
+            1e-11,
+            _moons_error,
+        ),
+    ],
+    "closed form": [
+        (
+            "data/levels",
+            "2, 17 and 256 levels are the correctly rounded fractions on [-1, 1] and round back",
+            0.0,
+            _level_error,
+        ),
+    ],
+    "contract": [
+        (
+            "data/resume",
+            "a stream resumed after k batches gives the other n - k batches of a straight one",
+            0.0,
+            _resume_error,
+        ),
+        (
+            "data/shards",
+            "the shards of 2, 3 and 5 processes put together are the whole batch",
+            0.0,
+            _shard_error,
+        ),
+        ("data/epochs", "every epoch visits every example once, in a new order", 0.0, _epoch_error),
+    ],
+}
+
 LAWS: list[Law] = [
+    *table(_LAWS),
     *(
         Law(
             f"data/{name}-integral",
             f"the density of {name} integrates to 1",
             tolerance,
             partial(_mass, target, cells),
+            oracle="quadrature",
         )
         for name, (target, cells, tolerance) in CELLS.items()
     ),
@@ -178,40 +216,11 @@ LAWS: list[Law] = [
         Law(
             f"data/{name}-samples",
             f"means of log p, moments and harmonics over {DRAWS:,} samples of {name} equal "
-            "quadrature within 4 standard errors (excess)",
-            0.0,
+            "quadrature, in standard errors",
+            sigmas(9),
             partial(_sample_excess, target, cells),
+            oracle="statistics",
         )
         for name, (target, cells, _) in CELLS.items()
-    ),
-    Law(
-        "data/two-moons-quadrature",
-        "the log-density of two moons equals adaptive quadrature of its arcs",
-        1e-11,
-        _moons_error,
-    ),
-    Law(
-        "data/levels",
-        "2, 17 and 256 levels are the correctly rounded fractions on [-1, 1] and round back",
-        0.0,
-        _level_error,
-    ),
-    Law(
-        "data/resume",
-        "a stream resumed after k batches gives the other n - k batches of a straight one",
-        0.0,
-        _resume_error,
-    ),
-    Law(
-        "data/shards",
-        "the shards of 2, 3 and 5 processes put together are the whole batch",
-        0.0,
-        _shard_error,
-    ),
-    Law(
-        "data/epochs",
-        "every epoch visits every example once, in a new order",
-        0.0,
-        _epoch_error,
     ),
 ]

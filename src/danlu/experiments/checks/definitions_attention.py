@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from danlu.experiments.checks.definitions import Formula, Weights, definition
+from danlu.experiments.checks.gaps import gap
 from danlu.layers.seeded import seeded_normal
 from danlu.mixers import MIXERS
 from danlu.mixers.diag_attention import DiagAttention
@@ -41,7 +42,7 @@ def last(window: int, i: int, j: int) -> bool:
 
 def near(window: int, i: int, j: int) -> bool:
     """Those less than a window away, on both sides."""
-    return abs(i - j) < window
+    return gap(i, j) < window
 
 
 def block(size: int, causal: bool, i: int, j: int) -> bool:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from danlu.experiments.checks.definitions import Formula, Row, Weights, definition
 from danlu.experiments.checks.definitions_fading import silu
+from danlu.experiments.checks.gaps import gap
 from danlu.mixers import MIXERS
 from danlu.mixers.flash import FLASH
 from danlu.mixers.fnet import FNet
@@ -58,7 +59,7 @@ def gau(
     for i in range(x.shape[1]):
         seen = list(range(i + 1 if causal else x.shape[1]))
         scores = torch.stack([(q[:, i] * k[:, j]).sum(-1) for j in seen], dim=-1)
-        bias = torch.tensor([-slope * abs(i - j) for j in seen], dtype=x.dtype)
+        bias = torch.tensor([-slope * gap(i, j) for j in seen], dtype=x.dtype)
         given = weight(kind, scores, bias, divisor or len(seen), size)
         rows.append((given[..., None] * v[:, seen]).sum(1))
     return (gate * torch.stack(rows, dim=1)) @ w["gates.output.weight"].T

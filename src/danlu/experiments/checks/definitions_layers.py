@@ -17,7 +17,7 @@ from danlu.experiments.checks.definitions import (
     numbers,
     slopes,
 )
-from danlu.experiments.checks.gaps import gap
+from danlu.experiments.checks.gaps import gap, largest
 from danlu.layers import attention
 from danlu.layers.feed_forward import MLP, GatedMLP
 from danlu.layers.norms import HeadNorm, LayerNorm, RMSNorm
@@ -117,7 +117,7 @@ def remembered() -> float:
     plain, none = extended(x, before, None, 2), extended(x, None, torch.tensor([1, 4]), 2)
     start = torch.cat([0 * before, x], dim=1)
     ends = torch.stack([start[0, 1:3], start[1, 4:6]])
-    return max(gap(plain, (whole, x[:, 2:])), gap(none, (start, ends)))
+    return largest(gap(plain, (whole, x[:, 2:])), gap(none, (start, ends)))
 
 
 # --- attention ----------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def masked(run: Callable[..., Tensor]) -> float:
         ({"mask": bias[None, None]}, partial(attended, seen=everything, scale=0.5, bias=bias)),
         ({"scale": 0.3}, partial(attended, seen=everything, scale=0.3)),
     ]
-    return max(compared(partial(run, **facts), formula, inputs) for facts, formula in cases)
+    return largest(compared(partial(run, **facts), formula, inputs) for facts, formula in cases)
 
 
 def weighed(**facts: Any) -> Callable[..., Tensor]:
@@ -183,7 +183,7 @@ def weighed(**facts: Any) -> Callable[..., Tensor]:
 def causal(run: Callable[..., Tensor]) -> float:
     """Attention to the past, with a scale of one's own too."""
     cases = [({}, 0.5), ({"scale": 0.3}, 0.3)]
-    return max(
+    return largest(
         compared(
             partial(run, **facts),
             partial(attended, seen=_past, scale=scale),
@@ -200,16 +200,16 @@ def windowed() -> float:
         run = partial(attention.attend_in_window, window=window, causal=past)
 
         def seen(i: int, j: int, window: int = window, past: bool = past) -> bool:
-            return abs(i - j) < window and (j <= i or not past)
+            return gap(i, j) < window and (j <= i or not past)
 
         formula = partial(attended, seen=seen, scale=0.5)
-        worst = max(worst, compared(run, formula, heads(length, length)))
+        worst = largest(worst, compared(run, formula, heads(length, length)))
     return worst
 
 
 DEFINED: dict[str, Errors] = {
     "attention": {
-        "attend": lambda: max(
+        "attend": lambda: largest(
             masked(attention.attend), masked(partial(attention.attend, derivatives="higher"))
         ),
         "attend_causally": lambda: causal(attention.attend_causally),
@@ -220,18 +220,18 @@ DEFINED: dict[str, Errors] = {
         "weights": lambda: masked(weighed()),
     },
     "feed_forward": {
-        "MLP": lambda: max(
+        "MLP": lambda: largest(
             module(partial(MLP, 3), mlp, 2, 5, 3), module(partial(MLP, 3, hidden=5), mlp, 4, 3)
         ),
         "GatedMLP": lambda: module(partial(GatedMLP, 3), gated_mlp, 2, 5, 3),
     },
     "norms": {
-        "RMSNorm": lambda: max(
+        "RMSNorm": lambda: largest(
             module(partial(RMSNorm, 6), partial(rms_norm, 1), 2, 5, 6),
             module(partial(RMSNorm, 6, groups=3), partial(rms_norm, 3), 2, 5, 6),
         ),
         "LayerNorm": lambda: module(partial(LayerNorm, 6), layer_norm, 2, 5, 6),
-        "HeadNorm": lambda: max(
+        "HeadNorm": lambda: largest(
             module(partial(HeadNorm, 6, 2), partial(head_norm, 1e-6), 2, 5, 6),
             module(partial(HeadNorm, 6, 2, epsilon=0.1), partial(head_norm, 0.1), 2, 5, 6),
         ),

@@ -15,7 +15,7 @@ from danlu.experiments.checks.definitions import (
     slopes,
 )
 from danlu.experiments.checks.definitions_layers import attended, centred, everything, silu
-from danlu.experiments.checks.gaps import gap
+from danlu.experiments.checks.gaps import gap, largest
 from danlu.layers.codebook import Codebook
 from danlu.layers.condition import ClassEmbedding
 from danlu.layers.convolution import ResidualBlock, SelfAttention2d, groups
@@ -61,7 +61,7 @@ def residual() -> float:
 
         inputs, weights = [x, features], list(w.values())
         found = slopes(lambda *parts, layer=layer: layer(*parts), inputs, weights)
-        worst = max(worst, gap(found, slopes(formula, inputs, weights)))
+        worst = largest(worst, gap(found, slopes(formula, inputs, weights)))
     return worst
 
 
@@ -112,15 +112,17 @@ def codes() -> float:
         y, ids = book(z.requires_grad_())
         (slope,) = torch.autograd.grad((y * codes[0]).sum(), z)
         nearest = (z[:, None] - codes).square().sum(-1).argmin(1)
-        worst = max(worst, gap([y, ids, slope], [codes[nearest], nearest, codes[0].expand(40, 3)]))
+        worst = largest(
+            worst, gap([y, ids, slope], [codes[nearest], nearest, codes[0].expand(40, 3)])
+        )
         book.update()
         for cell in range(4):
             inside = z.detach()[nearest == cell]
             shares[cell] = 0.95 * shares[cell] + 0.05 * len(inside) / 40
             sums[cell] = 0.95 * sums[cell] + 0.05 * inside.sum(0) / 40
         codes = sums / shares[:, None]
-        worst = max(worst, gap([book.vectors, book.shares], [codes, shares]))
-    return max(worst, _revival(book, shares, codes), _started())
+        worst = largest(worst, gap([book.vectors, book.shares], [codes, shares]))
+    return largest(worst, _revival(book, shares, codes), _started())
 
 
 def _started() -> float:
@@ -138,7 +140,7 @@ def _started() -> float:
         )
     share = torch.tensor([0.5, 0.25, 0.25])
     spread = book.perplexity(torch.tensor([0, 0, 1, 2]))
-    return max(gap(book.vectors, codes), gap(spread, (-share * share.log()).sum().exp()))
+    return largest(gap(book.vectors, codes), gap(spread, (-share * share.log()).sum().exp()))
 
 
 def _revival(book: Codebook, shares: Tensor, codes: Tensor) -> float:
@@ -152,7 +154,7 @@ def _revival(book: Codebook, shares: Tensor, codes: Tensor) -> float:
     halves = torch.stack([codes[busiest] - move, codes[busiest] + move])
     each = (shares[busiest] + shares[2]) / 2
     pair = [busiest, 2]
-    return max(
+    return largest(
         alive,
         gap(book.vectors[pair], halves),
         gap(book.shares[pair], each.expand(2)),

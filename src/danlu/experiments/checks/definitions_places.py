@@ -14,6 +14,7 @@ from torch import Tensor
 from danlu.contracts import SequenceContext
 from danlu.experiments.checks.definitions import moved, numbers, scaled_gap, slopes, weights_of
 from danlu.experiments.checks.draws import generator
+from danlu.experiments.checks.gaps import gap
 from danlu.experiments.checks.law import Case, Law, law_of_cases
 from danlu.positions import POSITIONS
 from danlu.positions.base import HOOKS, PositionEncoding
@@ -72,7 +73,7 @@ def _hooks(row: Places, position: PositionEncoding) -> float:
     """Hooks without a formula or with one too many, and the factor on scores."""
     scale = row.size**-0.5 if row.scale is None else row.scale
     named = position.hooks - {"score_scale"}
-    return len(named ^ set(row.formulas)) + abs(position.score_scale(row.size) - scale)
+    return len(named ^ set(row.formulas)) + gap(position.score_scale(row.size), scale)
 
 
 def _positions(row: Places, count: int, stream: int) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 
 from danlu.experiments.checks.definitions import Errors, module_laws, numbers
 from danlu.experiments.checks.definitions_layers import attended
-from danlu.experiments.checks.gaps import gap
+from danlu.experiments.checks.gaps import gap, largest
 from danlu.experiments.checks.sequences import refused
 from danlu.layers import alignment, groups, packing, rows, seeded, varlen
 
@@ -109,7 +109,7 @@ def side_by_side() -> float:
     for row, document in enumerate((0, 1, 3)):
         wide[row, : LENGTHS[document]] = parts[document]
     cpu = torch.device("cpu")
-    wrong = float(chosen.valid(0, cpu) is not None) + abs(chosen.padding - 5)
+    wrong = float(chosen.valid(0, cpu) is not None) + gap(chosen.padding, 5)
     found = [first, second, chosen.put([first, second]), chosen.valid(1, cpu), chosen.rank]
     expected = [torch.stack([parts[2], parts[4]]), wide, x, there, torch.tensor([2, 3, 0, 4, 1])]
     return gap(found, expected) + wrong
@@ -144,7 +144,7 @@ def cheapest() -> float:
         everyone = sorted(d for group in found.members for d in group)
         # Groups without padding may cost a tenth more.
         allowed = 1.1 * best if not found.padding else best
-        worst = max(worst, cost - allowed, float(everyone != list(range(7))))
+        worst = largest(worst, cost - allowed, float(everyone != list(range(7))))
     return worst
 
 
@@ -157,7 +157,7 @@ def inside() -> float:
             found = varlen.attend_documents(q, k, v, packed, causal=causal, window=window)
 
             def seen(i: int, j: int, causal: bool = causal, window: int | None = window) -> bool:
-                return (j <= i or not causal) and (window is None or abs(i - j) < window)
+                return (j <= i or not causal) and (window is None or gap(i, j) < window)
 
             rows = []
             for own in zip(*(_apart(part) for part in (q, k, v)), strict=True):
@@ -179,12 +179,12 @@ def seen_tokens() -> float:
         found = varlen.allowed(4, valid, cpu, causal=causal, window=window)
         expected = torch.ones(2, 1, 4, 4, dtype=torch.bool)
         for b, i, j in itertools.product(range(2), range(4), range(4)):
-            near = (j <= i or not causal) and (window is None or abs(i - j) < window)
+            near = (j <= i or not causal) and (window is None or gap(i, j) < window)
             expected[b, 0, i, j] = near and (valid is None or bool(valid[b, j]))
         if found is None:
             worst += float(not expected.all())
         else:
-            worst = max(worst, gap(found.expand(2, 1, 4, 4), expected))
+            worst = largest(worst, gap(found.expand(2, 1, 4, 4), expected))
     return worst
 
 

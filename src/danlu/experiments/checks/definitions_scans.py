@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from danlu.experiments.checks.definitions import Errors, compared, module_laws, numbers
-from danlu.experiments.checks.gaps import gap
+from danlu.experiments.checks.gaps import gap, largest
 from danlu.layers.scans import (
     Mean,
     Run,
@@ -66,10 +66,10 @@ def recurrence(scan: Scan, step: Step, inputs: Callable[[int], list[Tensor]]) ->
             def found(*parts: Tensor, run: Run = run) -> Tensor:
                 return flat(*scan(*parts, run=run), run.valid)
 
-            worst = max(worst, compared(found, partial(by_token, step, valid=run.valid), given))
+            worst = largest(worst, compared(found, partial(by_token, step, valid=run.valid), given))
     *parts, state = inputs(SHORT)
     first, started = scan(*parts, None), scan(*parts, torch.zeros_like(state))
-    return max(worst, gap(first, started))
+    return largest(worst, gap(first, started))
 
 
 def outer(k: Tensor, v: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ def scalar() -> float:
     other = by_token(
         step, q[:, :1].expand_as(q), k[:, :1].expand_as(k), v, everywhere, state, valid=None
     )
-    return max(
+    return largest(
         recurrence(scalar_scan, step, faded),
         recurrence(sums, kept, matrices),
         gap(flat(*one, None), other),
@@ -153,7 +153,7 @@ def vector() -> float:
         return y, log.exp()[..., None] * state + outer(k, v)
 
     inputs = partial(_faded_by_key)
-    return max(
+    return largest(
         recurrence(vector_scan, after, inputs),
         recurrence(partial(vector_scan, bonus=bonus), before, inputs),
     )
@@ -182,7 +182,7 @@ def delta() -> float:
     q, k, v, strength, log, state = inputs(SHORT)
     plain = flat(*delta_scan(q, k, v, strength, None, state), None)
     kept = by_token(step, q, k, v, strength, 0 * log, state, valid=None)
-    return max(recurrence(delta_scan, step, inputs), gap(plain, kept))
+    return largest(recurrence(delta_scan, step, inputs), gap(plain, kept))
 
 
 def normalised() -> float:
@@ -200,7 +200,7 @@ def normalised() -> float:
 
     q, k, v, _ = matrices(SHORT)
     nothing = gap(normalised_scan(q, 0 * k, v)[0], torch.zeros_like(v))
-    return max(recurrence(normalised_scan, step, inputs), nothing)
+    return largest(recurrence(normalised_scan, step, inputs), nothing)
 
 
 def quotients() -> float:
@@ -234,14 +234,14 @@ def means() -> float:
                 ends = [size * state.numerator, size * state.denominator]
                 return torch.cat([(y * valid[..., None]).flatten(), *(e.flatten() for e in ends)])
 
-            worst = max(
+            worst = largest(
                 worst, compared(found, partial(_means, valid=valid), [k, v, log, bonus, *sums])
             )
     k, v = numbers(2, SHORT, 3, stream=6), numbers(2, SHORT, 3, stream=7)
     nothing = [torch.zeros(2, 3), torch.zeros(2, 3), torch.zeros(2, 3)]
     everyone = torch.ones(2, SHORT, dtype=torch.bool)
     expected = _means(k, v, log, bonus, *nothing, valid=everyone)[: k.numel()].view_as(k)
-    return max(worst, gap(mean_scan(k, v, log, bonus)[0], expected))
+    return largest(worst, gap(mean_scan(k, v, log, bonus)[0], expected))
 
 
 def _means(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from danlu.experiments.checks.definitions import Errors, compared, module_laws, numbers
 from danlu.experiments.checks.definitions_systems import fourier_system, legt_system
-from danlu.experiments.checks.gaps import gap
+from danlu.experiments.checks.gaps import gap, largest
 from danlu.layers import hippo, linear_recurrence, pairs, selective_scan, state_space
 
 SHORT = 11
@@ -41,7 +41,7 @@ def selective(scan: Callable[..., Any]) -> float:
     def run(*parts: Tensor) -> Tensor:
         return torch.cat([part.flatten() for part in scan(*parts)])
 
-    return max(compared(run, formula, inputs(length)) for length in (5, 35))
+    return largest(compared(run, formula, inputs(length)) for length in (5, 35))
 
 
 def _complex(pair: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ def fading(form: Callable[..., Tensor], *, whole: bool) -> float:
             y = torch.stack(rows, dim=1)
             return torch.view_as_real(y) if pairs else y[..., None]
 
-        worst = max(worst, compared(run, formula, [u, start, log, angle]))
+        worst = largest(worst, compared(run, formula, [u, start, log, angle]))
     return worst
 
 
@@ -85,7 +85,7 @@ def blocks() -> float:
         rows = [[number.real, -number.imag], [number.imag, number.real]]
         expected = torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
         turned = torch.view_as_real(number * _complex(h))
-        worst = max(
+        worst = largest(
             worst, gap(found[k], expected), gap(linear_recurrence.turned(found[k], h), turned)
         )
     return worst
@@ -124,7 +124,9 @@ def system(run: str) -> float:
     for t, s in itertools.product(range(length), repeat=2):
         square[:, t, s] = kernel[:, t - s] if s <= t else 0.0
     return {
-        "orbit": lambda: max(gap(state_space.orbit(matrix, b, n), write[:n]) for n in (1, 3, 4)),
+        "orbit": lambda: largest(
+            gap(state_space.orbit(matrix, b, n), write[:n]) for n in (1, 3, 4)
+        ),
         "in_chunks": lambda: gap(state_space.in_chunks(u, write, reading, advance, start), (y, h)),
         "carried": lambda: gap(state_space.carried(u, write, advance, start), (before, h)),
         "recalled": lambda: gap(state_space.recalled(before, reading)[:, :length], silent),
@@ -146,7 +148,7 @@ def functions() -> float:
     """Legendre functions, alone and with their norms, and their integrals by quadrature."""
     x = torch.linspace(0, 1, 7)
     size = (2 * torch.arange(6.0) + 1).sqrt()
-    worst = max(
+    worst = largest(
         gap(hippo.legendre(x, 6), by_scipy(6, x) / size),
         gap(hippo.norms(6, x), size),
         gap(hippo.orthonormal(x, 6), by_scipy(6, x)),
@@ -157,7 +159,7 @@ def functions() -> float:
             quad(lambda s, n=n: math.sqrt(2 * n + 1) * eval_legendre(n, 2 * s - 1), 0, point)[0]
             for n in range(6)
         ]
-        worst = max(worst, gap(hippo.integral(torch.tensor(point), 6), torch.tensor(area)))
+        worst = largest(worst, gap(hippo.integral(torch.tensor(point), 6), torch.tensor(area)))
     return worst
 
 

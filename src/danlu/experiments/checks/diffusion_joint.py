@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from danlu.experiments.checks.law import Law
+from danlu.experiments.checks.gaps import deviation, gap, largest, sigmas
+from danlu.experiments.checks.law import Rows, table
 from danlu.experiments.checks.test_bed import EachDraw, RecordedNoise, item_noise, points
 from danlu.generative.diffusion import PATHS, likelihood
 from danlu.generative.diffusion.analytic import GaussianDenoiser, MixtureDenoiser, two_dimensional
@@ -68,7 +69,7 @@ def joint_law() -> float:
                     for n in (50, 100)
                 )
                 for rough, close, truth in zip(coarse, fine, (end, known), strict=True):
-                    worst = max(worst, abs(2 * close - rough - truth))
+                    worst = largest(worst, gap(2 * close - rough, truth))
     return worst
 
 
@@ -93,8 +94,8 @@ def flow_is_not_the_reversal() -> float:
         )
         values.append(2 * fine - coarse)
     noising, reverse, flow = values
-    misses = max(0.0, 0.4 - abs(flow - noising), abs(flow - math.sqrt(1.5 * 2.5)))
-    return max(abs(noising - 1.5), abs(reverse - 1.5), misses)
+    misses = largest(0.0, 0.4 - gap(flow, noising), gap(flow, math.sqrt(1.5 * 2.5)))
+    return largest(gap(noising, 1.5), gap(reverse, 1.5), misses)
 
 
 def heat_equation() -> float:
@@ -107,7 +108,7 @@ def heat_equation() -> float:
         (slope,) = torch.autograd.grad(density.sum(), variance, retain_graph=True)
         (gradient,) = torch.autograd.grad(density.sum(), y, create_graph=True)
         laplacian = likelihood.exact_trace(y, gradient)[0]
-        worst = max(worst, (slope - laplacian / 2).abs().max().item())
+        worst = largest(worst, gap(slope, laplacian / 2))
     return worst
 
 
@@ -120,7 +121,7 @@ def heat_kernel() -> float:
     before, x = mixture.log_density(grid, low).exp(), points(8, 1.0)
     kernel = (-(x[:, None] - grid).square().sum(-1) / (2 * variance)).exp()
     spread = (kernel * before).sum(1) * area / (2 * math.pi * variance)
-    return (spread - mixture.log_density(x, high).exp()).abs().max().item()
+    return gap(spread, mixture.log_density(x, high).exp())
 
 
 def continuity() -> float:
@@ -135,7 +136,7 @@ def continuity() -> float:
         velocity = flow_of(mixture, path, x, 0.4037)
         divergence = likelihood.exact_trace(x, velocity)[0]
         error = rate + divergence + (velocity * score).sum(1)
-        worst = max(worst, (error.abs() / (1 + rate.abs())).max().item())
+        worst = largest(worst, gap(error / (1 + rate.abs()), 0.0))
     return worst
 
 
@@ -162,8 +163,8 @@ def characteristics() -> float:
             times = likelihood.dense_at_ends(60, t, 1.0)
             flowed = likelihood.flow(drift, x, times, likelihood.exact_trace)
             log_p = -math.log(2) + flowed.mean()
-            worst = max(worst, (log_p + math.log(2 * t**power)).abs().max().item())
-            worst = max(worst, (flowed.end - 2 * share).abs().max().item())
+            worst = largest(worst, gap(log_p + math.log(2 * t**power), 0.0))
+            worst = largest(worst, gap(flowed.end, 2 * share))
     return worst
 
 
@@ -187,65 +188,75 @@ def pointwise_by_quadrature() -> float:
         values = gain(mixture, rows, level.expand(len(rows)), noise).view(3, 96)
         total += values @ (weights / weights.sum()) * (logs[1] - logs[0])
     found = total - 0.5 * math.log(2 * math.pi * math.e)
-    return (found - mixture.log_density(x)).abs().max().item()
+    return gap(found, mixture.log_density(x))
 
 
 def pointwise_is_unbiased() -> float:
-    """The mean of many drawn estimates against the log-density, in standard errors over 5."""
+    """The mean of many drawn estimates against the log-density, in standard errors."""
     mixture = two_dimensional()
     x = torch.tensor([[0.4, 0.9]]).double().expand(4000, 2)
     drawn = pointwise(mixture, x, item_noise(4000), (1e-3, 1e3), 12)
-    error = drawn.std().item() / math.sqrt(len(drawn))
-    return abs(drawn.mean().item() - mixture.log_density(x[:1]).item()) / error / 5
+    error = drawn.std() / len(drawn) ** 0.5
+    return deviation(drawn.mean(), mixture.log_density(x[:1])[0], error)
 
 
-LAWS = [
-    Law(
-        "diffusion/joint law",
-        "forwards = backwards at every share of the noise, with closed-form covariances of times",
-        1e-3,
-        joint_law,
-    ),
-    Law(
-        "diffusion/flow is not the reversal",
-        "the reverse equation has the noising's joint law, the probability flow has not",
-        1e-3,
-        flow_is_not_the_reversal,
-    ),
-    Law(
-        "diffusion/heat equation",
-        "the noisy density's derivative by the variance is half its Laplacian",
-        1e-12,
-        heat_equation,
-    ),
-    Law(
-        "diffusion/heat kernel",
-        "a density spread by a Gaussian on a grid is that of a higher level",
-        1e-9,
-        heat_kernel,
-    ),
-    Law(
-        "diffusion/continuity",
-        "on every path the log-density changes by minus the divergence along the flow",
-        1e-9,
-        continuity,
-    ),
-    Law(
-        "diffusion/characteristics",
-        "lines and parabolas from a uniform source carry its density in closed form",
-        1e-5,
-        characteristics,
-    ),
-    Law(
-        "diffusion/pointwise",
-        "the I-MMSE integral of a point is its log-density, by quadrature",
-        1e-5,
-        pointwise_by_quadrature,
-    ),
-    Law(
-        "diffusion/pointwise draws",
-        "drawn levels have the log-density as their mean",
-        1.0,
-        pointwise_is_unbiased,
-    ),
-]
+_LAWS: Rows = {
+    "closed form": [
+        (
+            "diffusion/joint law",
+            "forwards = backwards at every share of the noise, with known covariances of times",
+            1e-3,
+            joint_law,
+        ),
+        (
+            "diffusion/flow is not the reversal",
+            "the reverse equation has the noising's joint law, the probability flow has not",
+            1e-3,
+            flow_is_not_the_reversal,
+        ),
+        (
+            "diffusion/characteristics",
+            "lines and parabolas from a uniform source carry its density in closed form",
+            1e-5,
+            characteristics,
+        ),
+    ],
+    "automatic differentiation": [
+        (
+            "diffusion/heat equation",
+            "the noisy density's derivative by the variance is half its Laplacian",
+            1e-12,
+            heat_equation,
+        ),
+        (
+            "diffusion/continuity",
+            "on every path the log-density changes by minus the divergence along the flow",
+            1e-9,
+            continuity,
+        ),
+    ],
+    "quadrature": [
+        (
+            "diffusion/heat kernel",
+            "a density spread by a Gaussian on a grid is that of a higher level",
+            1e-9,
+            heat_kernel,
+        ),
+        (
+            "diffusion/pointwise",
+            "the I-MMSE integral of a point is its log-density, by quadrature",
+            1e-5,
+            pointwise_by_quadrature,
+        ),
+    ],
+    "statistics": [
+        (
+            "diffusion/pointwise draws",
+            "drawn levels have the log-density as their mean, in standard errors",
+            sigmas(),
+            pointwise_is_unbiased,
+        ),
+    ],
+}
+
+LAWS = table(_LAWS)

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from danlu.contracts import Batch, DataDescription, Progress
-from danlu.experiments.checks.law import Law
+from danlu.experiments.checks.draws import seeded
+from danlu.experiments.checks.gaps import gap, largest, relative_gap
+from danlu.experiments.checks.law import Rows, table
 from danlu.experiments.checks.test_bed import points
 from danlu.generative.diffusion import PATHS, PRECONDITIONERS, PREDICTIONS, WEIGHTINGS
 from danlu.generative.diffusion.analytic import GaussianDenoiser, MixtureDenoiser, two_dimensional
@@ -37,9 +39,9 @@ def path_rates() -> float:
         for value, rate in zip(path.coefficients(t), path.rates(t), strict=True):
             # A constant coefficient carries no gradient; adding nothing of t makes it one of 0.
             (slope,) = torch.autograd.grad((value + 0 * t).sum(), t, retain_graph=True)
-            worst = max(worst, ((slope - rate).abs() / (1 + rate.abs())).max().item())
+            worst = largest(worst, gap((slope - rate) / (1 + rate.abs()), 0.0))
         for time in TIMES:
-            worst = max(worst, abs(path.time(path.at(time).level) - time))
+            worst = largest(worst, gap(path.time(path.at(time).level), time))
     return worst
 
 
@@ -54,8 +56,8 @@ def forward_equation() -> float:
             # What a linear equation with this drift adds to the variance over the interval.
             added = after.sigma**2 - ratio**2 * before.sigma**2
             diffusion = added / ratio / (2 * h)
-            worst = max(worst, abs(drift - point.drift) / (1 + abs(drift)))
-            worst = max(worst, abs(diffusion / point.squared_diffusion - 1))
+            worst = largest(worst, gap(drift, point.drift) / (1 + abs(drift)))
+            worst = largest(worst, gap(diffusion / point.squared_diffusion, 1))
     return worst
 
 
@@ -74,8 +76,8 @@ def known_equations() -> float:
         }
         for kind, (drift, diffusion) in known.items():
             point = kind().at(t)
-            worst = max(
-                worst, abs(point.drift - drift), abs(point.squared_diffusion / diffusion - 1)
+            worst = largest(
+                worst, gap(point.drift, drift), gap(point.squared_diffusion / diffusion, 1)
             )
     return worst
 
@@ -87,9 +89,9 @@ def discrete_nodes() -> float:
     kept = (1 - betas).cumprod(0)
     t = torch.arange(1, 51, dtype=torch.float64) / 50
     alpha, sigma = path.coefficients(t)
-    worst = max((alpha.square() - kept).abs().max().item(), worst)
-    worst = max((sigma.square() - (1 - kept)).abs().max().item(), worst)
-    return max((path.times(((1 - kept) / kept).sqrt()) - t).abs().max().item(), worst)
+    worst = largest(gap(alpha.square(), kept), worst)
+    worst = largest(gap(sigma.square(), 1 - kept), worst)
+    return largest(gap(path.times(((1 - kept) / kept).sqrt()), t), worst)
 
 
 def predictions_convert() -> float:
@@ -105,8 +107,8 @@ def predictions_convert() -> float:
                 found_data, found_noise = solve(method.target, point, x, value)
                 # Data drowns where the level is high: its digits are those of x / alpha.
                 scale = 1 + point.level
-                worst = max(worst, (found_data - data).abs().max().item() / scale)
-                worst = max(worst, (found_noise - noise).abs().max().item() / (1 + 1 / point.level))
+                worst = largest(worst, gap(found_data, data) / scale)
+                worst = largest(worst, gap(found_noise, noise) / (1 + 1 / point.level))
     return worst
 
 
@@ -122,7 +124,7 @@ def edm_has_unit_variance() -> float:
         target = (DATA_STD * a) ** 2 + b**2
         # And the target is uncorrelated with the input: what is left to learn is a residual.
         shared = DATA_STD**2 * a * point.alpha + b * point.sigma
-        worst = max(worst, *((each).abs().max().item() for each in (given - 1, target - 1, shared)))
+        worst = largest(worst, *(gap(each, 0.0) for each in (given - 1, target - 1, shared)))
     return worst
 
 
@@ -147,8 +149,8 @@ def weighting_forms() -> float:
             (min_snr(point, one), torch.minimum(snr, MIN_SNR_GAMMA * one)),
             (p2(point, one), 1 / (1 + level**2)),
         ]
-        gaps = [((found - known) / known).abs().max().item() for found, known in pairs]
-        worst = max(worst, *gaps)
+        gaps = [gap((found - known) / known, 0.0) for found, known in pairs]
+        worst = largest(worst, *gaps)
     return worst
 
 
@@ -186,10 +188,9 @@ def cross_training() -> float:
                 exact = GaussianDenoiser(torch.zeros(2), torch.eye(2))
                 model = DiffusionModel(PLANE, ExactNetwork(exact, parts), parts)
                 batch = Batch(points(16), None, torch.arange(16))
-                with torch.random.fork_rng():
-                    torch.manual_seed(0)
+                with seeded():
                     losses.append(model.loss(batch, "model", Progress(0, 0.0, 0)).total.item())
-            worst = max(worst, max(losses) / min(losses) - 1)
+            worst = largest(worst, relative_gap(losses, losses[:1] * len(losses)))
     return worst
 
 
@@ -204,64 +205,75 @@ def any_training_samples_alike() -> float:
                 found = model.denoiser(None)(y, level)
                 rows = model.denoised(y, y.new_full((len(y),), level), None)
                 for each in (found, rows):
-                    gap = (each - mixture(y, level) - 0.1).abs().max().item()
-                    worst = max(worst, gap / (1 + level))
+                    worst = largest(worst, gap(each - mixture(y, level), 0.1) / (1 + level))
     return worst
 
 
-LAWS = [
-    Law(
-        "diffusion/path rates",
-        "rates are derivatives of the coefficients; time inverts level",
-        1e-11,
-        path_rates,
-    ),
-    Law(
-        "diffusion/forward equation",
-        "every path's drift and diffusion are those of its coefficients' differences",
-        1e-4,
-        forward_equation,
-    ),
-    Law(
-        "diffusion/known equations",
-        "variance-preserving, sub-VP, exploding and EDM have their published equations",
-        1e-12,
-        known_equations,
-    ),
-    Law(
-        "diffusion/discrete nodes",
-        "an interpolated table is exact at its own times",
-        1e-12,
-        discrete_nodes,
-    ),
-    Law(
-        "diffusion/predictions",
-        "every prediction converts to data and noise and back on every path",
-        1e-12,
-        predictions_convert,
-    ),
-    Law(
-        "diffusion/edm scalings",
-        "edm's input and target have unit variance, and are uncorrelated",
-        1e-12,
-        edm_has_unit_variance,
-    ),
-    Law(
-        "diffusion/weightings",
-        "every weighting has its closed form; likelihood is minus half the SNR's rate",
-        1e-9,
-        weighting_forms,
-    ),
-    Law(
-        "diffusion/cross-training",
-        "under a weighting of the data's error the loss is the same for every prediction",
-        1e-9,
-        cross_training,
-    ),
-    Law(
-        "diffusion/one denoiser",
-        "every path and prediction gives back the same exact denoiser",
-        1e-11,
-        any_training_samples_alike,
-    ),
-]
+_LAWS: Rows = {
+    "automatic differentiation": [
+        (
+            "diffusion/path rates",
+            "rates are derivatives of the coefficients; time inverts level",
+            1e-11,
+            path_rates,
+        ),
+    ],
+    "finite differences": [
+        (
+            "diffusion/forward equation",
+            "every path's drift and diffusion are those of its coefficients' differences",
+            1e-4,
+            forward_equation,
+        ),
+    ],
+    "definition": [
+        (
+            "diffusion/known equations",
+            "variance-preserving, sub-VP, exploding and EDM have their published equations",
+            1e-12,
+            known_equations,
+        ),
+        (
+            "diffusion/discrete nodes",
+            "an interpolated table is exact at its own times",
+            1e-12,
+            discrete_nodes,
+        ),
+        (
+            "diffusion/weightings",
+            "every weighting has its closed form; likelihood is minus half the SNR's rate",
+            1e-9,
+            weighting_forms,
+        ),
+    ],
+    "self-consistency": [
+        (
+            "diffusion/predictions",
+            "every prediction converts to data and noise and back on every path",
+            1e-12,
+            predictions_convert,
+        ),
+        (
+            "diffusion/cross-training",
+            "under a weighting of the data's error the loss is the same for every prediction",
+            1e-9,
+            cross_training,
+        ),
+    ],
+    "closed form": [
+        (
+            "diffusion/edm scalings",
+            "edm's input and target have unit variance, and are uncorrelated",
+            1e-12,
+            edm_has_unit_variance,
+        ),
+        (
+            "diffusion/one denoiser",
+            "every path and prediction gives back the same exact denoiser",
+            1e-11,
+            any_training_samples_alike,
+        ),
+    ],
+}
+
+LAWS = table(_LAWS)

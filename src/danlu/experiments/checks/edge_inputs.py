@@ -87,6 +87,7 @@ def of_a_batch(build: Build) -> Iterator[Case]:
         if stage.prepare is not None:
             continue
         batch, player = examples(model.description), stage.plays[0].name
+        assert batch.condition is not None
         small = Batch(batch.x, batch.condition.to(torch.uint8), batch.index)
 
         def error(m: Any = model, b: Batch = batch, s: Batch = small, p: str = player) -> float:

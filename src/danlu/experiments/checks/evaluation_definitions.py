@@ -24,7 +24,7 @@ from danlu.evaluation.metrics.wasserstein import MOST_DIMS, POINTS
 from danlu.evaluation.reference import Reference
 from danlu.evaluation.results import Measured
 from danlu.experiments.checks.draws import generator
-from danlu.experiments.checks.gaps import gap, relative_gap
+from danlu.experiments.checks.gaps import gap, largest, relative_gap
 from danlu.experiments.checks.golden import golden_law
 from danlu.experiments.checks.law import Case, Law, law_of_cases
 
@@ -133,7 +133,7 @@ def _frechet_error() -> float:
     expected = influence.std() / math.sqrt(len(x))
     whole = (distance + y.T.cov().trace()).item()
     clouds = Cloud(x), Cloud(y)
-    return max(
+    return largest(
         relative_gap(frechet_stderr(*clouds), expected),
         relative_gap(frechet_distance(*clouds), whole),
     )
@@ -179,7 +179,7 @@ def _slices() -> float:
     found = sliced_wasserstein(Cloud(x), Cloud(x + shift))
     # <theta, s>^2 has the mean |s|^2 / d and sqrt(2 (d - 1) / (d + 2)) times that as deviation.
     spread = math.sqrt(2 * 3 / 6 / 256)
-    return abs(found**2 / (25 / 4) - 1) / spread
+    return gap(found**2 / (25 / 4), 1) / spread
 
 
 def _damage() -> Examples:
@@ -203,7 +203,7 @@ CONSTANTS = golden_law(
     [
         (
             "noise of a tenth of the range, in standard errors of 12,800 pixels",
-            lambda: abs(noisy(_damage()).double().std().item() / 0.2 - 1) * math.sqrt(25600) < 4,
+            lambda: gap(noisy(_damage()).double().std().item() / 0.2, 1) * math.sqrt(25600) < 4,
             True,
         ),
         ("a spot averaged over 3 by 3 pixels", _spot, SPOT),

@@ -19,7 +19,7 @@ from danlu.evaluation.metrics.frechet import frechet_stderr
 from danlu.evaluation.metrics.metric import Comparison
 from danlu.evaluation.reference import Reference
 from danlu.experiments.checks.draws import generator
-from danlu.experiments.checks.gaps import gap, relative_gap
+from danlu.experiments.checks.gaps import gap, largest, relative_gap
 from danlu.experiments.checks.law import Law
 
 SHAPE = (1, 8, 8)
@@ -76,7 +76,7 @@ def _settled() -> float:
     network.settle(examples)
     features = network.features(examples.x())
     size = features.square().mean().item()
-    return max(abs(size - 1), relative_gap(network(examples.x()), before))
+    return largest(gap(size, 1), relative_gap(network(examples.x()), before))
 
 
 def _shapes() -> float:
@@ -109,11 +109,11 @@ def _layers() -> float:
             scale = norm.weight / (norm.running_var + 1e-5).sqrt()
             h = (h - norm.running_mean.view(-1, 1, 1)) * scale.view(-1, 1, 1)
             h = max_pool2d((h + norm.bias.view(-1, 1, 1)).clamp(min=0), 2, ceil_mode=True)
-            worst = max(worst, abs(h.shape[1] - channels))
+            worst = largest(worst, abs(h.shape[1] - channels))
         linear = layers[13]
         exact = (h.flatten(1) @ linear.weight.T + linear.bias).clamp(min=0)
         assert exact.std() > 0, "no feature differs from another"
-        worst = max(worst, relative_gap(network.features(x), exact))
+        worst = largest(worst, relative_gap(network.features(x), exact))
     return worst
 
 

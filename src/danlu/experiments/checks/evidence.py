@@ -10,7 +10,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from danlu.contracts import Bound, DataDescription, Measure
-from danlu.experiments.checks.law import Law
+from danlu.experiments.checks.gaps import gap, largest
+from danlu.experiments.checks.law import Rows, table
 from danlu.experiments.checks.test_bed import item_noise
 from danlu.generative.base import GenerativeModel
 from danlu.generative.chain import Chain, ChainOptions, Estimator, Ids, Layer
@@ -75,10 +76,10 @@ def errors_add() -> float:
             values.append(contribution + inner[-1].value)
         # The spread over draws holds the prior's own error already.
         stderr = torch.stack(values).std(0) / math.sqrt(draws)
-        worst = max(worst, (found.value - torch.stack(values).mean(0)).abs().max().item())
-        worst = max(worst, (found.stderr - stderr).abs().max().item())
-        worst = max(worst, abs(found.evaluations - sum(e.evaluations + 1 for e in inner)))
-        worst = max(worst, float(found.measure is not Measure.COUNTING))
+        worst = largest(worst, gap(found.value, torch.stack(values).mean(0)))
+        worst = largest(worst, gap(found.stderr, stderr))
+        worst = largest(worst, gap(found.evaluations, sum(e.evaluations + 1 for e in inner)))
+        worst = largest(worst, float(found.measure is not Measure.COUNTING))
     return worst
 
 
@@ -89,27 +90,35 @@ def integral_of(prior: FactorisedPrior) -> float:
         return math.exp(prior.log_density(torch.tensor([[z]], dtype=torch.float64)).item())
 
     halves = (quad(density, 0, 60, epsabs=1e-13)[0], quad(density, -60, 0, epsabs=1e-13)[0])
-    return abs(sum(halves) - 1)
+    return gap(sum(halves), 1)
 
 
-LAWS = [
-    Law("evidence/bounds", "a sum of likelihoods has the weaker bound", 0.0, bounds_combine),
-    Law(
-        "evidence/errors",
-        "the spread over draws is the error, evaluations add up, the first measure decides",
-        1e-12,
-        errors_add,
-    ),
-    Law(
-        "priors/gaussian",
-        "the Gaussian prior integrates to 1",
-        1e-10,
-        lambda: integral_of(GaussianPrior(LINE)),
-    ),
-    Law(
-        "priors/logistic",
-        "the logistic prior integrates to 1",
-        1e-10,
-        lambda: integral_of(LogisticPrior(LINE)),
-    ),
-]
+_LAWS: Rows = {
+    "enumeration": [
+        ("evidence/bounds", "a sum of likelihoods has the weaker bound", 0.0, bounds_combine),
+    ],
+    "definition": [
+        (
+            "evidence/errors",
+            "the spread over draws is the error, evaluations add up, the first measure decides",
+            1e-12,
+            errors_add,
+        ),
+    ],
+    "quadrature": [
+        (
+            "priors/gaussian",
+            "the Gaussian prior integrates to 1",
+            1e-10,
+            lambda: integral_of(GaussianPrior(LINE)),
+        ),
+        (
+            "priors/logistic",
+            "the logistic prior integrates to 1",
+            1e-10,
+            lambda: integral_of(LogisticPrior(LINE)),
+        ),
+    ],
+}
+
+LAWS = table(_LAWS)

@@ -1,7 +1,7 @@
 """Laws of every generative family, and of one's own: the contract, on tiny images and vectors."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import fields, make_dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -19,12 +19,13 @@ from danlu.contracts import (
     built,
 )
 from danlu.data import Examples, ExampleStream
-from danlu.experiments.checks.law import Law
+from danlu.experiments.checks.draws import generator, seed, seeded
+from danlu.experiments.checks.gaps import gap, largest
+from danlu.experiments.checks.law import Law, Rows, table
 from danlu.experiments.checks.parts import parts_error
+from danlu.experiments.checks.sequences import refused
 from danlu.generative import FAMILIES
 from danlu.generative.base import CAPABILITIES, GenerativeModel
-from danlu.generative.chain import ChainOptions
-from danlu.generative.stages import Staged
 from danlu.generative.tiny import TINY, TINY_VECTOR
 
 Build = Callable[..., GenerativeModel]
@@ -40,26 +41,25 @@ def tiny(build: Build) -> Iterator[GenerativeModel]:
     A family may refuse vectors, which have no levels; images it must take.
     """
     for description in (TINY, TINY_VECTOR):
-        with torch.random.fork_rng():
-            torch.manual_seed(ENTROPY)
+        with seeded(ENTROPY):
             try:
                 model = build(description)
             except DanluError:
                 if description.levels is not None:
                     raise
                 continue
-        yield model.double().eval()
+        yield quick(model.double().eval())
 
 
 def examples(description: DataDescription) -> Batch:
     """A batch of random data."""
-    generator = torch.Generator().manual_seed(0)
+    source = generator()
     shape = (N, *description.shape)
     if description.levels:
-        level = torch.randint(description.levels, shape, generator=generator)
+        level = torch.randint(description.levels, shape, generator=source)
         x = description.low + level * description.spacing
     else:
-        x = torch.randn(shape, generator=generator)
+        x = torch.randn(shape, generator=source)
     classes = torch.arange(N) % description.classes if description.classes else None
     return Batch(x.double(), classes, torch.arange(N))
 
@@ -76,14 +76,20 @@ def conditions(model: GenerativeModel) -> list[Any]:
     return [None] if ids is None else [None, ids]
 
 
+def quick(model: Any) -> Any:
+    """The model; what its options and those of its parts leave out is quick from here on."""
+    for part in model.modules():
+        if isinstance(part, GenerativeModel):
+            there = {f.name for f in fields(part.Options) if f.default is not None}
+            quick = [(name, int, few) for name, few in CHEAP.items() if name in there]
+            bases = {"bases": (part.Options,), "frozen": True, "kw_only": True}
+            setattr(part, "Options", make_dataclass("Quick", quick, **bases))  # noqa: B010
+    return model
+
+
 def cheap(model: GenerativeModel) -> Any:
     """Options under which a call is quick."""
-    known = {field.name for field in fields(model.Options)}
-    if isinstance(model, Staged):  # it has options for any prior
-        known &= {
-            field.name for kind in (ChainOptions, model.prior.Options) for field in fields(kind)
-        }
-    return model.Options(**{name: value for name, value in CHEAP.items() if name in known})
+    return quick(model).Options()
 
 
 def plays(model: GenerativeModel) -> Iterator[tuple[str, Batch]]:
@@ -106,20 +112,19 @@ def prepared(model: GenerativeModel, stage: Stage, data: ExampleStream) -> Any:
 
 def seeded_loss(model: GenerativeModel, name: str, batch: Batch) -> Any:
     """The losses of one play after seeding torch as the trainer does."""
-    with torch.random.fork_rng():
-        torch.manual_seed(ENTROPY)
+    with seeded(ENTROPY):
         return model.loss(batch, name, Progress(step=0, fraction=0.5, seed=ENTROPY))
 
 
 def uses(model: GenerativeModel) -> dict[str, Callable[[], Tensor]]:
     """A call of each capability whose result has the shape of the data, or a value each."""
-    batch, options = examples(model.description), cheap(model)
+    batch = examples(model.description)
     ids = class_ids(model)
     code = cache(lambda: model.encode(batch.x, condition=ids))
     decoded = code if "encode" in model.can else lambda: batch.x
     return {
-        "sample": lambda: model.sample(N, condition=ids, options=options),
-        "log_prob": lambda: model.log_prob(batch.x, condition=ids, options=options).value,
+        "sample": lambda: model.sample(N, condition=ids),
+        "log_prob": lambda: model.log_prob(batch.x, condition=ids).value,
         "encode": lambda: _first(code()),
         "decode": lambda: model.decode(decoded(), condition=ids),
         "reconstruct": lambda: model.reconstruct(batch.x, condition=ids),
@@ -131,8 +136,8 @@ def batch_size(build: Build) -> float:
     worst = 0.0
     for model in tiny(build):
         for condition in conditions(model):
-            draw = partial(model.sample, N, condition=condition, seed=3, options=cheap(model))
-            worst = max(worst, (draw() - draw(batch=2)).abs().max().item())
+            draw = partial(model.sample, N, condition=condition, seed=seed(3))
+            worst = largest(worst, gap(draw(), draw(batch=2)))
     return worst
 
 
@@ -140,13 +145,13 @@ def batch_likelihood(build: Build) -> float:
     """The likelihood of two examples alone and among others."""
     worst = 0.0
     for model in tiny(build):
-        x, options = examples(model.description).x, cheap(model)
+        x = examples(model.description).x
         for ids in conditions(model):
             some = None if ids is None else ids[:2]
-            alone = model.log_prob(x[:2], condition=some, options=options)
-            among = model.log_prob(x, condition=ids, options=options)
-            worst = max(worst, (alone.value - among.value[:2]).abs().max().item())
-            worst = max(worst, (alone.stderr - among.stderr[:2]).abs().max().item())
+            alone = model.log_prob(x[:2], condition=some)
+            among = model.log_prob(x, condition=ids)
+            worst = largest(worst, gap(alone.value, among.value[:2]))
+            worst = largest(worst, gap(alone.stderr, among.stderr[:2]))
     return worst
 
 
@@ -157,7 +162,6 @@ def purity(build: Build) -> float:
         batches = list(plays(model))
         values = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         before = {name: value.detach().clone() for name, value in values.items()}
-        # A reconstruction encodes and decodes.
         within = {"encode", "decode"} if "reconstruct" in model.can else set()
         model.train()
         for name, use in uses(model).items():
@@ -169,7 +173,7 @@ def purity(build: Build) -> float:
                 seeded_loss(model, name, batch)
         for name, value in before.items():
             change = values[name].double() - value.double()  # flags do not subtract
-            worst = max(worst, change.abs().max().item())
+            worst = largest(worst, gap(change, 0.0))
     return worst
 
 
@@ -196,37 +200,34 @@ def likelihood(build: Build) -> float:
     for model in tiny(build):
         batch = examples(model.description)
         for condition in conditions(model):
-            found = model.log_prob(batch.x, condition=condition, options=cheap(model))
+            found = model.log_prob(batch.x, condition=condition)
             counted = found.measure is Measure.COUNTING
             wrong += not bool(found.value.isfinite().all() and found.stderr.isfinite().all())
             wrong += counted and model.description.levels is None
             wrong += found.condition != ("none" if condition is None else "class")
             wrong += found.evaluations < 1 or found.dims != model.description.dims
-            try:
-                found.bits_per_dim()
-                wrong += not counted
-            except DanluError:
-                wrong += counted
+            wrong += (refused(found.bits_per_dim) == 0.0) == counted
     return float(wrong)
 
 
 def gradients(build: Build) -> float:
     """Parameters without a finite gradient from their player's loss, losses that do not repeat."""
-    wrong = 0
+    wrong = 0.0
     for model in tiny(build):
         for name, batch in plays(model):
             losses = seeded_loss(model, name, batch)
             owned = [p for module in model.players()[name] for p in module.parameters()]
             found = torch.autograd.grad(losses.total, owned, allow_unused=True)
             wrong += sum(g is None or not bool(g.isfinite().all()) for g in found)
-            wrong += not bool(seeded_loss(model, name, batch).total.equal(losses.total))
+            wrong += gap(seeded_loss(model, name, batch).total, losses.total)
             wrong += not losses.parts
     return float(wrong)
 
 
 def parts(build: Build) -> float:
     """Gradients, losses and stashed sums of a batch in parts, against the whole."""
-    return max(parts_error(model, plays(model), seeded_loss, ENTROPY) for model in tiny(build))
+    chosen = seed(ENTROPY)
+    return largest(parts_error(m, plays(m), seeded_loss, chosen) for m in tiny(build))
 
 
 def state(build: Build) -> float:
@@ -237,14 +238,14 @@ def state(build: Build) -> float:
             for parameter in model.parameters():
                 parameter.add_(0.01)
         other.load_state_dict(model.state_dict())
-        found, copied = (m.sample(N, options=cheap(m)) for m in (model, other))
-        worst = max(worst, (found - copied).abs().max().item())
+        found, copied = (m.sample(N) for m in (model, other))
+        worst = largest(worst, gap(found, copied))
     return worst
 
 
 def bad_input(build: Build) -> float:
     """Bad class ids, shapes and options that are not answered by a `DanluError`."""
-    wrong = 0
+    wrong = 0.0
     for model in tiny(build):
         classes = model.description.classes
         attempts: list[Callable[[], Any]] = [
@@ -257,42 +258,43 @@ def bad_input(build: Build) -> float:
             attempts.append(lambda m=model: m.log_prob(torch.zeros(N, 3, 1).double()))
         if not classes:
             attempts.append(lambda m=model: m.sample(N, condition=0))
-        for attempt in attempts:
-            try:
-                attempt()
-                wrong += 1
-            except DanluError:
-                continue
-    return float(wrong)
+        wrong += sum(map(refused, attempts))
+    return wrong
 
 
 def _first(code: Any) -> Tensor:
     return code[0] if isinstance(code, tuple) else code
 
 
-CONTRACT = [
-    ("batch-size", "a sample does not depend on how many are drawn at once", 1e-12, batch_size),
-    ("purity", "use and loss change no parameter and no buffer", 0.0, purity),
-    ("capabilities", "what is declared works, what is not is refused", 0.0, capabilities),
-    ("likelihood", "log_prob is finite and rightly labelled", 0.0, likelihood),
-    ("batch-likelihood", "a likelihood does not depend on its batch", 1e-9, batch_likelihood),
-    ("gradients", "each loss repeats and reaches all of its player's parameters", 0.0, gradients),
-    ("parts", "losses and gradients of parts of a batch add up to the whole's", 1e-9, parts),
-    ("state", "a model with another's state is that model", 0.0, state),
-    ("bad-input", "bad classes, shapes and options are refused", 0.0, bad_input),
-]
+CONTRACT: Rows = {
+    "contract": [
+        ("purity", "use and loss change no parameter and no buffer", 0.0, purity),
+        ("capabilities", "what is declared works, what is not is refused", 0.0, capabilities),
+        ("likelihood", "log_prob is finite and rightly labelled", 0.0, likelihood),
+        (
+            "gradients",
+            "each loss repeats and reaches all its player's weights",
+            0.0,
+            gradients,
+        ),
+        ("bad-input", "bad classes, shapes and options are refused", 0.0, bad_input),
+    ],
+    "self-consistency": [
+        ("batch-size", "a sample does not depend on how many are drawn at once", 1e-12, batch_size),
+        ("batch-likelihood", "a likelihood does not depend on its batch", 1e-9, batch_likelihood),
+        ("parts", "losses and gradients of parts of a batch add up to the whole's", 1e-9, parts),
+        ("state", "a model with another's state is that model", 0.0, state),
+    ],
+}
 
 
 def family_laws(name: str, build: Build) -> list[Law]:
     """The rows for one family; `build(description)` makes a model."""
     can = built(name, GenerativeModel, build, TINY).can
-    of_use = {"sample": (batch_size, state), "log_prob": (likelihood, batch_likelihood)}
-    lacking = [measure for use, laws in of_use.items() if use not in can for measure in laws]
-    return [
-        Law(f"family/{name}/{what}", statement, tolerance, partial(measure, build))
-        for what, statement, tolerance, measure in CONTRACT
-        if measure not in lacking
-    ]
+    lacking = set() if "sample" in can else {"batch-size", "state"}
+    lacking |= set() if "log_prob" in can else {"likelihood", "batch-likelihood"}
+    rows = table(CONTRACT, prefix=f"family/{name}/", given=(build,))
+    return [law for law in rows if law.name.rpartition("/")[2] not in lacking]
 
 
 LAWS = [law for name, method in FAMILIES.items() for law in family_laws(name, method.build)]

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from danlu.contracts import Batch, DataDescription, Progress
 from danlu.experiments.checks.diffusion_losses import NET
 from danlu.experiments.checks.draws import generator
-from danlu.experiments.checks.gaps import gap
+from danlu.experiments.checks.gaps import gap, largest
 from danlu.experiments.checks.law import Law
 from danlu.experiments.checks.test_bed import item_noise
 from danlu.generative.autoregressive import autoregressive
@@ -52,7 +52,7 @@ def _chain_loss() -> float:
         found = model.loss(Batch(x, ids, torch.arange(6)), "model", Progress(0, 0.0, seed))
         z, volume = layer.encode(x, condition, item_noise(6))
         density = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(1)
-        worst = max(worst, gap(found.total, -(volume + density).mean() / 2))
+        worst = largest(worst, gap(found.total, -(volume + density).mean() / 2))
     return worst
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from danlu.contracts import DataDescription
 from danlu.experiments.checks.draws import generator
-from danlu.experiments.checks.gaps import gap
+from danlu.experiments.checks.gaps import gap, largest
 from danlu.experiments.checks.golden import golden_law
 from danlu.experiments.checks.law import Law
 from danlu.experiments.checks.test_bed import item_noise
@@ -70,9 +70,9 @@ def _choices() -> float:
                     exact[row, i] = weights[i]
                 before += weights[i] / total
         exact = exact / exact.sum(1, keepdim=True)
-        worst = max(worst, gap(allowed(logits, options), exact))
+        worst = largest(worst, gap(allowed(logits, options), exact))
     likeliest = allowed(logits, AutoregressiveOptions(temperature=0.0)).argmax(1)
-    return max(worst, gap(likeliest, logits.argmax(1)))
+    return largest(worst, gap(likeliest, logits.argmax(1)))
 
 
 def _picked() -> float:
@@ -91,7 +91,7 @@ def _figures() -> float:
     nats = -model.log_prob_of_ids(x.long(), None) / 6
     hidden = masked.build(IDS, dim=8, depth=1)
     figures = hidden.held_out_figures(x, seed=3)
-    read, place = hidden.spoiled(x.long(), item_noise(5, seed=3))
+    read, place = hidden.spoiled(x.long(), item_noise(5, of=3))
     logits = hidden.logits_of(read).gather(1, place[..., None].expand(-1, -1, 4))
     wanted = x.long().gather(1, place)
     loss = -logits.log_softmax(2).gather(2, wanted[..., None])[..., 0].mean(1)

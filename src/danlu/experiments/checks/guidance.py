@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from danlu.experiments.checks.law import Law
+from danlu.experiments.checks.gaps import gap, largest
+from danlu.experiments.checks.law import Rows, table
 from danlu.experiments.checks.test_bed import points
 from danlu.generative.diffusion import GUIDANCES, PATHS, PREDICTIONS
 from danlu.generative.diffusion.analytic import GaussianDenoiser, MixtureDenoiser, two_dimensional
@@ -32,11 +33,6 @@ def states() -> Tensor:
     return points(80).view(32, DIM)
 
 
-def gap(found: Tensor, known: Tensor) -> float:
-    """The largest difference."""
-    return (found - known).abs().max().item()
-
-
 def posterior_of(mixture: MixtureDenoiser, component: int, y: Tensor, level: float) -> Tensor:
     """Log-probability of a component given noisy data."""
     joint = mixture.log_weights[component] + mixture.only(component).log_density(y, level)
@@ -49,7 +45,7 @@ def scale_one_is_bayes() -> float:
     for component in range(3):
         guidance = Classifier(lambda y, level, c=component: posterior_of(mixture, c, y, level))
         guided, known = guidance(mixture), mixture.only(component)
-        worst = max(worst, *(gap(guided(y, level), known(y, level)) for level in LEVELS))
+        worst = largest(worst, *(gap(guided(y, level), known(y, level)) for level in LEVELS))
     return worst
 
 
@@ -60,7 +56,7 @@ def two_ways_to_guide() -> float:
         by_classifier = Classifier(lambda y, level: posterior_of(mixture, 1, y, level), scale)
         free = ClassifierFree(mixture, scale)(mixture.only(1))
         for level in LEVELS:
-            worst = max(worst, gap(by_classifier(mixture)(y, level), free(y, level)))
+            worst = largest(worst, gap(by_classifier(mixture)(y, level), free(y, level)))
     return worst
 
 
@@ -75,7 +71,7 @@ def similarity_tilts() -> float:
     plain = GaussianDenoiser(mean, covariance)
     tilted = GaussianDenoiser(mean + SCALE * covariance @ wanted, covariance)
     guided, y = Similarity(plain, wanted, SCALE)(plain), points()
-    return max(gap(guided(y, level), tilted(y, level)) for level in LEVELS)
+    return largest(gap(guided(y, level), tilted(y, level)) for level in LEVELS)
 
 
 def linear_in_velocity() -> float:
@@ -88,7 +84,7 @@ def linear_in_velocity() -> float:
         base, own, guided = (
             probability_flow(each, path)(x, 0.4) for each in (mixture, mixture.only(0), whole)
         )
-        worst = max(worst, gap(base + SCALE * (own - base), guided))
+        worst = largest(worst, gap(base + SCALE * (own - base), guided))
     return worst
 
 
@@ -107,7 +103,7 @@ def same_for_every_prediction() -> float:
             base, own = value(mixture), value(mixture.only(0))
             guided = base + SCALE * (own - base)
             data = solve_data(prediction, point, point.alpha * y, guided)
-            worst = max(worst, gap(data, whole(y, point.level)) / (1 + point.level))
+            worst = largest(worst, gap(data, whole(y, point.level)) / (1 + point.level))
     return worst
 
 
@@ -125,7 +121,9 @@ def neutral_settings() -> float:
         (Interval(twice, 20.0, 30.0)(own), own),
         (Classifier(mixture.log_density, 0.0)(own), own),
     ]
-    return max(gap(found(y, level), known(y, level)) for found, known in pairs for level in LEVELS)
+    return largest(
+        gap(found(y, level), known(y, level)) for found, known in pairs for level in LEVELS
+    )
 
 
 def interval_is_either() -> float:
@@ -135,7 +133,7 @@ def interval_is_either() -> float:
     guided = Interval(twice, LEVELS[1], LEVELS[2])(own)
     for level in LEVELS:
         known = twice(own) if level in LEVELS[1:3] else own
-        worst = max(worst, gap(guided(y, level), known(y, level)))
+        worst = largest(worst, gap(guided(y, level), known(y, level)))
     return worst
 
 
@@ -148,12 +146,12 @@ def rescaled_has_the_deviation() -> float:
     own, twice = mixture.only(0), ClassifierFree(mixture, SCALE)
     for level in LEVELS:
         whole = Rescaled(twice, 1.0)(own)(y, level)
-        worst = max(worst, gap(whole.std(1), own(y, level).std(1)))
+        worst = largest(worst, gap(whole.std(1), own(y, level).std(1)))
         wide, partly = twice(own)(y, level), Rescaled(twice, 0.7)(own)(y, level)
-        worst = max(worst, gap(partly, 0.7 * whole + 0.3 * wide))
+        worst = largest(worst, gap(partly, 0.7 * whole + 0.3 * wide))
         # Rescaling changes no direction.
         cosine = torch.cosine_similarity(whole, wide, dim=1)
-        worst = max(worst, gap(cosine, torch.ones_like(cosine)))
+        worst = largest(worst, gap(cosine, torch.ones_like(cosine)))
     return worst
 
 
@@ -164,15 +162,15 @@ def projected_turns() -> float:
     for level in LEVELS:
         data, base = own(y, level), mixture(y, level)
         added = Projected(mixture, SCALE)(own)(y, level) - data
-        worst = max(worst, (added * data).sum(1).abs().max().item())
+        worst = largest(worst, gap((added * data).sum(1), 0.0))
         axis = data / data.norm(dim=1, keepdim=True)
         across = torch.eye(DIM, dtype=torch.float64) - axis[:, :, None] * axis[:, None]
         known = torch.einsum("bij,bj->bi", across, data - base)
-        worst = max(worst, gap(added, (SCALE - 1) * known))
+        worst = largest(worst, gap(added, (SCALE - 1) * known))
         # Pythagoras: parts along and across make up the whole difference of guidance.
         along = Projected(mixture, SCALE, parallel=1.0)(own)(y, level) - data - added
         square = added.square().sum(1) + along.square().sum(1)
-        worst = max(worst, gap(square, (SCALE - 1) ** 2 * (data - base).square().sum(1)))
+        worst = largest(worst, gap(square, (SCALE - 1) ** 2 * (data - base).square().sum(1)))
     return worst
 
 
@@ -184,7 +182,7 @@ def projected_is_short() -> float:
         data, base = own(y, level), mixture(y, level)
         guidance = Projected(mixture, 2.0, parallel=1.0, longest=longest)
         norm = (guidance(own)(y, level) - data).norm(dim=1)
-        worst = max(worst, gap(norm, (data - base).norm(dim=1).clamp(max=longest)))
+        worst = largest(worst, gap(norm, (data - base).norm(dim=1).clamp(max=longest)))
     return worst
 
 
@@ -199,75 +197,78 @@ def between_two_gaussians() -> float:
         against = torch.sigmoid(-2 * 1.2 * y / variance)
         known = mixture.only(0)(y, level)
         known = known + (SCALE - 1) * level**2 * 2 * 1.2 / variance * against
-        worst = max(worst, gap(guided(y, level), known))
+        worst = largest(worst, gap(guided(y, level), known))
     return worst
 
 
-LAWS = [
-    Law(
-        "guidance/scale 1 is bayes",
-        "the exact classifier with scale 1 turns the unconditional into the conditional denoiser",
-        1e-12,
-        scale_one_is_bayes,
-    ),
-    Law(
-        "guidance/two ways",
-        "classifier-free = classifier guidance with the exact classifier, at every scale",
-        1e-12,
-        two_ways_to_guide,
-    ),
-    Law(
-        "guidance/similarity",
-        "similarity to an embedding tilts Gaussian data by its closed form",
-        1e-12,
-        similarity_tilts,
-    ),
-    Law(
-        "guidance/velocity",
-        "guiding the velocity = guiding the denoiser, on every path",
-        1e-12,
-        linear_in_velocity,
-    ),
-    Law(
-        "guidance/predictions",
-        "guiding any predicted value = guiding the denoiser, on every path",
-        1e-12,
-        same_for_every_prediction,
-    ),
-    Law(
-        "guidance/closed form",
-        "between two Gaussians it follows the logistic posterior, at a scale other than 1",
-        1e-12,
-        between_two_gaussians,
-    ),
-    Law(
-        "guidance/neutral",
-        "every method with neutral settings is the denoiser, or the guidance, that it wraps",
-        1e-12,
-        neutral_settings,
-    ),
-    Law(
-        "guidance/interval",
-        "guided at levels inside, plain outside",
-        0.0,
-        interval_is_either,
-    ),
-    Law(
-        "guidance/rescaled",
-        "rescaled examples have the deviation of unguided ones and the direction of guided ones",
-        1e-12,
-        rescaled_has_the_deviation,
-    ),
-    Law(
-        "guidance/projected",
-        "projected guidance adds the part at a right angle to the example, and nothing else",
-        1e-11,
-        projected_turns,
-    ),
-    Law(
-        "guidance/projected length",
-        "no difference of guidance is longer than the longest allowed",
-        1e-12,
-        projected_is_short,
-    ),
-]
+_LAWS: Rows = {
+    "closed form": [
+        (
+            "guidance/scale 1 is bayes",
+            "the exact classifier with scale 1 makes the unconditional denoiser the conditional",
+            1e-12,
+            scale_one_is_bayes,
+        ),
+        (
+            "guidance/two ways",
+            "classifier-free = classifier guidance with the exact classifier, at every scale",
+            1e-12,
+            two_ways_to_guide,
+        ),
+        (
+            "guidance/similarity",
+            "similarity to an embedding tilts Gaussian data by its closed form",
+            1e-12,
+            similarity_tilts,
+        ),
+        (
+            "guidance/closed form",
+            "between two Gaussians it follows the logistic posterior, at a scale other than 1",
+            1e-12,
+            between_two_gaussians,
+        ),
+    ],
+    "self-consistency": [
+        (
+            "guidance/velocity",
+            "guiding the velocity = guiding the denoiser, on every path",
+            1e-12,
+            linear_in_velocity,
+        ),
+        (
+            "guidance/predictions",
+            "guiding any predicted value = guiding the denoiser, on every path",
+            1e-12,
+            same_for_every_prediction,
+        ),
+        (
+            "guidance/neutral",
+            "every method with neutral settings is the denoiser, or the guidance, that it wraps",
+            1e-12,
+            neutral_settings,
+        ),
+        ("guidance/interval", "guided at levels inside, plain outside", 0.0, interval_is_either),
+    ],
+    "definition": [
+        (
+            "guidance/rescaled",
+            "rescaled examples have the deviation of unguided and the direction of guided ones",
+            1e-12,
+            rescaled_has_the_deviation,
+        ),
+        (
+            "guidance/projected",
+            "projected guidance adds the part at a right angle to the example, and nothing else",
+            1e-11,
+            projected_turns,
+        ),
+        (
+            "guidance/projected length",
+            "no difference of guidance is longer than the longest allowed",
+            1e-12,
+            projected_is_short,
+        ),
+    ],
+}
+
+LAWS = table(_LAWS)

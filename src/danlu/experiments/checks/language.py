@@ -9,11 +9,11 @@ from torch import Tensor
 from danlu.backbones.named import fitting
 from danlu.contracts import Batch, DataDescription, Progress
 from danlu.data.packing import PackedBatch
-from danlu.experiments.checks.gaps import gap
-from danlu.experiments.checks.law import Case, Law, law_of_cases
+from danlu.experiments.checks.draws import generator, seed, seeded
+from danlu.experiments.checks.gaps import gap, largest, rarity, sigmas
+from danlu.experiments.checks.law import Case, Law, Rows, law_of_cases, table
 from danlu.generative.autoregressive.choosing import AutoregressiveOptions, allowed, pick
 from danlu.generative.autoregressive.language import LanguageModel, LanguageOptions, build
-from danlu.generative.masked.masked import MASKED, RANDOM, SHARE
 from danlu.generative.masked.masked import build as build_masked
 from danlu.mixers import MIXERS
 from danlu.solvers.noise import BatchNoise, ItemNoise
@@ -25,8 +25,7 @@ PROGRESS = Progress(step=0, fraction=0.0, seed=0)
 
 def tiny(mixer: str, description: DataDescription = TEXT) -> LanguageModel:
     """A small model whose probabilities are far from equal."""
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
+    with seeded(3):
         model = build(description, mixer=mixer, dim=8, depth=1, heads=2).double().eval()
         with torch.no_grad():
             for parameter in model.parameters():
@@ -43,12 +42,12 @@ def totals() -> Iterable[Case]:
     """The probabilities of all rows."""
     rows = torch.tensor(list(product(range(3), repeat=LENGTH))).double()
     for name in strict_mixers():
-        yield name, lambda n=name: abs(tiny(n).log_prob(rows).value.exp().sum().item() - 1)
+        yield name, lambda n=name: gap(tiny(n).log_prob(rows).value.exp().sum().item(), 1)
 
 
 def naive(model: LanguageModel, options: LanguageOptions, given: list[int]) -> Tensor:
     """Rows drawn by reading everything again for each token."""
-    noise = ItemNoise(5, range(3), dtype=torch.float64)
+    noise = ItemNoise(seed(5), range(3), dtype=torch.float64)
     length, reach = options.length or 0, options.reach or 10**9
     rows, start = torch.tensor([given] * 3).long(), max(0, len(given) - reach + 1)
     first = model.embedding(None, 3)[:, None]
@@ -70,17 +69,17 @@ def generation() -> Iterable[Case]:
             model = tiny(name)
             with torch.no_grad():
                 expected = naive(model, options, [0, 1])
-            return gap(model.sample(3, seed=5, options=options), expected)
+            return gap(model.sample(3, seed=seed(5), options=options), expected)
 
         yield name, error
 
 
 def choices() -> float:
     """Kept ids against all subsets: the k likeliest, and the fewest that reach p, ties by id."""
-    generator = torch.Generator().manual_seed(0)
+    source = generator()
     worst = 0.0
     for trial in range(12):
-        p = torch.randint(1, 6, (5,), generator=generator).double()  # ties are common
+        p = torch.randint(1, 6, (5,), generator=source).double()  # ties are common
         p = p / p.sum()
         k, top = 1 + trial % 5, (0.151, 0.507, 0.753, 0.907, 1.0)[trial % 5]
         options = AutoregressiveOptions(top_k=k, top_p=top)
@@ -91,7 +90,7 @@ def choices() -> float:
         reached = next(s for s in sets if sum(p[i] for i in s) / inside >= top - 1e-12
                        and set(s) == set(_likeliest(p, kept, len(s))))  # fmt: skip
         expected[list(reached)] = p[list(reached)] / sum(p[i] for i in reached)
-        worst = max(worst, gap(allowed(p.log()[None], options)[0], expected))
+        worst = largest(worst, gap(allowed(p.log()[None], options)[0], expected))
     return worst
 
 
@@ -103,17 +102,19 @@ def _likeliest(p: Tensor, among: Iterable[int], count: int) -> tuple[int, ...]:
 
 def cold() -> float:
     """A temperature near 0 against the likeliest id alone."""
-    logits = torch.randn(6, 7, generator=torch.Generator().manual_seed(1)).double()
+    logits = torch.randn(6, 7, generator=generator(1)).double()
     near = allowed(logits, AutoregressiveOptions(temperature=1e-4))
     at = allowed(logits, AutoregressiveOptions(temperature=0.0))
-    return max(gap(near, at), gap(at.argmax(1), logits.argmax(1)), gap(at.sum(1), torch.ones(6)))
+    return largest(
+        gap(near, at), gap(at.argmax(1), logits.argmax(1)), gap(at.sum(1), torch.ones(6))
+    )
 
 
 def documents() -> float:
     """The loss of packed documents against each by itself, weighted by targets."""
     worst = 0.0
     lengths = (4, 0, 1, 3, 2)
-    ids = torch.randint(3, (1, sum(lengths)), generator=torch.Generator().manual_seed(2))
+    ids = torch.randint(3, (1, sum(lengths)), generator=generator(2))
     for name in ("softmax", "mamba2", "gated-delta", "lstm"):
         model, total = tiny(name), torch.zeros(()).double()
         for part in ids.split(lengths, dim=1):
@@ -124,7 +125,7 @@ def documents() -> float:
                 total = total - chances[1:].sum()
         targets = sum(max(0, length - 1) for length in lengths)
         found = model.loss(PackedBatch.of(ids, lengths), "model", PROGRESS).total
-        worst = max(worst, gap(found.detach(), total.detach() / targets))
+        worst = largest(worst, gap(found.detach(), total.detach() / targets))
     return worst
 
 
@@ -132,11 +133,10 @@ def masked_loss() -> float:
     """The loss against the chosen tokens alone, one by one, from windows spoiled one by one."""
     description = DataDescription(shape=(20,), levels=3, low=0.0, high=2.0, classes=0)
     model = build_masked(description, dim=8, heads=2).double()
-    ids = torch.randint(3, (4, 20), generator=torch.Generator().manual_seed(4))
-    with torch.random.fork_rng():
-        torch.manual_seed(9)
+    ids = torch.randint(3, (4, 20), generator=generator(4))
+    with seeded(9):
         found = model.loss(Batch(ids, None, torch.arange(4)), "model", PROGRESS).total
-        torch.manual_seed(9)
+        torch.manual_seed(seed(9))
         read, place = model.spoiled(ids, BatchNoise(4))
     values = [
         -model.logits_of(read[row : row + 1]).log_softmax(2)[0, where, ids[row, where]]
@@ -144,35 +144,51 @@ def masked_loss() -> float:
         for where in place[row].tolist()
     ]
     changed = (read != ids).sum(1) > place.shape[1]
-    return gap(found.detach(), torch.stack(values).mean().detach()) + float(changed.sum())
+    return gap([found, changed.sum()], [torch.stack(values).mean(), 0])
 
 
 def shares() -> float:
-    """How often a token is chosen, masked, replaced and kept, in standard errors."""
+    """How often a token is chosen, masked and replaced, in standard errors, by BERT's shares."""
     description = DataDescription(shape=(20,), levels=50, low=0.0, high=49.0, classes=0)
     model, n = build_masked(description, dim=8, heads=2), 4000
     ids = torch.zeros(n, 20, dtype=torch.long)
-    read, place = model.spoiled(ids, ItemNoise(1, range(n)))
+    read, place = model.spoiled(ids, ItemNoise(seed(1), range(n)))
     there = read.gather(1, place)
-    count = there.numel()
-    other = RANDOM * 49 / 50  # a replacement may be the token itself
-    worst = abs(place.shape[1] - SHARE * 20)
-    for share, expected in (
-        ((there == model.levels).double().mean(), MASKED),
-        (((there != model.levels) & (there != 0)).double().mean(), other),
-        (place.flatten().bincount(minlength=20).double().max() / n, SHARE),
-    ):
-        spread = (expected * (1 - expected) / (count if expected != SHARE else n)) ** 0.5
-        worst = max(worst, abs(share.item() - expected) / spread)
-    return worst
+    hidden, other = there == model.levels, (there != model.levels) & (there != 0)
+    return largest(
+        gap(place.shape[1], 0.15 * 20),
+        rarity(place.flatten().bincount(minlength=20), n, 0.15),
+        rarity(hidden.sum(), there.numel(), 0.8),
+        rarity(other.sum(), there.numel(), 0.1 * 49 / 50),  # one may be replaced by itself
+    )
 
 
-LAWS = [
-    law_of_cases("language/total", "probabilities of all rows sum to 1", 1e-11, totals),
-    law_of_cases("language/generation", "drawn from the state as from all anew", 0.0, generation),
-    Law("language/choices", "top-k and top-p keep what their definitions say", 1e-12, choices),
-    Law("language/cold", "temperature 0 is the limit: the likeliest", 1e-12, cold),
-    Law("language/documents", "packed documents are single documents", 1e-11, documents),
-    Law("masked/loss", "the chosen tokens alone are counted", 1e-12, masked_loss),
-    Law("masked/shares", "15 % are chosen, of these 80 % hidden, 10 % other", 4.5, shares),
+_LAWS: Rows = {
+    "enumeration": [
+        ("language/choices", "top-k and top-p keep what their definitions say", 1e-12, choices),
+    ],
+    "closed form": [
+        ("language/cold", "temperature 0 is the limit: the likeliest", 1e-12, cold),
+    ],
+    "self-consistency": [
+        ("language/documents", "packed documents are single documents", 1e-11, documents),
+        ("masked/loss", "the chosen tokens alone are counted", 1e-12, masked_loss),
+    ],
+    "statistics": [
+        ("masked/shares", "15 % are chosen, of these 80 % hidden, 10 % other", sigmas(22), shares),
+    ],
+}
+
+_CASES: Rows = {
+    "enumeration": [
+        ("language/total", "probabilities of all rows sum to 1", 1e-11, totals),
+    ],
+    "self-consistency": [
+        ("language/generation", "drawn from the state as from all anew", 0.0, generation),
+    ],
+}
+
+LAWS: list[Law] = [
+    *table(_LAWS),
+    *table(_CASES, law_of_cases),
 ]

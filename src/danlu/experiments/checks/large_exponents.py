@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from danlu.experiments.checks.gaps import relative_gap
+from danlu.experiments.checks.gaps import largest, relative_gap
 from danlu.experiments.checks.law import Case, Law, law_of_cases
 from danlu.experiments.checks.sequences import made, tokens
 from danlu.mixers import MIXERS
@@ -89,7 +89,7 @@ def _error(mixer: Mixer, x: Tensor, expected: Tensor, form: str, cut: int) -> fl
     y, state = mixer(x[:, :cut], form=form)
     if cut < LENGTH:
         y = torch.cat([y, mixer(x[:, cut:], None, state, form=form)[0]], dim=1)
-    return max(map(relative_gap, y.unbind(1), expected.unbind(1)))
+    return largest(map(relative_gap, y.unbind(1), expected.unbind(1)))
 
 
 LAWS: list[Law] = [

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from danlu.contracts import DataDescription
 from danlu.experiments.checks.draws import generator
-from danlu.experiments.checks.gaps import gap
+from danlu.experiments.checks.gaps import gap, largest
 from danlu.experiments.checks.law import Law
 from danlu.losses.likelihoods import DiscretisedLogistic, Gaussian, ids_of, round_to_levels
 from danlu.solvers.recorded_noise import GivenNoise
@@ -47,15 +47,16 @@ def _logistic() -> float:
             for level, other in ((0, 1), (2, 3), (4, 4)):
                 x = torch.tensor([[level - 1.0, other - 1.0]])
                 exact = masses[level] * masses[other]
-                worst = max(worst, gap(likelihood.log_prob(x, output).exp(), torch.tensor([exact])))
+                found = likelihood.log_prob(x, output).exp()
+                worst = largest(worst, gap(found, torch.tensor([exact])))
             mean = sum((level - 1) * mass for level, mass in enumerate(masses))
-            worst = max(worst, gap(likelihood.mean(output), torch.tensor([[mean, mean]])))
+            worst = largest(worst, gap(likelihood.mean(output), torch.tensor([[mean, mean]])))
             u = torch.tensor([[0.2, 0.9]])
             drawn = torch.tensor([[location + scale * math.log(p / (1 - p)) for p in (0.2, 0.9)]])
             found = likelihood.unrounded(output, GivenNoise([u]))
-            worst = max(worst, gap(found, drawn) / max(1.0, scale))
+            worst = largest(worst, gap(found, drawn) / largest(1.0, scale))
             levels = drawn.round().clamp(-1.0, 3.0)
-            worst = max(worst, gap(likelihood.draw(output, GivenNoise([u])), levels))
+            worst = largest(worst, gap(likelihood.draw(output, GivenNoise([u])), levels))
     return worst
 
 
@@ -67,7 +68,7 @@ def _gaussian() -> float:
     drawn = likelihood.draw(mean, GivenNoise([noise]))
     pairs = [(drawn, mean + 0.4 * noise), (likelihood.mean(mean), mean)]
     pairs.append((likelihood.log_prob(x, mean), density))
-    return max(gap(found, exact) for found, exact in pairs)
+    return largest(gap(found, exact) for found, exact in pairs)
 
 
 def _levels() -> float:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from danlu.contracts import DanluError
 from danlu.experiments.checks.draws import generator
-from danlu.experiments.checks.gaps import gap, relative_gap
+from danlu.experiments.checks.gaps import gap, largest, relative_gap
 from danlu.experiments.checks.law import Case, Law, law_of_cases
 from danlu.generative.diffusion import PATHS, PREDICTIONS
 from danlu.generative.diffusion.paths import Path, Point
@@ -40,7 +40,7 @@ def at_ends(path: Path) -> Iterator[Case]:
                 values = [_of(point, name) for point in (one, near)]
                 if abs(values[0]) > LARGE:  # the limit is none, and what is near it is large
                     return float(abs(values[1]) < LARGE)
-                return abs(values[0] - values[1]) / max(1.0, abs(values[0]))
+                return gap(values[0], values[1]) / largest(1.0, abs(values[0]))
 
             yield f"{name} at {end:g}", jump
         for name in ("alpha", "sigma", "level", "snr", "drift", "squared_diffusion"):
@@ -48,7 +48,7 @@ def at_ends(path: Path) -> Iterator[Case]:
             def same(name: str = name, one: Any = one, many: Any = many) -> float:
                 ours, theirs = _of(one, name), _of(many, name).item()
                 both = math.isinf(ours) and math.isinf(theirs)
-                return 0.0 if both else gap(ours, theirs) / max(1.0, abs(ours))
+                return 0.0 if both else gap(ours, theirs) / largest(1.0, abs(ours))
 
             yield f"{name} at {end:g} as a tensor", same
 
@@ -83,7 +83,7 @@ def score_refused(path: Path) -> float:
 
 def betas() -> float:
     """The squared diffusion at time 0 against its published rate of forgetting."""
-    return max(abs(PATHS[n].build().at(0.0).squared_diffusion - b) for n, b in BETA_AT_0.items())
+    return largest(gap(PATHS[n].build().at(0.0).squared_diffusion, b) for n, b in BETA_AT_0.items())
 
 
 Losses = Callable[[Tensor, Tensor, Tensor | None], Tensor]

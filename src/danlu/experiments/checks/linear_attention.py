@@ -1,4 +1,4 @@
-"""Laws of linear attention: weights that sum to 1, and what changes nothing."""
+"""Laws of linear attention and retention: each layer against its matrix of weights."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from danlu.contracts import SequenceContext
-from danlu.experiments.checks.gaps import gap
-from danlu.experiments.checks.law import Case, Law, law_of_cases
+from danlu.experiments.checks.gaps import excess, gap, largest
+from danlu.experiments.checks.law import Case, Law, Rows, law_of_cases, table
 from danlu.experiments.checks.mixers import mixer_laws
 from danlu.experiments.checks.sequences import made, tokens
 from danlu.mixers.efficient import EfficientAttention
@@ -41,7 +41,7 @@ def sums_to_one() -> Iterable[Case]:
             for j in range(LENGTH):  # with a value of one token alone its weights are read
                 x[..., 0] = 0.0
                 x[:, j, 0] = 1.0
-                worst = max(worst, -layer(x)[0].min().item())
+                worst = largest(worst, excess(-layer(x)[0], 0.0))
             return worst
 
         yield name, error
@@ -75,22 +75,28 @@ def moved() -> float:
     return gap(*ends)
 
 
-ROWS = [
-    ("sums-to-one", "normalised weights sum to 1 and are not negative", 1e-12, sums_to_one),
-]
+ROWS: Rows = {
+    "closed form": [
+        ("sums-to-one", "normalised weights sum to 1 and are not negative", 1e-12, sums_to_one),
+    ],
+}
 
 LAWS = [
-    *(
-        law_of_cases(f"linear-attention/{name}", statement, tolerance, cases)
-        for name, statement, tolerance, cases in ROWS
-    ),
+    *table(ROWS, law_of_cases, prefix="linear-attention/"),
     Law(
         "linear-attention/row-scale",
         "a factor on the features of a query changes nothing",
         1e-12,
         row_scale,
+        oracle="self-consistency",
     ),
-    Law("linear-attention/moved", "a rotation sees differences of positions", 1e-12, moved),
+    Law(
+        "linear-attention/moved",
+        "a rotation sees differences of positions",
+        1e-12,
+        moved,
+        oracle="self-consistency",
+    ),
     *mixer_laws(
         "linear-attention/turned", turned, only=("steps", "packed", "padding", "future", "split")
     ),

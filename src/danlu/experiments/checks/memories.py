@@ -7,7 +7,9 @@ import torch
 from scipy.special import eval_legendre
 from torch import Tensor
 
-from danlu.experiments.checks.law import Law
+from danlu.experiments.checks.draws import generator, numbers, seed
+from danlu.experiments.checks.gaps import excess, gap, largest
+from danlu.experiments.checks.law import Rows, table
 from danlu.layers.hippo import (
     fourier,
     fourier_system,
@@ -29,7 +31,7 @@ from danlu.mixers.s4 import S4, diagonal_and_rank_one
 def projection() -> float:
     """LegS token by token against the projection of the held signal, by quadrature in numpy."""
     states, length = 16, 200
-    layer, rng = HippoLegS(1, states=states).double(), np.random.default_rng(0)
+    layer, rng = HippoLegS(1, states=states).double(), numbers()
     f = rng.standard_normal(length)
     found, _ = layer.coefficients(torch.from_numpy(f)[None, :, None], chunk=1)
     nodes, weights = np.polynomial.legendre.leggauss(states)
@@ -39,7 +41,7 @@ def projection() -> float:
         for n in range(states):
             mean = (eval_legendre(n, 2 * x - 1) @ weights) / 2 / tokens
             expected = np.sqrt(2 * n + 1) * (mean * f[:tokens]).sum()
-            worst = max(worst, abs(found[0, tokens - 1, 0, n].item() - expected))
+            worst = largest(worst, gap(found[0, tokens - 1, 0, n].item(), expected))
     return worst
 
 
@@ -48,7 +50,7 @@ def squeezed() -> float:
     a, _ = legs_system(8)
     ratio = torch.tensor([1.0, 0.9, 0.5, 0.2], dtype=torch.float64)
     expected = torch.linalg.matrix_exp(-a * ratio.log()[:, None, None])
-    return (rescaled(ratio, *gauss(8)) - expected).abs().max().item()
+    return gap(rescaled(ratio, *gauss(8)), expected)
 
 
 def _signal(time: Tensor, waves: bool) -> Tensor:
@@ -76,7 +78,7 @@ def exact(layer: PolynomialMemory, *, window: float | None, waves: bool = False)
     points = torch.linspace(0, 1, 33, dtype=torch.float64)
     again = layer.reconstruct(c[None], points)[:, 0] - _signal(now - size * (1 - points), waves)
     system_error = size * slope - (a @ c + b * _signal(now, waves))
-    return max(again.abs().max().item(), system_error.abs().max().item())
+    return largest(gap(again, 0.0), gap(system_error, 0.0))
 
 
 def basis_error(functions: Callable[[Tensor, int], Tensor], count: int) -> float:
@@ -84,18 +86,18 @@ def basis_error(functions: Callable[[Tensor, int], Tensor], count: int) -> float
     nodes, weights = gauss(80)
     values = functions(nodes, count)
     products = values.mT @ (weights[:, None] * values)
-    return (products - torch.eye(count, dtype=torch.float64)).abs().max().item()
+    return gap(products, torch.eye(count, dtype=torch.float64))
 
 
 def cauchy() -> float:
     """The kernel by Cauchy sums against powers of the matrix, even and odd lengths."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed())
     layer, worst = S4(3, states=16).double(), 0.0
     for length in (1, 2, 33, 256):
         write, read = layer.orbits(1)
         powers = orbit(layer._matrix(), write[0], length)
         expected = torch.einsum("kdn,dn->dk", powers, read[0])
-        worst = max(worst, (layer.kernel(length) - expected).abs().max().item())
+        worst = largest(worst, gap(layer.kernel(length), expected))
     return worst
 
 
@@ -113,14 +115,14 @@ def normal_plus_low_rank() -> float:
         p = (torch.arange(states, dtype=torch.float64) + 0.5).sqrt().to(torch.complex128)
         ours = whole[1].conj() @ torch.linalg.solve(eye - system, whole[2])
         theirs = p @ torch.linalg.solve(eye - a.to(torch.complex128), b.to(torch.complex128))
-        worst = max(worst, (ours - theirs).abs().item())
+        worst = largest(worst, gap(ours, theirs))
     return worst
 
 
 def _scanned(length: int) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(0)
+    source = generator()
     shapes = [(2, length, 3), (2, length, 3), (3, 4), (2, length, 4), (2, length, 4), (2, 3, 4)]
-    parts = [torch.randn(s, generator=generator, dtype=torch.float64) for s in shapes]
+    parts = [torch.randn(s, generator=source, dtype=torch.float64) for s in shapes]
     parts[1], parts[2] = parts[1].exp(), -parts[2].exp()
     return [part.requires_grad_() for part in parts]
 
@@ -139,8 +141,8 @@ def scans() -> float:
         y, memory = scan(*parts)
         total = (y * y.detach().sin()).sum() + memory.square().sum()
         found.append([y.detach(), memory.detach(), *torch.autograd.grad(total, parts)])
-    return max(
-        ((ours - theirs).abs().max() / (1 + theirs.abs().max())).item()
+    return largest(
+        gap(ours, theirs) / (1 + theirs.abs().max().item())
         for other in found[1:]
         for ours, theirs in zip(other, found[0], strict=True)
     )
@@ -154,50 +156,64 @@ def kept() -> float:
     ):
         in_chunks(*_scanned(320))
     whole, inputs = 320 * 2 * 3 * 4, sum(part.numel() for part in _scanned(320))
-    return max(0.0, (sum(sizes) - inputs) / whole - 11 / 320)
+    return excess((sum(sizes) - inputs) / whole, 11 / 320)
 
 
-LAWS = [
-    Law("mixers/hippo-legs/projection", "a step is the Legendre projection", 1e-12, projection),
-    Law("mixers/hippo-legs/squeeze", "the old past is squeezed by exp(A log)", 1e-12, squeezed),
-    Law(
-        "mixers/hippo-legs/polynomials",
-        "polynomials obey the system and are reconstructed",
-        1e-11,
-        lambda: exact(HippoLegS(1, states=8), window=None),
-    ),
-    Law(
-        "mixers/hippo-legt/polynomials",
-        "polynomials obey the system and are reconstructed",
-        1e-11,
-        lambda: exact(HippoLegT(1, states=8), window=2.0),
-    ),
-    Law(
-        "mixers/hippo-fourier/waves",
-        "waves obey the system and are reconstructed",
-        1e-11,
-        lambda: exact(HippoFourier(1, states=9), window=3.0, waves=True),
-    ),
-    Law(
-        "mixers/hippo-legs/orthonormal",
-        "the functions are orthonormal",
-        1e-12,
-        lambda: basis_error(orthonormal, 20),
-    ),
-    Law(
-        "mixers/hippo-fourier/orthonormal",
-        "the functions are orthonormal",
-        1e-12,
-        lambda: basis_error(fourier, 9),
-    ),
-    Law("mixers/s4/cauchy", "the Cauchy kernel is powers of the matrix", 1e-12, cauchy),
-    Law("mixers/s4/low-rank", "the first system is HiPPO-LegS", 1e-11, normal_plus_low_rank),
-    Law(
-        "mixers/mamba/scan-gradient",
-        "the scan's own gradient is that of differences",
-        0.0,
-        differences,
-    ),
-    Law("mixers/mamba/scans", "the three scans agree, gradients included", 1e-12, scans),
-    Law("mixers/mamba/kept", "the states of all tokens are not kept", 0.0, kept),
-]
+_LAWS: Rows = {
+    "quadrature": [
+        ("mixers/hippo-legs/projection", "a step is the Legendre projection", 1e-12, projection),
+        (
+            "mixers/hippo-legs/orthonormal",
+            "the functions are orthonormal",
+            1e-12,
+            lambda: basis_error(orthonormal, 20),
+        ),
+        (
+            "mixers/hippo-fourier/orthonormal",
+            "the functions are orthonormal",
+            1e-12,
+            lambda: basis_error(fourier, 9),
+        ),
+    ],
+    "closed form": [
+        ("mixers/hippo-legs/squeeze", "the old past is squeezed by exp(A log)", 1e-12, squeezed),
+    ],
+    "automatic differentiation": [
+        (
+            "mixers/hippo-legs/polynomials",
+            "polynomials obey the system and are reconstructed",
+            1e-11,
+            lambda: exact(HippoLegS(1, states=8), window=None),
+        ),
+        (
+            "mixers/hippo-legt/polynomials",
+            "polynomials obey the system and are reconstructed",
+            1e-11,
+            lambda: exact(HippoLegT(1, states=8), window=2.0),
+        ),
+        (
+            "mixers/hippo-fourier/waves",
+            "waves obey the system and are reconstructed",
+            1e-11,
+            lambda: exact(HippoFourier(1, states=9), window=3.0, waves=True),
+        ),
+    ],
+    "self-consistency": [
+        ("mixers/s4/cauchy", "the Cauchy kernel is powers of the matrix", 1e-12, cauchy),
+        ("mixers/s4/low-rank", "the first system is HiPPO-LegS", 1e-11, normal_plus_low_rank),
+        ("mixers/mamba/scans", "the three scans agree, gradients included", 1e-12, scans),
+    ],
+    "finite differences": [
+        (
+            "mixers/mamba/scan-gradient",
+            "the scan's own gradient is that of differences",
+            0.0,
+            differences,
+        ),
+    ],
+    "contract": [
+        ("mixers/mamba/kept", "the states of all tokens are not kept", 0.0, kept),
+    ],
+}
+
+LAWS = table(_LAWS)

@@ -20,9 +20,10 @@ from danlu.backbones.transformer import (
     transformer_block,
 )
 from danlu.contracts import DanluError, SequenceContext, built, told_of
+from danlu.experiments.checks.draws import generator
 from danlu.experiments.checks.exemptions import EXEMPT
-from danlu.experiments.checks.gaps import gap
-from danlu.experiments.checks.law import Case, Law, law_of_cases
+from danlu.experiments.checks.gaps import gap, largest
+from danlu.experiments.checks.law import Case, Law, Oracle, law_of_cases
 from danlu.experiments.checks.mixers_in_rows import (
     edited,
     leaks,
@@ -90,19 +91,19 @@ def derivative(build: Build) -> Iterable[Case]:
 
 def _difference(mixer: Mixer, x: torch.Tensor, value: torch.Tensor, slope: torch.Tensor) -> float:
     """A gradient along a direction against a difference of fourth order, relative above 1."""
-    generator, step = torch.Generator().manual_seed(6), 1e-5
-    direction = torch.randn(value.shape, generator=generator, dtype=value.dtype)
+    source, step = generator(6), 1e-5
+    direction = torch.randn(value.shape, generator=source, dtype=value.dtype)
     expected = (slope * direction).sum().item()
     ends = []
     with torch.no_grad():
         for move in (-2, 1, 2, 1):  # to -2, -1, 1 and 2 steps
             value.add_(move * step * direction)
             y = mixer(x, context_for(mixer, 1))[0]
-            weight = torch.randn(y.shape, generator=torch.Generator().manual_seed(5), dtype=y.dtype)
+            weight = torch.randn(y.shape, generator=generator(5), dtype=y.dtype)
             ends.append((y * weight).sum().item())
         value.add_(-2 * step * direction)
     found = (ends[0] - 8 * ends[1] + 8 * ends[2] - ends[3]) / (12 * step)
-    return abs(found - expected) / max(1.0, abs(expected))
+    return gap(found, expected) / largest(1.0, abs(expected))
 
 
 def purity(build: Build) -> Iterable[Case]:
@@ -169,24 +170,66 @@ def _in_forms(mixer: Mixer) -> bool:
     return len(mixer.forms) > 1
 
 
-CONTRACT = [
-    ("forms", "all forms agree, outputs and gradients", 1e-9, forms, _in_forms),
-    ("split", "cut anywhere and continued equals the whole", 1e-9, splits, _causal),
-    ("steps", "token by token equals all at once", 1e-9, steps, _causal),
-    ("packed", "packed documents equal separate ones", 1e-12, packed, _always),
-    ("packed-slopes", "and so do all gradients", 1e-12, packed_slopes, _always),
-    ("edited", "editing a packed document leaves the others bit-equal", 0.0, edited, _always),
-    ("leak", "no gradient crosses the boundary of documents", 0.0, leaks, _always),
-    ("padding", "padding changes nothing", 1e-9, padding, _of_any_length),
-    ("future", "replacing the future leaves the past", 1e-12, future, _causal),
-    ("jacobian", "the Jacobian is zero in the future", 0.0, jacobian, _causal),
-    ("prefixes", "every length gives the outputs of a longer one", 1e-9, prefixes, _causal),
-    ("shapes", "the output is finite and shaped like the input", 0.0, shapes, _always),
-    ("rows", "rows do not see one another, states follow their rows", 1e-9, rows, _always),
-    ("state-size", "the state does not grow", 0.0, state_size, _bounded),
-    ("gradient", "the gradient is that of finite differences", 1e-7, derivative, _always),
-    ("purity", "a pass changes no parameter and no buffer", 0.0, purity, _always),
-    ("refusals", "what cannot be done is refused", 0.0, refusals, _always),
+CONTRACT: list[tuple[str, str, float, Callable[[Build], Iterable[Case]], Any, Oracle]] = [
+    ("forms", "all forms agree, outputs and gradients", 1e-9, forms, _in_forms, "self-consistency"),
+    (
+        "split",
+        "cut anywhere and continued equals the whole",
+        1e-9,
+        splits,
+        _causal,
+        "self-consistency",
+    ),
+    ("steps", "token by token equals all at once", 1e-9, steps, _causal, "self-consistency"),
+    ("packed", "packed documents equal separate ones", 1e-12, packed, _always, "self-consistency"),
+    ("packed-slopes", "and so do all gradients", 1e-12, packed_slopes, _always, "self-consistency"),
+    (
+        "edited",
+        "editing a packed document leaves the others bit-equal",
+        0.0,
+        edited,
+        _always,
+        "contract",
+    ),
+    ("leak", "no gradient crosses the boundary of documents", 0.0, leaks, _always, "contract"),
+    ("padding", "padding changes nothing", 1e-9, padding, _of_any_length, "contract"),
+    ("future", "replacing the future leaves the past", 1e-12, future, _causal, "contract"),
+    (
+        "jacobian",
+        "the Jacobian is zero in the future",
+        0.0,
+        jacobian,
+        _causal,
+        "automatic differentiation",
+    ),
+    (
+        "prefixes",
+        "every length gives the outputs of a longer one",
+        1e-9,
+        prefixes,
+        _causal,
+        "self-consistency",
+    ),
+    ("shapes", "the output is finite and shaped like the input", 0.0, shapes, _always, "contract"),
+    (
+        "rows",
+        "rows do not see one another, states follow their rows",
+        1e-9,
+        rows,
+        _always,
+        "self-consistency",
+    ),
+    ("state-size", "the state does not grow", 0.0, state_size, _bounded, "contract"),
+    (
+        "gradient",
+        "the gradient is that of finite differences",
+        1e-7,
+        derivative,
+        _always,
+        "finite differences",
+    ),
+    ("purity", "a pass changes no parameter and no buffer", 0.0, purity, _always, "contract"),
+    ("refusals", "what cannot be done is refused", 0.0, refusals, _always, "contract"),
 ]
 
 
@@ -214,8 +257,8 @@ def mixer_laws(name: str, build: Build, *, only: Iterable[str] = ()) -> list[Law
     mixer = build()
     exempt = EXEMPT.get(name, {})
     return [
-        law_of_cases(f"{name}/{what}", statement, tolerance, partial(cases, build))
-        for what, statement, tolerance, cases, concerns in CONTRACT
+        law_of_cases(f"{name}/{what}", statement, tolerance, partial(cases, build), oracle)
+        for what, statement, tolerance, cases, concerns, oracle in CONTRACT
         if concerns(mixer) and what not in exempt and (not only or what in only)
     ]
 

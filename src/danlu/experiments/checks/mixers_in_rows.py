@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from danlu.contracts import reorder
-from danlu.experiments.checks.gaps import gap
+from danlu.experiments.checks.gaps import gap, largest
 from danlu.experiments.checks.law import Case
 from danlu.experiments.checks.mixers_in_time import lengths_of
 from danlu.experiments.checks.sequences import (
@@ -92,8 +92,7 @@ def _slopes_gap(mixer: Mixer, documents: tuple[int, ...]) -> float:
     x = tokens(mixer, sum(documents), batch=1)
     found = gradients(mixer, x, lambda x: mixer(x, packing)[0])
     expected = gradients(mixer, x, apart)
-    largest = max(1.0, *(each.abs().max().item() for each in expected))
-    return gap(found, expected) / largest
+    return gap(found, expected) / largest(1.0, (gap(each, 0.0) for each in expected))
 
 
 def _edit_gap(mixer: Mixer, documents: tuple[int, ...]) -> float:
@@ -122,7 +121,7 @@ def leaks(build: Build) -> Iterable[Case]:
             mine = slice(sum(documents[:row]), sum(documents[: row + 1]))
             (slope,) = torch.autograd.grad(y[:, mine].square().sum(), x)
             slope[:, mine] = 0.0
-            return slope.abs().max().item()
+            return gap(slope, 0.0)
 
         yield f"documents of {documents} tokens, the gradient of document {row}", error
 
@@ -148,7 +147,7 @@ def padding(build: Build) -> Iterable[Case]:
                     more = tokens(mixer, 2, seed=3)
                     plain = context_for(mixer)
                     ends = [mixer(more, plain, each)[0] for each in (state, own)]
-                    worst = max(worst, gap(*ends))
+                    worst = largest(worst, gap(*ends))
                 return worst if y.isfinite().all() else torch.inf
 
             yield f"{length} tokens with {amount} of padding on the {side}", error
@@ -167,7 +166,7 @@ def rows(build: Build) -> Iterable[Case]:
                 order, more = torch.tensor([2, 0, 0]), tokens(mixer, 2, batch=3, seed=3)
                 chosen = mixer(more[order], context, reorder(state, order))[0]
                 # The memory is in the state from the first token on.
-                worst = max(worst, gap(chosen, mixer(more, context, state)[0][order]))
+                worst = largest(worst, gap(chosen, mixer(more, context, state)[0][order]))
             return worst
 
         yield f"length {length}", error

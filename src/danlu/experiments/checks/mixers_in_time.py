@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from danlu.contracts import state_bytes
-from danlu.experiments.checks.gaps import gap
+from danlu.experiments.checks.gaps import gap, largest
 from danlu.experiments.checks.law import Case
 from danlu.experiments.checks.sequences import Build, context_for, gradients, made, tokens
 from danlu.mixers.base import Mixer
@@ -36,7 +36,7 @@ def forms(build: Build) -> Iterable[Case]:
                     return worst
                 _, state = mixer(tokens(mixer, 3, seed=1), context)
                 ends = [mixer(x, context, state, form=f) for f in (mixer.forms[0], form)]
-                return max(worst, gap(ends[1], ends[0]))
+                return largest(worst, gap(ends[1], ends[0]))
 
             yield f"length {length}, form {form}", error
 
@@ -109,7 +109,7 @@ def jacobian(build: Build) -> Iterable[Case]:
             x = tokens(mixer, length, batch=1)
             found = torch.autograd.functional.jacobian(lambda x: mixer(x, context)[0], x)
             by_token = found[0].abs().amax((1, 2, 4))  # [output token, input token]
-            return by_token.triu(1).max().item()
+            return gap(by_token.triu(1), 0.0)
 
         yield f"length {length}", error
 
@@ -134,6 +134,6 @@ def state_size(build: Build) -> Iterable[Case]:
 
     def error() -> float:
         sizes = [state_bytes(mixer(tokens(mixer, n), context_for(mixer))[1]) for n in (24, 25, 57)]
-        return float(max(sizes) - min(sizes))
+        return gap(torch.tensor(sizes), sizes[0])
 
     yield "24 tokens against 25 and 57", error

@@ -3,29 +3,26 @@
 import torch
 from torch import Tensor
 
+from danlu.experiments.checks.draws import generator
+
 
 def logits(rows: int = 6, classes: int = 5, scale: float = 2.0) -> Tensor:
     """Float64 scores."""
-    generator = torch.Generator().manual_seed(0)
-    return scale * torch.randn(rows, classes, generator=generator, dtype=torch.float64)
+    source = generator()
+    return scale * torch.randn(rows, classes, generator=source, dtype=torch.float64)
 
 
 def hard(rows: int = 6, classes: int = 5) -> Tensor:
     """Rows with none, one, ... of their classes right."""
-    generator = torch.Generator().manual_seed(1)
-    order = torch.rand(rows, classes, generator=generator).argsort(1)
+    source = generator(1)
+    order = torch.rand(rows, classes, generator=source).argsort(1)
     return (order < torch.arange(rows)[:, None] % (classes + 1)).double()
 
 
 def soft(rows: int = 6, classes: int = 5) -> Tensor:
     """Targets between 0 and 1."""
-    generator = torch.Generator().manual_seed(2)
-    return torch.rand(rows, classes, generator=generator, dtype=torch.float64)
-
-
-def gap(a: Tensor, b: Tensor) -> float:
-    """Largest difference."""
-    return (a - b).abs().max().item()
+    source = generator(2)
+    return torch.rand(rows, classes, generator=source, dtype=torch.float64)
 
 
 def choices(batch: int, items: int, classes: int) -> Tensor:

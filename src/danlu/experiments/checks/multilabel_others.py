@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from danlu.experiments.checks.law import Law
-from danlu.experiments.checks.multilabel_cases import choices, gap, hard, logits, soft
+from danlu.experiments.checks.gaps import excess, gap, largest
+from danlu.experiments.checks.law import Rows, table
+from danlu.experiments.checks.multilabel_cases import choices, hard, logits, soft
 from danlu.losses import MULTILABEL
 from danlu.losses.multilabel.binary import Asymmetric, BinaryCrossEntropy, Focal
 from danlu.losses.multilabel.subset import SubsetSoftmax, log_partitions
@@ -27,7 +28,7 @@ def _partition_error() -> float:
     worst = 0.0
     for k in range(7):
         sums = torch.stack([s[:, list(chosen)].sum(1) for chosen in combinations(range(6), k)], 1)
-        worst = max(worst, gap(found[:, k], sums.logsumexp(1)))
+        worst = largest(worst, gap(found[:, k], sums.logsumexp(1)))
     return worst
 
 
@@ -42,7 +43,7 @@ def _subset_error() -> float:
         for chosen in (right, [*right, 5]):
             sums = [row[list(other)].sum() for other in combinations(range(6), len(chosen))]
             expected = expected + torch.stack(sums).logsumexp(0) - row[chosen].sum()
-        worst = max(worst, abs(float(value - expected)))
+        worst = largest(worst, abs(float(value - expected)))
     return worst
 
 
@@ -67,7 +68,7 @@ def _binary_error() -> float:
         Focal(gamma=0.0, alpha=0.5),
         Asymmetric(gamma_right=0.0, gamma_wrong=0.0, cut=0.0),
     )
-    return max(
+    return largest(
         gap(BinaryCrossEntropy()(s, t), plain),
         gap(2 * focal(s, t), plain),
         gap(asymmetric(s, t), plain),
@@ -92,7 +93,7 @@ def _several_sums_error() -> float:
             total += math.log(
                 1 + sum(t[b, i, j].item() * math.exp(s[b, i, k] - s[b, i, j]) for i, k in pairs)
             )
-        worst = max(worst, abs(value.item() - total))
+        worst = largest(worst, gap(value.item(), total))
     return worst
 
 
@@ -103,7 +104,7 @@ def _two_choices_error() -> float:
     lead, of = s[..., 1] - s[..., 0], t[..., 1]
     one, picked = logits(6, 4).view(6, 1, 4), choices(6, 1, 4)
     entropy = cross_entropy(one[:, 0], picked[:, 0])
-    return max(
+    return largest(
         gap(_loss("several-pairwise")(s, t), ZLPR()(lead, of)),
         gap(_loss("several-centred")(s, t), ZLPR()(lead / 2, of)),
         gap(_loss("several-pairwise")(one, picked).mean(), entropy),
@@ -114,7 +115,7 @@ def _slope_at_softmax(name: str) -> float:
     s = logits(8, 3).view(2, 4, 3).requires_grad_()
     t = s.detach().softmax(-1)
     (slope,) = torch.autograd.grad(_loss(name)(s, t).sum(), s)
-    return slope.abs().max().item()
+    return gap(slope, 0.0)
 
 
 def _failure_margin() -> float:
@@ -128,21 +129,53 @@ def _failure_margin() -> float:
     centred, pairwise = _loss("several-centred"), _loss("several-pairwise")
     fails = (centred(right, t) - centred(wrong, t)).item()
     works = (pairwise(wrong, t) - pairwise(right, t)).item()
-    return -min(fails, works)
+    return excess([0.0, 0.0], [fails, works])
 
 
-LAWS: list[Law] = [
-    Law("multilabel/subset-softmax-partition", "Z_k by enumeration", 1e-12, _partition_error),
-    Law("multilabel/subset-softmax-loss", "all sets by enumeration", 1e-12, _subset_error),
-    Law("multilabel/focal-formula", "the formula in p", 1e-12, partial(_plain_form_error, Focal())),
-    Law("multilabel/asymmetric-formula", "the formula in p", 1e-12,
-        partial(_plain_form_error, Asymmetric())),
-    Law("multilabel/binary-cross-entropy-limits", "equal without exponents", 1e-13, _binary_error),
-    Law("multilabel/several-pairwise-sum", "L1 as its sums", 1e-12, _several_sums_error),
-    Law("multilabel/several-degenerate", "m = 2 and n = 1 as published", 1e-13, _two_choices_error),
-    Law("multilabel/several-centred-optimum", "no slope of L3 at t = softmax(s)", 1e-14,
-        partial(_slope_at_softmax, "several-centred")),
-    Law("multilabel/several-pairwise-no-optimum", "L1 has a slope there", -0.05,
-        lambda: -_slope_at_softmax("several-pairwise")),
-    Law("multilabel/several-centred-failure", "L3 prefers a wrong argmax", -0.1, _failure_margin),
-]  # fmt: skip
+_LAWS: Rows = {
+    "enumeration": [
+        ("multilabel/subset-softmax-partition", "Z_k by enumeration", 1e-12, _partition_error),
+        ("multilabel/subset-softmax-loss", "all sets by enumeration", 1e-12, _subset_error),
+    ],
+    "definition": [
+        (
+            "multilabel/focal-formula",
+            "the formula in p",
+            1e-12,
+            partial(_plain_form_error, Focal()),
+        ),
+        (
+            "multilabel/asymmetric-formula",
+            "the formula in p",
+            1e-12,
+            partial(_plain_form_error, Asymmetric()),
+        ),
+        ("multilabel/several-pairwise-sum", "L1 as its sums", 1e-12, _several_sums_error),
+    ],
+    "independent package": [
+        ("multilabel/binary-cross-entropy-limits", "equal without exponents", 1e-13, _binary_error),
+    ],
+    "closed form": [
+        (
+            "multilabel/several-degenerate",
+            "m = 2 and n = 1 as published",
+            1e-13,
+            _two_choices_error,
+        ),
+        (
+            "multilabel/several-centred-optimum",
+            "no slope of L3 at t = softmax(s)",
+            1e-14,
+            partial(_slope_at_softmax, "several-centred"),
+        ),
+        (
+            "multilabel/several-pairwise-no-optimum",
+            "L1 has a slope there",
+            -0.05,
+            lambda: excess(0.0, _slope_at_softmax("several-pairwise")),
+        ),
+        ("multilabel/several-centred-failure", "L3 prefers a wrong argmax", -0.1, _failure_margin),
+    ],
+}
+
+LAWS = table(_LAWS)

@@ -5,6 +5,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from danlu.experiments.checks.draws import generator
+from danlu.experiments.checks.gaps import gap, largest
 from danlu.experiments.checks.law import Law
 from danlu.optim import (
     OPTIMIZERS,
@@ -46,8 +48,8 @@ def _textbook(name: str, options: OptimizerOptions, rule: Rule, p: Tensor, scale
 def _optimizer_error(name: str) -> float:
     options = OptimizerOptions(name=name, rate=0.05, betas=(0.8, 0.95), weight_decay=0.1)
     rules = (Rule(decay=1.0), Rule(decay=0.0, rate=2.0), Rule(decay=3.0, rate=0.5))
-    generator = torch.Generator().manual_seed(0)
-    start, scale = torch.randn(2, 3, 4, generator=generator, dtype=torch.float64)
+    source = generator()
+    start, scale = torch.randn(2, 3, 4, generator=source, dtype=torch.float64)
     weights = [nn.Parameter(row.clone()) for row in start]
     named = [
         NamedParameter(str(index), nn.Linear, "weight", weight, rule)
@@ -58,15 +60,15 @@ def _optimizer_error(name: str) -> float:
         for weight, row in zip(weights, scale, strict=True):
             weight.grad = row * weight.detach()
         optimizer.step()
-    return max(
-        (weight - _textbook(name, options, rule, p, row)).abs().max().item()
+    return largest(
+        gap(weight, _textbook(name, options, rule, p, row))
         for weight, rule, p, row in zip(weights, rules, start, scale, strict=True)
     )
 
 
 def _average_error(gamma: float) -> float:
     """The recurrence against the explicit sum, at every length up to 40."""
-    path = torch.randn(40, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    path = torch.randn(40, 3, generator=generator(), dtype=torch.float64)
     weight = nn.Parameter(torch.full((3,), 1e3, dtype=torch.float64))  # must be forgotten
     average = PowerAverage([weight], gamma)
     worst = 0.0
@@ -75,7 +77,7 @@ def _average_error(gamma: float) -> float:
         average.update()
         edges = torch.arange(n + 1, dtype=torch.float64).pow(gamma + 1)
         profile = edges.diff() / edges[-1]
-        worst = max(worst, (average.values[0] - profile @ path[:n]).abs().max().item())
+        worst = largest(worst, gap(average.values[0], profile @ path[:n]))
     return worst
 
 
@@ -93,11 +95,11 @@ def _schedule_error(name: str) -> float:
     """Known values, the start of the warm-up, its joint, and the rest unchanged."""
     factor, warmup = schedule(name), 0.2
     climbing = warmed(factor, warmup)
-    errors = [abs(factor(u) - value) for u, value in VALUES[name]]
-    errors += [abs(climbing(0.0) - FIRST), abs(climbing(0.1) - 0.55 * factor(0.1))]
-    errors += [abs(climbing(u) - factor(u)) for u in (0.2, 0.6, 1.0)]
-    errors.append(abs(climbing(warmup - 1e-13) - factor(warmup)))
-    return max(errors)
+    errors = [gap(factor(u), value) for u, value in VALUES[name]]
+    errors += [gap(climbing(0.0), FIRST), gap(climbing(0.1), 0.55 * factor(0.1))]
+    errors += [gap(climbing(u), factor(u)) for u in (0.2, 0.6, 1.0)]
+    errors.append(gap(climbing(warmup - 1e-13), factor(warmup)))
+    return largest(errors)
 
 
 LAWS: list[Law] = [
@@ -107,6 +109,7 @@ LAWS: list[Law] = [
             f"{name} with per-parameter rules equals its textbook recurrence",
             1e-12,
             partial(_optimizer_error, name),
+            oracle="definition",
         )
         for name in OPTIMIZERS
         if name != "amos"  # its laws are in a file of their own
@@ -117,6 +120,7 @@ LAWS: list[Law] = [
             f"the running average has weights (t^{gamma + 1:g} - (t-1)^{gamma + 1:g}) / n^...",
             1e-11,
             partial(_average_error, gamma),
+            oracle="closed form",
         )
         for gamma in (0.0, 6.94)
     ),
@@ -126,6 +130,7 @@ LAWS: list[Law] = [
             f"{name} has its known values, after a warm-up that joins it",
             1e-11,
             partial(_schedule_error, name),
+            oracle="closed form",
         )
         for name in SCHEDULES
     ),

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from danlu.experiments.checks.draws import generator
-from danlu.experiments.checks.gaps import gap
+from danlu.experiments.checks.gaps import gap, largest
 from danlu.experiments.checks.law import Law
 from danlu.optim import (
     OPTIMIZERS,
@@ -120,7 +120,7 @@ def _distances() -> float:
     schedule = AmosSchedule(kind="inverse-time", halve_at=5.0)
     made = scaled_update(torch.optim.SGD([weight], lr=1.0), schedule)
     defaults = [made.overlap, made.param_groups[0]["lr"]]
-    return max(gap(defaults, [1.0, 1e-3]), *(gap(found, exact) for found, exact in pairs))
+    return largest(gap(defaults, [1.0, 1e-3]), *(gap(found, exact) for found, exact in pairs))
 
 
 def _stands_still() -> float:

@@ -10,7 +10,9 @@ import torch
 from danlu.data.packing import PACKERS
 from danlu.data.packing.packer import Packer, fewest_packs, fill_of, size
 from danlu.data.packing.window import WindowBestFit
-from danlu.experiments.checks.law import Case, Law, law_of_cases
+from danlu.experiments.checks.draws import generator
+from danlu.experiments.checks.gaps import largest
+from danlu.experiments.checks.law import Case, Law, Rows, law_of_cases, table
 
 CAPACITY = 16
 LEAST_FILL = 0.99
@@ -27,14 +29,19 @@ BOUNDS: dict[str, Callable[[int, int], float]] = {
 
 def lengths_of(seed: int, count: int, longest: int = CAPACITY) -> list[int]:
     """Seeded lengths, some of them 0."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, longest + 1, (count,), generator=generator).tolist()
+    source = generator(seed)
+    return torch.randint(0, longest + 1, (count,), generator=source).tolist()
 
 
-def lognormal(count: int, mean: float = 5.0, sigma: float = 0.9, longest: int = 2048) -> list[int]:
-    """Seeded lengths of documents as they are in practice; 223 tokens in the mean."""
-    generator = torch.Generator().manual_seed(0)
-    drawn = torch.empty(count).log_normal_(mean, sigma, generator=generator)
+def lognormal(
+    source: torch.Generator,
+    count: int,
+    mean: float = 5.0,
+    sigma: float = 0.9,
+    longest: int = 2048,
+) -> list[int]:
+    """Lengths of documents as they are in practice; 223 tokens in the mean."""
+    drawn = torch.empty(count).log_normal_(mean, sigma, generator=source)
     return drawn.long().clamp(1, longest).tolist()
 
 
@@ -73,8 +80,8 @@ def _bounded(name: str, build: Callable[[], Packer]) -> Iterable[Case]:
         def error(lengths: list[int] = lengths) -> float:
             packs = list(build().packs(lengths))
             fewest, best = fewest_packs(lengths, CAPACITY), best_number(lengths, CAPACITY)
-            below = 0.0 if build().cuts else max(0.0, best - len(packs))
-            return max(below, len(packs) - BOUNDS[name](best, fewest), fewest - len(packs), 0.0)
+            below = 0 if build().cuts else best - len(packs)
+            return largest(below, len(packs) - BOUNDS[name](best, fewest), fewest - len(packs), 0.0)
 
         yield f"lengths {lengths}", error
 
@@ -194,43 +201,65 @@ def _rooms() -> Iterable[Case]:
         yield name, error
 
 
+def _of(name: str, build: Callable[[], Packer]) -> Rows:
+    """What every packer must obey."""
+    return {
+        "contract": [
+            ("complete", "every token is in one pack, once", 0.0, partial(_complete, build)),
+            ("resume", "a saved state goes on alike", 0.0, partial(_resumed, build)),
+        ],
+        "enumeration": [
+            ("bound", "no more packs than the bound", 0.0, partial(_bounded, name, build)),
+        ],
+    }
+
+
 def _little_room() -> float:
     packer = WindowBestFit(2048)
-    return LEAST_FILL - fill_of(list(packer.packs(lognormal(20_000))), 2048)
+    return LEAST_FILL - fill_of(list(packer.packs(lognormal(generator(), 20_000))), 2048)
 
 
-LAWS = [
+_LAWS: Rows = {
+    "statistics": [
+        (
+            "packing/window-best-fit/fill",
+            "lognormal lengths fill at least 0.99 of the packs",
+            0.0,
+            _little_room,
+        ),
+    ],
+}
+
+_CASES: Rows = {
+    "definition": [
+        (
+            "packing/next-fit/definition",
+            "a window of one is next-fit",
+            0.0,
+            partial(_defined, PACKERS["next-fit"].build, next_fit),
+        ),
+        (
+            "packing/first-fit/definition",
+            "the tree finds the first pack with room",
+            0.0,
+            partial(_defined, PACKERS["first-fit"].build, first_fit),
+        ),
+        (
+            "packing/best-fit-decreasing/definition",
+            "the rooms left are those of best fit decreasing",
+            0.0,
+            _rooms,
+        ),
+    ],
+}
+
+LAWS: list[Law] = [
+    *table(_LAWS),
+    *table(_CASES, law_of_cases),
     *(
-        law_of_cases(f"packing/{name}/{what}", statement, 0.0, partial(cases, *given))
+        law
         for name, method in PACKERS.items()
-        for what, statement, cases, given in (
-            ("complete", "every token is in one pack, once", _complete, (method.build,)),
-            (
-                "bound",
-                "no more packs than the bound, by enumeration",
-                _bounded,
-                (name, method.build),
-            ),
-            ("resume", "a saved state goes on alike", _resumed, (method.build,)),
-        )
-    ),
-    law_of_cases(
-        "packing/next-fit/definition",
-        "a window of one is next-fit",
-        0.0,
-        partial(_defined, PACKERS["next-fit"].build, next_fit),
-    ),
-    law_of_cases(
-        "packing/first-fit/definition",
-        "the tree finds the first pack with room",
-        0.0,
-        partial(_defined, PACKERS["first-fit"].build, first_fit),
-    ),
-    law_of_cases(
-        "packing/best-fit-decreasing/definition",
-        "the rooms left are those of best fit decreasing",
-        0.0,
-        _rooms,
+        for law in table(_of(name, method.build), law_of_cases, prefix=f"packing/{name}/")
     ),
     *(
         law_of_cases(
@@ -242,13 +271,8 @@ LAWS = [
                 partial(WindowBestFit, CAPACITY, window=window),
                 partial(in_window, window=window),
             ),
+            oracle="definition",
         )
         for window in (3, 10)
-    ),
-    Law(
-        "packing/window-best-fit/fill",
-        "lognormal lengths fill at least 0.99 of the packs",
-        0.0,
-        _little_room,
     ),
 ]

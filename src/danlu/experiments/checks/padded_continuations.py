@@ -7,7 +7,7 @@ import torch
 
 from danlu.contracts import SequenceContext
 from danlu.experiments.checks.definitions import drawn, numbers
-from danlu.experiments.checks.gaps import gap
+from danlu.experiments.checks.gaps import gap, largest
 from danlu.experiments.checks.law import Case, Law, law_of_cases
 from danlu.experiments.checks.sequences import Build, context_for, one_row
 from danlu.mixers import MIXERS
@@ -36,7 +36,7 @@ def _apart(layer: Mixer, valid: torch.Tensor) -> float:
         alone = torch.cat([first[row], second[row, valid[row]], third[row]])[None]
         expected = layer(alone, one_row(context_for(layer), row))[0][0]
         here = torch.cat([y[row, valid[row]], end[row]])
-        worst = max(worst, gap(here, expected[4:]))
+        worst = largest(worst, gap(here, expected[4:]))
     return worst
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from danlu.contracts import Batch, KeepsStatistics, Losses
+from danlu.experiments.checks.gaps import gap, largest
 from danlu.generative.base import GenerativeModel
 from danlu.solvers.noise import part_of_batch
 
@@ -32,7 +33,7 @@ def parts_error(
         two = [_sums(divided, name, part, loss, seed) for part in batch.split(2)]
         added = [torch.stack(column).sum(0) for column in zip(*two, strict=True)]
         pairs = zip([*one, *_stashed(whole)], [*added, *_stashed(divided)], strict=True)
-        worst = max(worst, *((a - b).abs().max().item() for a, b in pairs))
+        worst = largest(worst, *(gap(a, b) for a, b in pairs))
     return worst
 
 

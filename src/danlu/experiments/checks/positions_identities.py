@@ -1,4 +1,4 @@
-"""Identities of position encodings: general rotations, powers, tables, waves."""
+"""Identities of position encodings: grids, sections, tables, waves, the border."""
 
 import itertools
 from collections.abc import Callable
@@ -10,19 +10,18 @@ from scipy.linalg import expm
 from torch import Tensor, nn
 
 from danlu.contracts import SequenceContext
-from danlu.experiments.checks.gaps import gap
-from danlu.experiments.checks.law import Law
+from danlu.experiments.checks.draws import standard_normal
+from danlu.experiments.checks.gaps import gap, largest
+from danlu.experiments.checks.law import Rows, table
 from danlu.experiments.checks.sequences import made, refused, tokens
 from danlu.mixers.softmax import Softmax
 from danlu.positions.base import PositionEncoding
 from danlu.positions.completeness import Point, completeness
 from danlu.positions.convolution import ZeroPaddedConvolution
-from danlu.positions.general_rotary import GeneralRotary
 from danlu.positions.hierarchical import Hierarchical, hierarchical_table
 from danlu.positions.learned import Learned
 from danlu.positions.multimodal_rotary import MRoPE
 from danlu.positions.multiplicative import Multiplicative
-from danlu.positions.orthogonal_power import OrthogonalPower
 from danlu.positions.recursive import Recursive
 from danlu.positions.rotary import Rotary
 from danlu.positions.rotary_grid import RotaryGrid
@@ -30,12 +29,7 @@ from danlu.positions.rotary_grid import RotaryGrid
 GRID = list(itertools.product(range(4), repeat=2))
 
 
-def _seeded(*shape: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
-def _matrix(position: Any, point: Point, dim: int) -> Tensor:
+def matrix_at(position: Any, point: Point, dim: int) -> Tensor:
     """The rotation at one position, as a matrix on columns."""
     eye = torch.eye(dim, dtype=torch.float64)[None, None]
     place = torch.tensor(point)[None, None].expand(1, dim, -1)
@@ -46,94 +40,32 @@ def _matrix(position: Any, point: Point, dim: int) -> Tensor:
 def grid_is_exponential() -> float:
     """A rotation on a grid against blocks of the plain one, and its completeness."""
     grid = RotaryGrid(8, layout="interleaved")
-    found = completeness(lambda point: _matrix(grid, point, 8), GRID)
+    found = completeness(lambda point: matrix_at(grid, point, 8), GRID)
     plain = Rotary(4, layout="interleaved")
-    parts = [_matrix(plain, (n,), 4) for n in (3, 5)]
-    blocks = gap(_matrix(grid, (3, 5), 8), torch.block_diag(*parts))
-    return max(blocks, found.relative, found.orthogonal, float(found.apart < 0.1))
+    parts = [matrix_at(plain, (n,), 4) for n in (3, 5)]
+    blocks = gap(matrix_at(grid, (3, 5), 8), torch.block_diag(*parts))
+    return largest(blocks, found.relative, found.orthogonal, float(found.apart < 0.1))
 
 
 def text_is_plain() -> float:
     """M-RoPE on text against the plain encoding; pairs of a section against their coordinate."""
-    x, text, worst = _seeded(1, 2, 6, 16), torch.arange(6)[None], 0.0
+    x, text, worst = standard_normal(1, 2, 6, 16), torch.arange(6)[None], 0.0
     for order in ("blocks", "interleaved"):
         rope: Any = MRoPE(16, sections=(2, 3, 3), order=order)
-        worst = max(worst, gap(rope.turn(x, text), Rotary(16).turn(x, text)))
+        worst = largest(worst, gap(rope.turn(x, text), Rotary(16).turn(x, text)))
         same = text[..., None].expand(-1, -1, 3)
-        worst = max(worst, gap(rope.turn(x, same), rope.turn(x, text)))
-        worst += abs(sum(axis == 1 for axis in rope.axis_of_pair) - 3)
+        worst = largest(worst, gap(rope.turn(x, same), rope.turn(x, text)))
+        worst += gap(sum(axis == 1 for axis in rope.axis_of_pair), 3)
     blocks = MRoPE(16, sections=(2, 3, 3)).axis_of_pair != (0, 0, 1, 1, 1, 2, 2, 2)
     dealt = MRoPE(16, sections=(4, 2, 2), order="interleaved").axis_of_pair
     return worst + blocks + (dealt != (0, 1, 2, 0, 1, 2, 0, 0))
-
-
-def generators() -> Tensor:
-    """Two commuting skew matrices in a random basis."""
-    basis, _ = torch.linalg.qr(_seeded(6, 6, seed=3))
-    theta, found = _seeded(2, 3, seed=4), []
-    for frequencies in theta:
-        blocks = [torch.tensor([[0.0, -t], [t, 0.0]], dtype=basis.dtype) for t in frequencies]
-        found.append(basis @ torch.block_diag(*blocks) @ basis.T)
-    return torch.stack(found)
-
-
-def general_is_exponential() -> float:
-    """General rotations against scipy's exponential of their generators, and their properties."""
-    given = generators()
-    position = GeneralRotary(6, coordinates=2, generators=given)
-    worst = 0.0
-    for point in ((1, 0), (0, 1), (3, -2)):
-        total = torch.einsum("a,aij->ij", torch.tensor(point).double(), given)
-        worst = max(worst, gap(_matrix(position, point, 6), torch.from_numpy(expm(total.numpy()))))
-    trained = GeneralRotary(6, coordinates=2).double()
-    found = completeness(lambda point: _matrix(trained, point, 6), GRID)
-    return max(worst, found.relative, found.orthogonal, float(found.apart < 1e-3))
-
-
-def general_refuses() -> float:
-    """Generators that are not skew or do not commute and are taken all the same."""
-    skew = [each - each.T for each in _seeded(2, 4, 4)]
-    wrong = refused(lambda: GeneralRotary(4, generators=_seeded(1, 4, 4)))
-    plane = torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64)
-    for size, error in itertools.product((1.0, 1e3), (0.8e-8, 1.2e-8)):
-        bent = size * (plane + error / 2 * torch.eye(2))  # the tolerance is 1e-8 of the size
-        answered = refused(lambda bent=bent: GeneralRotary(2, generators=bent[None]))
-        wrong += abs(answered - float(error < 1e-8))
-    return wrong + refused(lambda: GeneralRotary(4, coordinates=2, generators=torch.stack(skew)))
-
-
-def basis_stays_orthogonal() -> float:
-    """The trained basis after large steps against an orthogonal one."""
-    position = GeneralRotary(8).double()
-    optimizer = torch.optim.SGD(position.parameters(), lr=1.0)
-    x, place = _seeded(1, 1, 5, 8), torch.arange(5)[None]
-    for _ in range(5):
-        optimizer.zero_grad()
-        q, k = position.rotate(x, x + 1, place, place)
-        (q @ k.transpose(-2, -1)).square().mean().backward()
-        optimizer.step()
-    return gap(position.basis.T @ position.basis, torch.eye(8, dtype=torch.float64))
-
-
-def powers() -> float:
-    """Powers of an orthogonal matrix of determinant -1 against repeated products."""
-    matrix, _ = torch.linalg.qr(_seeded(5, 5, seed=1))
-    matrix = matrix if torch.linalg.det(matrix) < 0 else -matrix
-    position, power = OrthogonalPower(matrix), torch.eye(5, dtype=torch.float64)
-    worst = 0.0
-    for n in range(7):
-        worst = max(worst, gap(_matrix(position, (n,), 5), power))
-        worst = max(worst, gap(_matrix(position, (-n,), 5), power.T))
-        power = matrix @ power
-    floats = torch.zeros(1, 1)
-    return worst + refused(lambda: position.power(_seeded(1, 1, 1, 5), floats))
 
 
 def negative_cases() -> float:
     """Wrong verdicts on the two-dimensional counterexamples."""
 
     def diagonal(point: Point) -> Tensor:
-        return _matrix(Rotary(4), (sum(point),), 4)
+        return matrix_at(Rotary(4), (sum(point),), 4)
 
     def quaternion(point: Point) -> Tensor:
         x, y = point
@@ -155,10 +87,10 @@ def hierarchy_keeps_rows() -> float:
     long = hierarchical_table(table, 16)
     u = (table - 0.4 * table[0]) / 0.6
     made = torch.stack([0.4 * u[n // 4] + 0.6 * u[n % 4] for n in range(16)])
-    twins = (long[1] - long[4]).abs().max().item() < 1e-3  # (0, 1) and (1, 0)
+    twins = gap(long[1], long[4]) < 1e-3  # (0, 1) and (1, 0)
     wrong = sum(refused(lambda a=a: Hierarchical(6, 4, alpha=a)) for a in (0.0, 0.5, 1.0))
     wrong += refused(lambda: hierarchical_table(table, 17))
-    return max(gap(long[:4], table), gap(made, long)) + wrong + twins
+    return largest(gap(long[:4], table), gap(made, long)) + wrong + twins
 
 
 class _Linear(nn.Module):
@@ -174,7 +106,7 @@ class _Linear(nn.Module):
 
 def recursion_is_exponential() -> float:
     """A linear equation against the matrix exponential; no slope, no change."""
-    skew = _seeded(4, 4)
+    skew = standard_normal(4, 4)
     skew = (skew - skew.T) / 2
     worst = 0.0
     for matrix in (skew, 0 * skew):
@@ -182,13 +114,13 @@ def recursion_is_exponential() -> float:
         table = position.table().detach()
         for n in (1, 7, 32):
             expected = table[0] @ torch.from_numpy(expm(n / 33 * matrix.numpy())).T
-            worst = max(worst, gap(table[n], expected))
+            worst = largest(worst, gap(table[n], expected))
     return worst
 
 
 def border_tells() -> float:
     """A shift inside changes nothing, the border does, and causal layers refuse."""
-    position, x = ZeroPaddedConvolution(6).double(), _seeded(1, 12, 6)
+    position, x = ZeroPaddedConvolution(6).double(), standard_normal(1, 12, 6)
     x[:, :4] = x[:, 8:] = x[:, 4:5]  # constant but for the middle
     context = SequenceContext()
     inside = gap(position.embed(x.roll(2, 1), context)[:, 4:10], position.embed(x, context)[:, 2:8])
@@ -214,18 +146,30 @@ def tables_end() -> float:
     return wrong
 
 
-_ROWS = [
-    ("rope-grid/blocks", "axes turn on their own, relative and apart", 1e-12, grid_is_exponential),
-    ("m-rope/text", "text is the plain encoding", 1e-12, text_is_plain),
-    ("rope-general/exponential", "it is exp of its generators", 1e-11, general_is_exponential),
-    ("rope-general/refusals", "other generators are refused", 0.0, general_refuses),
-    ("rope-general/basis", "training keeps the basis orthogonal", 1e-12, basis_stays_orthogonal),
-    ("orthogonal-power/powers", "they are powers, determinant -1 too", 1e-12, powers),
-    ("rope/completeness", "counterexamples are told", 0.0, negative_cases),
-    ("hierarchical/rows", "the first rows are the trained ones", 1e-12, hierarchy_keeps_rows),
-    ("floater/exponential", "linear dynamics give exponentials", 1e-7, recursion_is_exponential),
-    ("learned/end", "a position beyond a table is refused", 0.0, tables_end),
-    ("zero-padding/border", "the border alone tells", 1e-12, border_tells),
-]
+_ROWS: Rows = {
+    "self-consistency": [
+        (
+            "rope-grid/blocks",
+            "axes turn on their own, relative and apart",
+            1e-12,
+            grid_is_exponential,
+        ),
+        ("m-rope/text", "text is the plain encoding", 1e-12, text_is_plain),
+        ("hierarchical/rows", "the first rows are the trained ones", 1e-12, hierarchy_keeps_rows),
+    ],
+    "closed form": [
+        ("rope/completeness", "counterexamples are told", 0.0, negative_cases),
+        (
+            "floater/exponential",
+            "linear dynamics are exponentials",
+            1e-7,
+            recursion_is_exponential,
+        ),
+    ],
+    "contract": [
+        ("learned/end", "a position beyond a table is refused", 0.0, tables_end),
+        ("zero-padding/border", "the border alone tells", 1e-12, border_tells),
+    ],
+}
 
-LAWS = [Law(f"positions/{name}", said, limit, run) for name, said, limit, run in _ROWS]
+LAWS = table(_ROWS, prefix="positions/")

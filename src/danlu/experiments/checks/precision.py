@@ -17,7 +17,7 @@ from torch import Tensor
 
 from danlu.contracts import SequenceContext
 from danlu.experiments.checks.draws import generator
-from danlu.experiments.checks.gaps import gap
+from danlu.experiments.checks.gaps import gap, largest
 from danlu.experiments.checks.law import Case, Law, law_of_cases
 from danlu.experiments.checks.sequences import Build, context_for, made, tokens
 from danlu.mixers import MIXERS
@@ -108,10 +108,10 @@ def error_of(
     with lowered:
         found = results(low, x.to(dtype), context, form)
     y, *slopes = (part.norm().item() for part in expected)
-    largest = SMALL * max(slopes, default=0.0)
-    sizes = [y, *(SLOPES * max(largest, slope) for slope in slopes)]
+    least = SMALL * max(slopes, default=0.0)
+    sizes = [y, *(SLOPES * max(least, slope) for slope in slopes)]
     errors = [_distance(*pair) for pair in zip(found, expected, strict=False)]
-    return max(error / size for error, size in zip(errors, sizes, strict=True)) / BOUNDS[kind]
+    return largest(error / size for error, size in zip(errors, sizes, strict=True)) / BOUNDS[kind]
 
 
 def _distance(found: Tensor, expected: Tensor) -> float:
@@ -172,6 +172,7 @@ LAWS: list[Law] = [
             STATEMENT,
             1.0,
             partial(in_types, method.build),
+            "self-consistency",
         )
         for name, method in MIXERS.items()
     ),
@@ -181,6 +182,7 @@ LAWS: list[Law] = [
             STATEMENT,
             1.0,
             partial(near_and_far, name),
+            "self-consistency",
         )
         for name in POSITIONS
     ),

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from danlu.experiments.checks.gaps import gap
+from danlu.experiments.checks.gaps import gap, largest
 from danlu.experiments.checks.law import Law
 from danlu.layers.recompute import Reversible, recompute, save_products, uniform
 
@@ -72,7 +72,7 @@ def chained(part: Callable[[], nn.Module]) -> float:
     for pieces in (4, 2):
         for contexts in ({}, {"contexts": save_products}):
             with recompute(blocks, uniform(4, pieces), **contexts):
-                worst = max(worst, gap(_seen(model, x, model), plain))
+                worst = largest(worst, gap(_seen(model, x, model), plain))
     return worst
 
 

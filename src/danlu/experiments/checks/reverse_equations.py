@@ -7,7 +7,8 @@ import torch
 from scipy.integrate import quad
 from torch import Tensor
 
-from danlu.experiments.checks.law import Law
+from danlu.experiments.checks.gaps import gap, largest
+from danlu.experiments.checks.law import Rows, table
 from danlu.experiments.checks.solver_laws import final_moments
 from danlu.experiments.checks.test_bed import RecordedNoise, item_noise, points
 from danlu.generative.diffusion.analytic import GaussianDenoiser, two_dimensional
@@ -44,14 +45,14 @@ def corrector_moments() -> float:
         variance *= (1 - size / (std**2 + level_next**2)) ** 2
         variance += 2 * size
     known = std**2 / (std**2 + grid[-2] ** 2) * math.sqrt(variance)
-    return abs(final_moments(solver, grid, 0.7, std)[1] - known)
+    return gap(final_moments(solver, grid, 0.7, std)[1], known)
 
 
 def corrector_ends() -> float:
     """The moments of 400 predictor-corrector steps against the data's."""
     grid = karras(Linear(), 400, 2e-3, 20.0)
     mean, found = final_moments(PredictorCorrector(), grid, 0.7, 0.4)
-    return max(abs(mean - 0.7), abs(found - 0.4))
+    return largest(gap(mean, 0.7), gap(found, 0.4))
 
 
 def joint_law() -> float:
@@ -73,7 +74,7 @@ def joint_law() -> float:
         (no_noise, math.sqrt(variances[0] * variances[1])),
     ):
         response = run(DPMSolverSDE(share), exact, one[None], grid, still).item()
-        worst = max(worst, abs(response * variances[1] - known))
+        worst = largest(worst, gap(response * variances[1], known))
     return worst
 
 
@@ -84,13 +85,13 @@ def first_order_sde_is_ancestral() -> float:
     for level, level_next in ((3.0, 1.7), (0.5, 0.1)):
         ancestral, _ = Ancestral().step(mixture, y, level, level_next, noise, None)
         sde, _ = DPMSolverSDE().step(mixture, y, level, level_next, noise, None)
-        worst = max(worst, (ancestral - sde).abs().max().item())
+        worst = largest(worst, gap(ancestral, sde))
     grid = karras(Linear(), 12, 0.02, 40.0)
     still, plain = (
         run(solver, mixture, y, grid, noise)
         for solver in (DPMSolverSDE(no_noise), DPMSolverMultistep())
     )
-    return max(worst, (still - plain).abs().max().item())
+    return largest(worst, gap(still, plain))
 
 
 def maruyama_is_euler() -> float:
@@ -100,7 +101,7 @@ def maruyama_is_euler() -> float:
     for path in (Linear(), LinearBeta()):
         still = run(EulerMaruyama(no_noise, path), mixture, y, grid, item_noise(64))
         euler = run(OdeSolver(Euler(), path), mixture, y, grid, item_noise(64))
-        worst = max(worst, (still - euler).abs().max().item())
+        worst = largest(worst, gap(still, euler))
     return worst
 
 
@@ -131,45 +132,53 @@ def polynomial_steps() -> float:
             1.0,
         )
         found = advance(y, level, level_next, [(at, data(at, degree)) for at in levels], fresh)
-        worst = max(worst, abs(found.item() - math.exp(-exponent) * 1.7 - integral))
+        worst = largest(worst, gap(found.item() - math.exp(-exponent) * 1.7, integral))
     return worst
 
 
-LAWS = [
-    Law(
-        "diffusion/corrector moments",
-        "predictor and corrector move Gaussian data by their closed forms",
-        1e-12,
-        corrector_moments,
-    ),
-    Law(
-        "diffusion/sde is ancestral",
-        "the SDE integrator: ancestral at first order, 2M without fresh noise",
-        1e-12,
-        first_order_sde_is_ancestral,
-    ),
-    Law(
-        "diffusion/euler-maruyama",
-        "without fresh noise it is Euler on its path",
-        1e-10,
-        maruyama_is_euler,
-    ),
-    Law(
-        "diffusion/exponential step",
-        "exponential steps are exact for polynomials in lambda, by quadrature",
-        1e-12,
-        polynomial_steps,
-    ),
-    Law(
-        "diffusion/corrector ends",
-        "400 predictor-corrector steps end near Gaussian data's moments",
-        3e-3,
-        corrector_ends,
-    ),
-    Law(
-        "diffusion/joint law of solvers",
-        "covariance of two levels: forward = reverse equation with all noise, and not the flow's",
-        1e-4,
-        joint_law,
-    ),
-]
+_LAWS: Rows = {
+    "closed form": [
+        (
+            "diffusion/corrector moments",
+            "predictor and corrector move Gaussian data by their closed forms",
+            1e-12,
+            corrector_moments,
+        ),
+        (
+            "diffusion/corrector ends",
+            "400 predictor-corrector steps end near Gaussian data's moments",
+            3e-3,
+            corrector_ends,
+        ),
+        (
+            "diffusion/joint law of solvers",
+            "covariance of two levels: forward = reverse equation with all noise, not the flow's",
+            1e-4,
+            joint_law,
+        ),
+    ],
+    "self-consistency": [
+        (
+            "diffusion/sde is ancestral",
+            "the SDE integrator: ancestral at first order, 2M without fresh noise",
+            1e-12,
+            first_order_sde_is_ancestral,
+        ),
+        (
+            "diffusion/euler-maruyama",
+            "without fresh noise it is Euler on its path",
+            1e-10,
+            maruyama_is_euler,
+        ),
+    ],
+    "quadrature": [
+        (
+            "diffusion/exponential step",
+            "exponential steps are exact for polynomials in lambda, by quadrature",
+            1e-12,
+            polynomial_steps,
+        ),
+    ],
+}
+
+LAWS = table(_LAWS)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from danlu.experiments.checks.draws import generator
-from danlu.experiments.checks.gaps import gap
+from danlu.experiments.checks.gaps import gap, largest
 from danlu.experiments.checks.law import Law, Oracle
 from danlu.experiments.checks.sequences import refused
 from danlu.positions.interpolation import InterpolatedRotary
@@ -66,7 +66,7 @@ DYNAMIC = {
 
 def _golden(found: tuple[float, ...], published: Mapping[int, float]) -> float:
     """Largest relative difference; the published ones were computed in float32."""
-    return max(abs(found[pair] / value - 1) for pair, value in published.items())
+    return largest(gap(found[pair] / value, 1) for pair, value in published.items())
 
 
 def _drawn(*shape: int, stream: int = 0) -> Tensor:
@@ -83,18 +83,18 @@ def interpolation_divides() -> float:
 def ntk_ends() -> float:
     """The fastest frequency against 1, the slowest against its own over s."""
     found, slowest = NTKRotary(64, factor=8.0).frequencies, 10_000 ** (-62 / 64)
-    return max(abs(found[0] - 1), abs(found[-1] / slowest * 8 - 1))
+    return largest(gap(found[0], 1), gap(found[-1] / slowest * 8, 1))
 
 
 def yarn_is_published() -> float:
     """Frequencies and attention factors of two published configurations."""
     llama = YaRN(128, factor=16.0, length=4096)
     qwen = YaRN(128, factor=4.0, length=32768, base=1e6)
-    scale = max(
-        abs(llama.magnitude / 1.2772588722239782 - 1), abs(qwen.magnitude / 1.138629436 - 1)
+    scale = largest(
+        gap(llama.magnitude / 1.2772588722239782, 1), gap(qwen.magnitude / 1.138629436, 1)
     )
     of_frequencies = _golden(llama.frequencies, YARN_LLAMA2), _golden(qwen.frequencies, YARN_QWEN)
-    return max(scale, *of_frequencies)
+    return largest(scale, *of_frequencies)
 
 
 def yarn_by_definition() -> float:
@@ -112,12 +112,12 @@ def yarn_by_definition() -> float:
             theta = base ** (-2 * i / turning)
             divided = min(max((i - first) / (last - first), 0), 1)
             expected = theta * (1 - divided) + theta / factor * divided
-            worst = max(worst, abs(found - expected))
+            worst = largest(worst, gap(found, expected))
         worst += len(yarn.frequencies) != turning // 2
     same = YaRN(64, factor=1.0, length=256)
     plain = [10_000 ** (-2 * i / 64) for i in range(32)]
     worst += refused(lambda: Ramp(slow=3.0, fast=2.0))
-    return max(worst, gap(same.frequencies, tuple(plain)), abs(same.magnitude - 1))
+    return largest(worst, gap(same.frequencies, tuple(plain)), gap(same.magnitude, 1))
 
 
 def yarn_sharpens_what_turns() -> float:
@@ -144,14 +144,14 @@ def turns_blend() -> float:
         share = (turns - 1) / 31  # of the plain frequency
         expected = theta if turns >= 32 else theta / 8
         expected = share * theta + (1 - share) * theta / 8 if 1 < turns < 32 else expected
-        worst = max(worst, abs(found - expected))
-    return max(worst, abs(yarn.magnitude - (0.1 * math.log(8) + 1)))
+        worst = largest(worst, gap(found, expected))
+    return largest(worst, gap(yarn.magnitude, 0.1 * math.log(8) + 1))
 
 
 def llama3_is_published() -> float:
     """Frequencies of Llama 3.1, the defaults, which leave scores as they are."""
     llama = Llama3Rotary(128)
-    return max(_golden(llama.frequencies, LLAMA3), abs(llama.magnitude - 1))
+    return largest(_golden(llama.frequencies, LLAMA3), gap(llama.magnitude, 1))
 
 
 def dynamic_follows() -> float:
@@ -159,7 +159,7 @@ def dynamic_follows() -> float:
     rope, worst = DynamicNTKRotary(128, length=2048, factor=2.0), 0.0
     for length, published in DYNAMIC.items():
         angles = rope.angles(torch.tensor([[3, length - 1]]), torch.float64)[0]
-        worst = max(worst, _golden(tuple((angles[0] / 3).tolist()), published))
+        worst = largest(worst, _golden(tuple((angles[0] / 3).tolist()), published))
     return worst
 
 

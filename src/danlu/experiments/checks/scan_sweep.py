@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from danlu.experiments.checks.draws import generator
-from danlu.experiments.checks.gaps import gap
+from danlu.experiments.checks.gaps import gap, largest
 from danlu.experiments.checks.law import Case, Law, law_of_cases
 from danlu.layers import selective_scan
 from danlu.layers.precision import widened
@@ -253,7 +253,7 @@ def error(name: str, expected: list[Tensor], parts: Parts, form: str) -> float:
     """Largest error of all outputs and gradients, over the bound of the type."""
     found = with_slopes(lambda p: SCANS[name][0](p, form), parts)
     bound = BOUNDS[parts["v"].dtype] * LOOSER.get(name, 1.0)
-    return max(_by_head(*pair) for pair in zip(found, expected, strict=True)) / bound
+    return largest(_by_head(*pair) for pair in zip(found, expected, strict=True)) / bound
 
 
 def _by_head(found: Tensor, expected: Tensor) -> float:
@@ -262,7 +262,7 @@ def _by_head(found: Tensor, expected: Tensor) -> float:
     for one, other in zip(found.unbind(axis), expected.unbind(axis), strict=True):
         size = other.abs().max().item()
         if size < torch.finfo(found.dtype).max:  # or the type has no such number
-            worst = max(worst, gap(one, other) / max(SMALL, size))
+            worst = largest(worst, gap(one, other) / max(SMALL, size))
     return worst
 
 

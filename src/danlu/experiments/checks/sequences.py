@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from danlu.contracts import DanluError, SequenceContext
+from danlu.experiments.checks.draws import generator, seeded
 from danlu.mixers.base import Mixer
 
 Build = Callable[[], Mixer]
@@ -20,8 +21,7 @@ MEMORY = 5
 
 def made(build: Callable[[], Kind]) -> Kind:
     """The tiny layer in float64, in evaluation, with weights that are nowhere zero."""
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
+    with seeded(7):
         mixer = build().double().eval()
         with torch.no_grad():
             for parameter in mixer.parameters():
@@ -31,9 +31,9 @@ def made(build: Callable[[], Kind]) -> Kind:
 
 def tokens(mixer: Mixer, length: int, batch: int = BATCH, seed: int = 0) -> Tensor:
     """Seeded tokens `[batch, length, dim]`, or as wide as the position encoding wants them."""
-    generator = torch.Generator().manual_seed(seed)
+    source = generator(seed)
     width = mixer.position.input_width(mixer.dim)
-    return torch.randn(batch, length, width, generator=generator, dtype=torch.float64)
+    return torch.randn(batch, length, width, generator=source, dtype=torch.float64)
 
 
 def reads_memory(mixer: Mixer) -> bool:
@@ -46,8 +46,8 @@ def context_for(mixer: Mixer, batch: int = BATCH, **facts: Any) -> SequenceConte
     memory = None
     if reads_memory(mixer):
         width = getattr(mixer, "memory_dim", mixer.dim)
-        generator = torch.Generator().manual_seed(99)
-        keys = torch.randn(batch, MEMORY, width, generator=generator, dtype=torch.float64)
+        source = generator(99)
+        keys = torch.randn(batch, MEMORY, width, generator=source, dtype=torch.float64)
         memory = (keys, SequenceContext())
     return SequenceContext(memory=memory, **facts)
 
@@ -75,8 +75,8 @@ def gradients(mixer: Mixer, x: Tensor, run: Callable[[Tensor], Tensor]) -> list[
     """The result of `run(x)`, and the gradients of one number of it by x and every weight."""
     x = x.clone().requires_grad_()
     y = run(x)
-    generator = torch.Generator().manual_seed(5)
-    total = (y * torch.randn(y.shape, generator=generator, dtype=y.dtype)).sum()
+    source = generator(5)
+    total = (y * torch.randn(y.shape, generator=source, dtype=y.dtype)).sum()
     wanted = [x, *(p for p in mixer.parameters() if p.requires_grad)]
     found = torch.autograd.grad(total, wanted, allow_unused=True)
     zeros = [torch.zeros_like(p) if g is None else g for p, g in zip(wanted, found, strict=True)]

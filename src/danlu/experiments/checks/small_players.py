@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from danlu.contracts import Batch, DataDescription, Losses, Player, Progress, Stage, Stream
 from danlu.data import Examples, ExampleStream
+from danlu.experiments.checks.draws import generator, seeded
 from danlu.optim import OptimizerOptions
 from danlu.solvers.noise import BatchNoise
 from danlu.training import Budget, Hook, Plan, Policy, Trainer, Training, TrainingRun
@@ -173,7 +174,7 @@ class StopAfter(Hook):
 
 def stream(batch: int = 8, n: int = 40) -> ExampleStream:
     """Seeded points, float64."""
-    x = torch.randn(n, WIDTH, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    x = torch.randn(n, WIDTH, generator=generator(1), dtype=torch.float64)
     return ExampleStream(Examples(x, None, DESCRIPTION), DESCRIPTION, batch=batch, seed=3)
 
 
@@ -181,8 +182,7 @@ def trainer(
     kind: type[Kind], budget: Budget, *, plan: Plan | None = None, **around: Any
 ) -> Trainer[Kind]:
     """A trainer of a fresh, seeded, float64 model; `around` are fields of `TrainingRun`."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(5)
+    with seeded(5):
         model = kind().double()
     plan = plan or Plan(batch=8, optimizers={"default": OptimizerOptions(rate=0.01)})
     run = TrainingRun(**{"seed": 7, "policy": Policy(), **around})

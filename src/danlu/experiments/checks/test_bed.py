@@ -4,18 +4,20 @@ import torch
 from torch import Tensor
 
 from danlu.contracts import DanluError
+from danlu.experiments.checks.draws import generator, seed
 from danlu.solvers.noise import ItemNoise
 
 
 def points(n: int = 64, scale: float = 2.0) -> Tensor:
     """Seeded points `[n, 2]`, float64."""
-    generator = torch.Generator().manual_seed(0)
-    return scale * torch.randn(n, 2, generator=generator, dtype=torch.float64)
+    source = generator()
+    return scale * torch.randn(n, 2, generator=source, dtype=torch.float64)
 
 
-def item_noise(n: int, seed: int = 0) -> ItemNoise:
-    """Float64 noise of n items."""
-    return ItemNoise(seed, range(n), dtype=torch.float64)
+def item_noise(items: int | list[int], of: int | None = None) -> ItemNoise:
+    """Float64 noise of so many items, or of these, by the law's own seed unless one is given."""
+    items = [*range(items)] if isinstance(items, int) else items
+    return ItemNoise(seed() if of is None else of, items, dtype=torch.float64)
 
 
 class RecordedNoise:

@@ -20,7 +20,7 @@ from danlu.embeddings.sentences import sentence_vectors
 from danlu.embeddings.subwords import Subwords, SubwordVectors
 from danlu.embeddings.truncated_svd import truncated_svd
 from danlu.experiments.checks.draws import generator
-from danlu.experiments.checks.gaps import gap, relative_gap
+from danlu.experiments.checks.gaps import gap, largest, relative_gap
 from danlu.experiments.checks.law import Law
 
 SUBWORDS = Subwords(shortest=2, longest=3, buckets=7)
@@ -83,7 +83,7 @@ def _sentences() -> float:
             rows = [weight * vectors.vector(w) for weight, w in zip(weights, known, strict=True)]
             exact.append(sum(rows, torch.zeros(3)) / (sum(weights) or 1.0))
         found = sentence_vectors(vectors, [list(text) for text in texts], weighting=name)
-        worst = max(worst, gap(found, torch.stack(exact)))
+        worst = largest(worst, gap(found, torch.stack(exact)))
     return worst
 
 

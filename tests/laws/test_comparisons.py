@@ -1,0 +1,142 @@
+"""No law compares but by `gaps`: what could let a NaN or another shape pass is found by reading."""
+
+import ast
+import math
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from danlu.experiments import checks
+from danlu.experiments.checks import gaps, laws, measured
+
+HOME = Path(checks.__file__).parent
+REDUCTIONS = {"allclose", "amax", "amin", "argmax", "equal", "isclose", "max", "min"}
+
+ALLOWED = {
+    "constants": "the edges of what was drawn, and how many draws lie beyond a place",
+    "constants_mixers": "what must be 0 is compared by its size; a bound on a mean",
+    "constants_positions": "what must be 0 is compared by its size",
+    "constants_recurrent": "what must be 0 is compared by its size",
+    "couplings.optimal_is_least": "the oracle: the least of all permutations, of the data alone",
+    "data._moons_log_density": "the oracle: the largest exponent is taken out of a sum",
+    "deberta_distances": "the oracle: clipped distances",
+    "definitions": "a scale; `gap` sees the same numbers",
+    "definitions_attention": "the oracle: windows, and buckets by the largest product",
+    "definitions_gated": "the oracle: distances and ends of chunks",
+    "definitions_pictures": "the oracle: the nearest code, the busiest code",
+    "definitions_positions": "the oracle: clipped distances",
+    "definitions_rotations": "the oracle: a ramp between 0 and 1",
+    "definitions_rows": "the oracle: windows, and the cheapest of all groups",
+    "evaluation._nearest_training_by_loops": "the oracle: the nearest of all distances",
+    "evaluation_definitions": "the oracle: the nearest of all, a median",
+    "evaluation_features": "the oracle: the likeliest class; an order",
+    "evidence.bounds_combine": "the oracle: the weaker of two bounds, by its place",
+    "generative_parts": "the likeliest id, and which are right",
+    "language": "the oracle: the likeliest of all subsets, of whole numbers of tokens",
+    "likelihood_definitions._scale": "the oracle: a scale with a largest value",
+    "large_exponents.prepared": "scales of weights",
+    "limits._examples": "classes that are drawn",
+    "linear_attention_estimates.codes_start_at_keys": "the oracle: the distance of the nearest",
+    "measuring.measured": "the worst of errors of which none is NaN any more",
+    "memories.scans": "a scale; `gap` has seen the same numbers",
+    "mixers_in_time.jacobian": "by token; NaN stays NaN",
+    "packers": "whole numbers: lengths and rooms",
+    "packing": "whole numbers: lengths, costs and counts of targets",
+    "positions": "the oracle: clipped distances",
+    "precision.error_of": "sizes that errors are divided by",
+    "recompute.plan_is_optimal": "the oracle: the best of all plans",
+    "revolve._dynamic": "the oracle: the dynamic program",
+    "rotary_scalings": "the oracle: a ramp between 0 and 1",
+    "scan_sweep._by_head": "a size that errors are divided by",
+    "sparse_attention.reformer_rounds": "a mean over what `gap` could not rank; NaN stays NaN",
+    "steppers._stratified": "an order that must not be",
+    "vae.bins_drawn": "which level a draw is",
+    "vq.bound": "the place of the own ids among all",
+    "words_definitions": "the oracle: rates and shares with a least and a largest value",
+}
+"""Where in `checks` a reduction or an order of numbers is no comparison, and why."""
+
+
+def reductions(path):
+    """`file.function` of every reduction that drops a NaN, and of differences by hand."""
+    tree = ast.parse(path.read_text())
+    for top in tree.body:
+        where = f"{path.stem}.{getattr(top, 'name', '')}"
+        for node in ast.walk(top):
+            if isinstance(node, ast.Call) and _reduces(node):
+                yield where, node.lineno
+
+
+def _reduces(call):
+    if isinstance(call.func, ast.Name):
+        if call.func.id in ("max", "min"):
+            return True
+        return call.func.id == "abs" and isinstance(call.args[0], ast.BinOp)
+    if not isinstance(call.func, ast.Attribute):
+        return False
+    by_hand = call.func.attr == "abs" and isinstance(call.func.value, ast.BinOp)
+    return by_hand or call.func.attr in REDUCTIONS
+
+
+def allowed(where):
+    return where in ALLOWED or where.partition(".")[0] in ALLOWED
+
+
+FILES = sorted(path for path in HOME.glob("*.py") if path.stem not in ("__init__", "gaps"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_laws_compare_by_gaps_alone(path):
+    found = [f"{where}, line {line}" for where, line in reductions(path) if not allowed(where)]
+    assert not found, "compare by danlu.experiments.checks.gaps, or say in ALLOWED why not"
+
+
+def test_nothing_is_allowed_that_is_not_there():
+    there = {where for path in FILES for where, _ in reductions(path)}
+    there |= {where.partition(".")[0] for where in there}
+    assert ALLOWED.keys() <= there
+
+
+def test_reductions_are_found(tmp_path):
+    path = tmp_path / "law.py"
+    for line in (
+        "max(a, b)",
+        "(a - b).abs().sum()",
+        "a.max().item()",
+        "abs(a - b)",
+        "torch.equal(a, b)",
+    ):
+        path.write_text(f"def law():\n    return {line}\n")
+        assert len(list(reductions(path))) == 1, line
+
+
+def spoiling(at, seen):
+    """In the place of what every comparison ends in: the one with number `at` has seen a NaN."""
+    numbers = count()
+
+    def trusted(error):
+        number = next(numbers)
+        seen.append(number)
+        return math.inf if number == at or error is None or not math.isfinite(error) else error
+
+    return trusted
+
+
+WITHOUT_NUMBERS = {"contract", "definition", "enumeration"}
+"""Oracles of laws that may count: refusals, names, packs and plans."""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("law", laws(), ids=lambda law: law.name)
+def test_a_law_fails_with_any_of_its_comparisons(law, monkeypatch):
+    seen = []
+    monkeypatch.setattr(gaps, "_trusted", spoiling(None, seen))
+    list(measured([law]))
+    if not seen:
+        assert law.oracle in WITHOUT_NUMBERS, "what it measures goes through no comparison"
+        return
+    for at in sorted({0, len(seen) // 2, len(seen) - 1}):
+        monkeypatch.setattr(gaps, "_trusted", spoiling(at, []))
+        (checked,) = measured([law])
+        assert not checked.holds, f"comparison {at} of {len(seen)} was infinite"
