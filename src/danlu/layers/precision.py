@@ -27,7 +27,7 @@ def widened(x: Tensor) -> Tensor:
 def full_precision(x: Tensor) -> AbstractContextManager:
     """Products inside are of the type of their factors, whatever autocast says."""
     device = x.device.type
-    if not torch.is_autocast_enabled(device):
+    if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
         return nullcontext()
     return torch.autocast(device, enabled=False)
 

@@ -18,7 +18,7 @@ from danlu.experiments.checks.definitions import (
     slopes,
 )
 from danlu.experiments.checks.gaps import gap, largest
-from danlu.layers import attention
+from danlu.layers import attention, precision
 from danlu.layers.feed_forward import MLP, GatedMLP
 from danlu.layers.norms import HeadNorm, LayerNorm, RMSNorm
 from danlu.layers.shift import ShortConvolution, extended
@@ -207,6 +207,28 @@ def windowed() -> float:
     return worst
 
 
+def widths() -> float:
+    """Half precision becomes float32, what is wider stays; values are those before."""
+    wrong = 0.0
+    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        x = numbers(3, 2).to(dtype)
+        expected = torch.float64 if dtype == torch.float64 else torch.float32
+        wrong += precision.wide(x) != expected or precision.widened(x).dtype != expected
+        wrong += gap(precision.widened(x), x)
+    return wrong
+
+
+def products() -> float:
+    """A product under autocast is rounded to bfloat16; inside, it is that of the factors' type."""
+    x = numbers(3, 3).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = x @ x
+        with precision.full_precision(x):
+            whole = x @ x
+    told = rounded.dtype != torch.bfloat16 or whole.dtype != torch.float32
+    return float(told) + gap(whole, x @ x)
+
+
 DEFINED: dict[str, Errors] = {
     "attention": {
         "attend": lambda: largest(
@@ -236,6 +258,7 @@ DEFINED: dict[str, Errors] = {
             module(partial(HeadNorm, 6, 2, epsilon=0.1), partial(head_norm, 0.1), 2, 5, 6),
         ),
     },
+    "precision": {"full_precision": products, "wide": widths, "widened": widths},
     "shift": {"extended": remembered, "ShortConvolution": filtered},
     "time": {"TimeEmbedding": time_embedding},
 }

@@ -15,6 +15,7 @@ from danlu.layers.scans import (
     divided,
     mean_scan,
     normalised_scan,
+    relative,
     scalar_scan,
     vector_scan,
 )
@@ -211,6 +212,21 @@ def quotients() -> float:
     return gap(found, torch.cat([y / weight, 0 * y]))
 
 
+def exponents() -> float:
+    """Factors e^{m_t - M_t} and fading M_{t-1} - M_t with M_t the largest exponent up to t."""
+    exponent, before = 9 * numbers(2, SHORT, 6), 5 * numbers(2, SHORT, stream=1)
+    valid = torch.ones(2, 6, dtype=torch.bool)
+    valid[0, 2] = valid[1, 0] = False
+    found, factors, fading, most = relative(exponent, before, valid), [], [], before
+    for t in range(6):
+        here = valid[:, None, t]
+        seen = torch.where(here & (exponent[..., t] > most), exponent[..., t], most)
+        factors.append(torch.where(here, (exponent[..., t] - seen).exp(), 0.0))
+        fading.append(most - seen)
+        most = seen
+    return gap(list(found), [torch.stack(factors, -1), torch.stack(fading, -1), most])
+
+
 def means() -> float:
     """Weights e^{k_i + (t-1-i) w} of tokens before and e^{u + k_t}, behind sums before."""
     worst, log, bonus = 0.0, -numbers(3, stream=1).exp(), numbers(3, stream=2)
@@ -261,7 +277,11 @@ def _means(
 DEFINED: dict[str, Errors] = {
     "delta": {"delta_scan": delta},
     "mean": {"mean_scan": means},
-    "normalised": {"divided": quotients, "normalised_scan": normalised},
+    "normalised": {
+        "divided": quotients,
+        "normalised_scan": normalised,
+        "relative": exponents,
+    },
     "scalar": {"running": running_sums, "scalar_scan": scalar, "step_of_sums": one_token},
     "vector": {"vector_scan": vector},
 }
