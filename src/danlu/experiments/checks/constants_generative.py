@@ -170,7 +170,7 @@ def _generator_range() -> float:
     return gap(made(z), 2 + 4 * torch.tanh(made.network(h, h)))
 
 
-def _compositions() -> list[float]:
+def _compositions() -> list[Any]:
     latent, made = latent_flow(), vq(width=4)
     prior: Any = made.prior
     heads = next(m.heads for m in prior.stack.modules() if hasattr(m, "heads"))

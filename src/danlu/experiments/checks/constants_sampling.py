@@ -3,10 +3,10 @@
 import math
 from inspect import signature
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from danlu.contracts import DataDescription
 from danlu.experiments.checks.golden import golden_law
@@ -37,9 +37,11 @@ from danlu.generative.diffusion.solvers.stochastic_heun import (
 from danlu.generative.diffusion.solvers.unipc import UniPC
 from danlu.generative.diffusion.straightness import straightness
 from danlu.layers.condition import ClassEmbedding
+from danlu.solvers.noise import BatchNoise
 
 PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=0)
 DEVIATIONS = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)
+
 QUANTILES = torch.special.ndtr(DEVIATIONS)
 """Even numbers at which a standard normal is -1, 0 and 1."""
 
@@ -82,21 +84,22 @@ def _karras_by_hand(count: int) -> list[float]:
     return [(first + i / (count - 1) * (last - first)) ** 7 for i in range(count)]
 
 
-class _Drawn:
+class _Drawn(BatchNoise):
     """Draws that are given, in their order."""
 
     def __init__(self, *rows: Tensor) -> None:
+        super().__init__(len(rows[0]))
         self.rows = iter(rows)
 
+    @override
     def stratified(self) -> Tensor:
-        """The next of them."""
         return next(self.rows)
 
 
 def _meanflow_times() -> tuple[Tensor, Tensor]:
     model = MeanFlow(PLANE, _Fixed())
     first, second = QUANTILES[[2, 2]], QUANTILES[[1, 1]]
-    drawn: Any = _Drawn(first, second, _numbers(0.7499, 0.7501))
+    drawn = _Drawn(first, second, _numbers(0.7499, 0.7501))
     return model.times_and_spans(drawn)
 
 
@@ -114,8 +117,7 @@ def _documented() -> list[float]:
 
 
 def _rescaled_share() -> float:
-    made: Any = Rescaled
-    return made(None).share
+    return signature(Rescaled).parameters["share"].default
 
 
 FEW_STEPS = golden_law(

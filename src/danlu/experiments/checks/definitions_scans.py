@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -107,7 +108,7 @@ def scalar() -> float:
         state = state + outer(k, v)
         return read(q, state), state
 
-    def sums(q: Tensor, k: Tensor, v: Tensor, state: Tensor, **facts: Run) -> tuple:
+    def sums(q: Tensor, k: Tensor, v: Tensor, state: Tensor | None, **facts: Any) -> tuple:
         return scalar_scan(q, k, v, None, state, **facts)
 
     q, k, v, log, state = faded(SHORT)

@@ -7,7 +7,7 @@ nothing at all to compare is an infinite error, which no tolerance allows.
 import math
 from collections.abc import Callable, Iterable
 from statistics import NormalDist
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 import torch
@@ -86,7 +86,7 @@ def sigmas(count: int = 1) -> float:
     return -NormalDist().inv_cdf(CHANCE / (2 * count))
 
 
-def largest(*errors: float | Iterable[float]) -> float:
+def largest(*errors: SupportsFloat | Iterable[SupportsFloat]) -> float:
     """The largest of errors, one by one or in iterables; infinite if one is, or there is none.
 
     The builtin `max` forgets a NaN that does not come first.

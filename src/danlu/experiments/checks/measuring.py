@@ -26,7 +26,7 @@ class Checked:
     @property
     def holds(self) -> bool:
         """Whether the error is within the tolerance; NaN never is."""
-        return self.error <= self.law.tolerance
+        return bool(self.error <= self.law.tolerance)
 
 
 def measured(rows: list[Law], seeds: int = 1) -> Iterator[Checked]:

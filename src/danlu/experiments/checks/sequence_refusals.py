@@ -224,10 +224,13 @@ def _cases(rows: dict[str, Pair]) -> Iterable[Case]:
 
 
 def _unanswered(attempt: Attempt) -> float:
-    """0 if an error in words answers."""
+    """0 if an error in words answers.
+
+    Where annotations are checked, as in the tests, that of a choice refuses first, by a TypeError.
+    """
     try:
         attempt()
-    except (DanluError, ValueError) as error:
+    except (DanluError, ValueError, TypeError) as error:
         return float(len(str(error).split()) < 4)
     return 1.0
 
