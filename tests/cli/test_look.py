@@ -107,6 +107,7 @@ def test_check_prints_errors_beside_tolerances(danlu):
     assert "laws hold" in held
 
 
+@pytest.mark.long
 def test_check_shows_the_worst_of_many_draws(danlu):
     done = danlu("check", "codebook", "--seeds", "3", "--json")
     rows = json.loads(done.out)["laws"]

@@ -118,6 +118,7 @@ def test_a_mistake_that_cannot_be_kept_is_one_line_too(monkeypatch, capsys):
     assert "cannot be kept (No such file or directory)" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_reader_that_leaves_is_no_error():
     """`danlu list | head -1` ends quietly."""
     command = f"{sys.executable} -m danlu list 2>&1 | head -1"

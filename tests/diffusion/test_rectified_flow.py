@@ -122,6 +122,7 @@ def test_samples_of_discrete_data_lie_on_its_levels():
     assert x.max() <= TINY.high
 
 
+@pytest.mark.long
 def test_exact_and_estimated_traces_agree_within_the_error():
     description = DataDescription(shape=(1, 4, 4), levels=None, low=-1.0, high=1.0, classes=0)
     model = perturbed(build(description))
