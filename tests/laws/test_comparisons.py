@@ -2,7 +2,7 @@
 
 import ast
 import math
-from itertools import count
+import re
 from pathlib import Path
 
 import pytest
@@ -111,32 +111,35 @@ def test_reductions_are_found(tmp_path):
         assert len(list(reductions(path))) == 1, line
 
 
-def spoiling(at, seen):
-    """In the place of what every comparison ends in: the one with number `at` has seen a NaN."""
-    numbers = count()
-
-    def trusted(error):
-        number = next(numbers)
-        seen.append(number)
-        return math.inf if number == at or error is None or not math.isfinite(error) else error
-
-    return trusted
-
-
-WITHOUT_NUMBERS = {"contract", "definition", "enumeration"}
-"""Oracles of laws that may count: refusals, names, packs and plans."""
+WITHOUT_NUMBERS = {
+    "contract": "refusals, names and orders are counted",
+    "definition": "packs and plans are whole",
+    "enumeration": "packs and plans are whole",
+    "multilabel/.*-gradients": "torch's gradcheck answers yes or no",
+    "multilabel/.*/impossible": "which infinity it costs",
+    "mixers/hippo-fourier/memory": "a ratio; NaN stays NaN",
+    "mixers/mamba/scan-gradient": "torch's gradcheck answers yes or no",
+    "mixers/performer/variance": "a ratio; NaN stays NaN",
+    "packing/window-best-fit/fill": "a share above a bound",
+    "reflow/straight.*": "a ratio; NaN stays NaN",
+    "vae/principal-components": "what is not below is infinitely wrong, NaN too",
+}
+"""Oracles, and names, of laws that may go without a comparison of numbers, and why."""
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("law", laws(), ids=lambda law: law.name)
-def test_a_law_fails_with_any_of_its_comparisons(law, monkeypatch):
+def test_a_law_fails_where_its_comparisons_have_seen_a_nan(law, monkeypatch):
     seen = []
-    monkeypatch.setattr(gaps, "_trusted", spoiling(None, seen))
-    list(measured([law]))
+
+    def spoiled(error):
+        seen.append(error)
+        return math.inf
+
+    monkeypatch.setattr(gaps, "_trusted", spoiled)
+    (checked,) = measured([law])
     if not seen:
-        assert law.oracle in WITHOUT_NUMBERS, "what it measures goes through no comparison"
-        return
-    for at in sorted({0, len(seen) // 2, len(seen) - 1}):
-        monkeypatch.setattr(gaps, "_trusted", spoiling(at, []))
-        (checked,) = measured([law])
-        assert not checked.holds, f"comparison {at} of {len(seen)} was infinite"
+        names = [law.oracle, law.name]
+        assert any(re.fullmatch(rule, name) for rule in WITHOUT_NUMBERS for name in names)
+    else:
+        assert not checked.holds

@@ -124,7 +124,7 @@ def _again(problem: Exception) -> float:
 def attempted(measure: Callable[[], float]) -> tuple[float, str]:
     """The error, and what went wrong if it is infinite for that."""
     try:
-        error = measure()
+        error = float(measure())
     except Exception as problem:  # a user's layer may fail in any way
         first = str(problem).strip().partition("\n")[0]
         return math.inf, f"{type(problem).__name__}: {first}"

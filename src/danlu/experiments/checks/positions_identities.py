@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from danlu.contracts import SequenceContext
 from danlu.experiments.checks.draws import standard_normal
-from danlu.experiments.checks.gaps import gap, largest
+from danlu.experiments.checks.gaps import excess, gap, largest
 from danlu.experiments.checks.law import Rows, table
 from danlu.experiments.checks.sequences import made, refused, tokens
 from danlu.mixers.softmax import Softmax
@@ -75,9 +75,11 @@ def negative_cases() -> float:
         return torch.from_numpy(expm((x * units[0] + y * units[1]).numpy()))
 
     first, second = (completeness(each, GRID[:6]) for each in (diagonal, quaternion))
-    wrong = [first.relative > 1e-9, first.apart > 1e-9, "the same rotation" not in first.explain()]
-    wrong += [second.relative < 0.1, second.apart < 0.1, "not commute" not in second.explain()]
-    return float(sum(wrong))
+    same, other = (each.explain() for each in (first, second))
+    # NaN is neither small nor large.
+    small = excess([first.relative, first.apart], [1e-9] * 2) <= 0 and "the same rotation" in same
+    large = excess([0.1] * 2, [second.relative, second.apart]) <= 0 and "not commute" in other
+    return 2.0 - small - large
 
 
 def hierarchy_keeps_rows() -> float:
