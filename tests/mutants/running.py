@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.machinery import SourceFileLoader
@@ -119,7 +120,8 @@ def preload() -> None:
     torch.set_num_threads(1)
     ((_, text),) = in_forks([0], lambda _: _foreign_modules(), jobs=1)
     for name in json.loads(text or "[]"):
-        importlib.import_module(name)
+        with suppress(ImportError):  # compiled packages put names there that no file stands behind
+            importlib.import_module(name)
 
 
 def _foreign_modules() -> str:

@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from danlu.contracts import State
 from danlu.layers.norms import RMSNorm
+from danlu.layers.precision import widened
 from danlu.layers.scans import delta_scan
 from danlu.layers.shift import ShortConvolution
 from danlu.mixers.mamba2 import step_bias
@@ -82,4 +83,6 @@ class GatedDeltaNet(Recurrence):
 
 def unit(x: Tensor) -> Tensor:
     """Vectors of norm 1; those of nearly none stay short."""
-    return x * (x.square().sum(-1, keepdim=True) + 1e-6).rsqrt()
+    # The slope of the root is up to 1e9 / 2, which float16 cannot hold.
+    size = (widened(x).square().sum(-1, keepdim=True) + 1e-6).rsqrt()
+    return (x * size).to(x.dtype)
