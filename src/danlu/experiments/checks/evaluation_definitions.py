@@ -14,10 +14,11 @@ from danlu.evaluation.corruptions import blurred, noisy
 from danlu.evaluation.features import untrained
 from danlu.evaluation.features.classifier import Recipe
 from danlu.evaluation.features.space import FeatureSpace
-from danlu.evaluation.metrics import METRICS, neighbour_distance
+from danlu.evaluation.metrics import METRICS, nearest, neighbour_distance
 from danlu.evaluation.metrics import sliced_wasserstein as sliced_wasserstein_metric
 from danlu.evaluation.metrics.cloud import Cloud
 from danlu.evaluation.metrics.frechet import frechet_distance, frechet_stderr
+from danlu.evaluation.metrics.kid import KID
 from danlu.evaluation.metrics.metric import Comparison
 from danlu.evaluation.metrics.sliced_wasserstein import DIRECTIONS, sliced_wasserstein
 from danlu.evaluation.metrics.wasserstein import MOST_DIMS, POINTS
@@ -208,6 +209,8 @@ CONSTANTS = golden_law(
         ),
         ("a spot averaged over 3 by 3 pixels", _spot, SPOT),
         ("directions of the sliced distance", lambda: DIRECTIONS, 256),
+        ("neighbours that a report shows", lambda: nearest.MOST_NEIGHBOURS, 5),
+        ("points that an unbiased kernel distance needs on each side", lambda: KID.least, 3),
         ("points and dimensions of the exact distance", lambda: [POINTS, MOST_DIMS], [1000, 3]),
         (
             "steps of the classifier on 60,000, 1,000 and 100,000 examples",
