@@ -31,7 +31,7 @@ Example = tuple[list[int], int]
 """Rows whose mean is the hidden vector, and the word to be told."""
 
 
-def _hash(text: str) -> int:
+def hashed(text: str) -> int:
     """FNV-1a in whole numbers of Python."""
     found = 2166136261
     for byte in text.encode():
@@ -39,7 +39,8 @@ def _hash(text: str) -> int:
     return found
 
 
-def _grams(word: str) -> list[str]:
+def grams(word: str) -> list[str]:
+    """The n-grams of 2 and 3 characters of a word between its marks."""
     marked = f"<{word}>"
     return [marked[i : i + n] for n in (2, 3) for i in range(len(marked) - n + 1)]
 
@@ -65,9 +66,9 @@ def _cbow(ids: Sequence[int], pairs: list[tuple[int, int]]) -> list[Example]:
 
 
 def _fasttext(ids: Sequence[int], pairs: list[tuple[int, int]]) -> list[Example]:
-    buckets = sorted({_hash(gram) % 7 for word in VOCABULARY.words for gram in _grams(word)})
+    buckets = sorted({hashed(gram) % 7 for word in VOCABULARY.words for gram in grams(word)})
     rows = {
-        i: [i, *(len(VOCABULARY) + buckets.index(_hash(gram) % 7) for gram in _grams(word))]
+        i: [i, *(len(VOCABULARY) + buckets.index(hashed(gram) % 7) for gram in grams(word))]
         for i, word in enumerate(VOCABULARY.words)
     }
     return [(rows[ids[centre]], ids[context]) for centre, context in pairs]

@@ -17,26 +17,12 @@ from danlu.embeddings.bag_classifier import (
     train_classifier,
 )
 from danlu.embeddings.sentences import sentence_vectors
-from danlu.embeddings.subwords import Subwords, SubwordVectors
+from danlu.embeddings.subwords import SubwordVectors
 from danlu.embeddings.truncated_svd import truncated_svd
 from danlu.experiments.checks.draws import generator
 from danlu.experiments.checks.gaps import gap, largest, relative_gap
 from danlu.experiments.checks.law import Law
-
-SUBWORDS = Subwords(shortest=2, longest=3, buckets=7)
-
-
-def _hash(text: str) -> int:
-    """FNV-1a in whole numbers of Python."""
-    found = 2166136261
-    for byte in text.encode():
-        found = ((found ^ byte) * 16777619) % 2**32
-    return found
-
-
-def _grams(word: str) -> list[str]:
-    marked = f"<{word}>"
-    return [marked[i : i + n] for n in (2, 3) for i in range(len(marked) - n + 1)]
+from danlu.experiments.checks.words_definitions import SUBWORDS, grams, hashed
 
 
 def _vectors() -> WordVectors:
@@ -90,10 +76,10 @@ def _sentences() -> float:
 def _unknown_words() -> float:
     """A word that was never seen is the mean of its n-grams that were."""
     known = WordVectors(["cat"], torch.randn(1, 3, generator=generator()))
-    kept = sorted({_hash(gram) % 7 for gram in ("<c", "ca", "<ca")})
+    kept = sorted({hashed(gram) % 7 for gram in ("<c", "ca", "<ca")})
     rows = torch.randn(len(kept), 3, generator=generator(1))
     vectors = SubwordVectors(known, SUBWORDS, torch.tensor(kept), rows)
-    seen = [kept.index(b) for gram in _grams("cab") if (b := _hash(gram) % 7) in kept]
+    seen = [kept.index(b) for gram in grams("cab") if (b := hashed(gram) % 7) in kept]
     return gap(vectors.vector("cab"), rows[seen].mean(0))
 
 
@@ -102,7 +88,7 @@ def _classifier() -> float:
     texts = [[f"w{(i * j) % 7}" for j in range(1 + i % 4)] for i in range(40)]
     bags, labels = ngram_bags(texts, longest=2, buckets=50), torch.arange(40) % 3
     grams = [
-        [_hash(" ".join(text[i : i + n])) % 50 for n in (1, 2) for i in range(len(text) - n + 1)]
+        [hashed(" ".join(text[i : i + n])) % 50 for n in (1, 2) for i in range(len(text) - n + 1)]
         for text in texts
     ]
     table = torch.randn(50, 4, generator=generator())
