@@ -49,7 +49,7 @@ docs: $(VENV)/.installed-docs methods  ## The documentation in docs/_build/html;
 	@echo "docs/_build/html/index.html"
 
 methods: $(VENV)/.installed-base  ## The methods pages, from the tables and their docstrings.
-	$(BIN)/python -m danlu.experiments.methods_page
+	$(BIN)/python -m danlu.catalogue.methods_page
 
 format: $(DEVELOPER)  ## Format and apply the safe fixes.
 	$(BIN)/ruff format

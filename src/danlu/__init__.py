@@ -10,7 +10,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_HOMES = {"load": "danlu.experiments.runs", "check": "danlu.experiments.checks"}
+_HOMES = {"load": "danlu.runs.folders", "check": "danlu.laws"}
 
 
 def __getattr__(name: str) -> Any:

@@ -8,10 +8,10 @@ from rich.console import Console
 from danlu.cli.display import Lines, LiveTable, display_for
 from danlu.data import open_source
 from danlu.evaluation.results import Row, RowKind
-from danlu.experiments.config import DataChoice, resolve
-from danlu.experiments.runs import create
-from danlu.experiments.settings import Settings
-from danlu.experiments.train import Surroundings, train
+from danlu.runs.config import DataChoice, resolve
+from danlu.runs.folders import create
+from danlu.runs.settings import Settings
+from danlu.runs.train import Surroundings, train
 from danlu.training import Budget
 
 

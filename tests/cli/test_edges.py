@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from danlu.cli.console import console_for, say
-from danlu.experiments.settings import ROOMS
+from danlu.runs.settings import ROOMS
 
 SOURCE = Path(__file__).parents[2] / "src" / "danlu"
 

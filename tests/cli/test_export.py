@@ -2,9 +2,9 @@
 
 import pytest
 
-from danlu.experiments.export import export, formats
-from danlu.experiments.runs import open_run
 from danlu.generative.gan.gan import GAN
+from danlu.runs.export import export, formats
+from danlu.runs.folders import open_run
 
 
 def test_a_missing_extra_is_one_line(refused, plane_gan, monkeypatch):

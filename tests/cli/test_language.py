@@ -7,9 +7,9 @@ import torch
 
 from danlu import load
 from danlu.cli.main import main
-from danlu.experiments.runs import create, open_run
-from danlu.experiments.train import Surroundings, open_data, train
 from danlu.layers import kernels
+from danlu.runs.folders import create, open_run
+from danlu.runs.train import Surroundings, open_data, train
 from danlu.training import Hook
 
 TEXT = "".join(f"The {i % 7}th hare ran {i % 5} times around the tree.\n" for i in range(300))

@@ -8,15 +8,16 @@ from dataclasses import replace
 
 import pytest
 
-from danlu.applications import benchmarks
+import danlu_bench as benchmarks
+from danlu import laws as checks
+from danlu.catalogue.listing import TABLES
 from danlu.cli.main import main
 from danlu.data import Examples
 from danlu.evaluation.metrics import METRICS
 from danlu.evaluation.results import Results, RowKind
-from danlu.experiments import checks, evaluate
-from danlu.experiments.catalogue import TABLES
-from danlu.experiments.checks.law import Law
 from danlu.generative import FAMILIES
+from danlu.laws.law import Law
+from danlu.measuring import evaluate
 
 
 @pytest.fixture(scope="module")

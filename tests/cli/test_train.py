@@ -7,7 +7,7 @@ import torch
 import yaml
 
 from danlu import load
-from danlu.experiments.runs import open_run
+from danlu.runs.folders import open_run
 
 VAE = ("train", "vae", "two-moons", "--set", "model.width=8", "--set", "train.batch=16")
 

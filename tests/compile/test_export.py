@@ -18,15 +18,15 @@ from torch import nn
 
 from danlu.cli.main import main
 from danlu.contracts import DataDescription
-from danlu.experiments.export import difference
-from danlu.experiments.export import export as export_run
-from danlu.experiments.export.formats import FORMATS
-from danlu.experiments.runs import open_run
 from danlu.generative.chain import Chain
 from danlu.generative.parts.affine import Normalise
 from danlu.generative.parts.dequantise import Dequantise
 from danlu.generative.parts.priors import LogisticPrior
 from danlu.generative.parts.split import Split
+from danlu.runs.export import difference
+from danlu.runs.export import export as export_run
+from danlu.runs.export.formats import FORMATS
+from danlu.runs.folders import open_run
 from danlu.training import policy
 
 pytestmark = pytest.mark.long
@@ -137,7 +137,7 @@ def a_chain():
 
 @pytest.mark.parametrize("ending", FORMATS)
 def test_any_chain_is_a_function_of_its_code_and_noise(tmp_path, ending):
-    from danlu.experiments.export.formats import traced
+    from danlu.runs.export.formats import traced
 
     chain = a_chain()
     part = chain.exports(chain.Options())["decoder"]

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from danlu.contracts import detached
-from danlu.experiments.checks.gaps import gap
-from danlu.experiments.checks.sequences import context_for, gradients, made, tokens
+from danlu.laws.gaps import gap
+from danlu.laws.mixers.sequences import context_for, gradients, made, tokens
 from danlu.layers import kernels
 from danlu.mixers import MIXERS
 from danlu.mixers.softmax import Softmax

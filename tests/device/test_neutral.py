@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from danlu.contracts import Progress, SequenceContext
-from danlu.experiments.checks.family import plays
 from danlu.generative import FAMILIES
 from danlu.generative.tiny import TINY
+from danlu.laws.generative.family import plays
 from danlu.mixers import MIXERS
 from danlu.mixers.softmax import Softmax
 from danlu.positions import POSITIONS

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from danlu.contracts import DanluError, DataDescription
-from danlu.experiments.checks.family import cheap
 from danlu.generative import FAMILIES
 from danlu.generative.diffusion import predictions
 from danlu.generative.diffusion.ddpm import build
@@ -14,6 +13,7 @@ from danlu.generative.diffusion.model import DiffusionModel
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.paths import Point
 from danlu.generative.tiny import TINY_VECTOR
+from danlu.laws.generative.family import cheap
 from danlu.solvers.noise import ItemNoise
 
 HOME = "danlu.generative.diffusion"

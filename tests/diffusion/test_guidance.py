@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from danlu.contracts import DanluError
-from danlu.experiments.recipes import recipe_for
 from danlu.generative.diffusion import GUIDANCES
 from danlu.generative.diffusion.analytic import two_dimensional
 from danlu.generative.diffusion.guidance.classifier import Classifier
@@ -16,6 +15,7 @@ from danlu.generative.diffusion.guidance.rescaled import Rescaled
 from danlu.generative.diffusion.options import GUIDED_BY, DiffusionOptions
 from danlu.generative.diffusion.rectified_flow import RectifiedFlow, build
 from danlu.generative.tiny import TINY, TINY_VECTOR
+from danlu.runs.recipes import recipe_for
 
 
 def perturbed() -> RectifiedFlow:

@@ -171,7 +171,7 @@ WRITES = {
     "save_file",
 }
 DOORS = {"whole_file", "whole_folder", "patient_file", "telling"}
-AT_HAND = ("files.py", "experiments/checks/words.py")
+AT_HAND = ("files.py", "laws/embeddings/words.py")
 """The door itself, and a law that writes into a folder that it throws away."""
 
 

@@ -235,8 +235,8 @@ def try_command(ground: Ground, arguments: list[str]) -> None:
 
 def try_settings(ground: Ground, value: tuple[str, list[str]]) -> None:
     from danlu.data import open_source
-    from danlu.experiments.config import DataChoice, resolve
-    from danlu.experiments.settings import Settings
+    from danlu.runs.config import DataChoice, resolve
+    from danlu.runs.settings import Settings
     from danlu.training import Budget
 
     family, items = value

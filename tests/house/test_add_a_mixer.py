@@ -54,7 +54,7 @@ def test_one_line_in_the_table_makes_its_laws():
     from running_mean import RunningMean
 
     from danlu.contracts import Method
-    from danlu.experiments.checks.mixers import mixer_laws
+    from danlu.laws.mixers.mixers import mixer_laws
 
     table = eval(
         "{" + LINE + "}", {"Method": Method, "RunningMean": RunningMean, "partial": partial}

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from danlu.experiments.checks import laws
-from danlu.experiments.methods_page import pages
-from danlu.experiments.rooms import ROOMS
+from danlu.catalogue.methods_page import pages
+from danlu.catalogue.rooms import ROOMS
+from danlu.laws import laws
 
 DOCS = Path(__file__).parents[2] / "docs"
 

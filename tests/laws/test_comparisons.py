@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from danlu.experiments import checks
-from danlu.experiments.checks import gaps, laws, measured
+from danlu import laws as checks
+from danlu.laws import gaps, laws, measured
 
 HOME = Path(checks.__file__).parent
 REDUCTIONS = {"allclose", "amax", "amin", "argmax", "equal", "isclose", "max", "min"}
@@ -55,7 +55,7 @@ ALLOWED = {
     "vq.bound": "the place of the own ids among all",
     "words_definitions": "the oracle: rates and shares with a least and a largest value",
 }
-"""Where in `checks` a reduction or an order of numbers is no comparison, and why."""
+"""Where in `laws` a reduction or an order of numbers is no comparison, and why."""
 
 
 def reductions(path):
@@ -83,13 +83,13 @@ def allowed(where):
     return where in ALLOWED or where.partition(".")[0] in ALLOWED
 
 
-FILES = sorted(path for path in HOME.glob("*.py") if path.stem not in ("__init__", "gaps"))
+FILES = sorted(path for path in HOME.rglob("*.py") if path.stem not in ("__init__", "gaps"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_laws_compare_by_gaps_alone(path):
     found = [f"{where}, line {line}" for where, line in reductions(path) if not allowed(where)]
-    assert not found, "compare by danlu.experiments.checks.gaps, or say in ALLOWED why not"
+    assert not found, "compare by danlu.laws.gaps, or say in ALLOWED why not"
 
 
 def test_nothing_is_allowed_that_is_not_there():

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from danlu import layers
-from danlu.experiments.checks import (
-    LAWS,
-    definitions,
-    definitions_layers,
+from danlu import laws, layers
+from danlu.laws.layers import definitions_layers
+from danlu.laws.mixers import (
     definitions_pictures,
     definitions_rows,
     definitions_scans,
@@ -22,7 +20,7 @@ from danlu.mixers import MIXERS
 from danlu.positions import POSITIONS
 
 TABLES = {"mixers": MIXERS, "positions": POSITIONS}
-ORACLES = {law.name: law.oracle for law in LAWS}
+ORACLES = {law.name: law.oracle for law in laws.LAWS}
 FILES = (
     definitions_layers,
     definitions_pictures,
@@ -43,7 +41,7 @@ DRAWN = {"seeded_normal"}
 
 def formulas():
     """The functions of the definitions that are handed weights, with the names that they use."""
-    for path in sorted(Path(definitions.__file__).parent.glob("definitions_*.py")):
+    for path in sorted(Path(laws.__file__).parent.rglob("definitions_*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         parts = {
             alias.asname or alias.name

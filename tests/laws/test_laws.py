@@ -4,8 +4,8 @@ from typing import get_args
 
 import pytest
 
-from danlu.experiments.checks import laws, measured
-from danlu.experiments.checks.law import ORACLES, Oracle
+from danlu.laws import laws, measured
+from danlu.laws.law import ORACLES, Oracle
 
 LAWS = laws()
 

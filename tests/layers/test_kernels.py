@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from danlu.contracts import DanluError
-from danlu.experiments.checks import laws
+from danlu.laws import laws
 from danlu.layers import kernels
 from danlu.layers.scans import Run, normalised_scan, scalar_scan
 from danlu.layers.selective_scan import in_chunks, one_by_one

@@ -1,9 +1,9 @@
-"""The sweep of `danlu.experiments.checks.scan_sweep` at every length, and with kernels."""
+"""The sweep of `danlu.laws.mixers.scan_sweep` at every length, and with kernels."""
 
 import pytest
 
-from danlu.experiments.checks.draws import drawing_for
-from danlu.experiments.checks.scan_sweep import FORMS, LENGTHS, SCANS, sweep
+from danlu.laws.draws import drawing_for
+from danlu.laws.mixers.scan_sweep import FORMS, LENGTHS, SCANS, sweep
 from danlu.layers import kernels
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("float64")]

@@ -4,8 +4,8 @@ from functools import partial
 
 import pytest
 
-from danlu.experiments.checks.draws import drawing_for
-from danlu.experiments.checks.precision import FINITE, in_types, under_attention
+from danlu.laws.draws import drawing_for
+from danlu.laws.mixers.precision import FINITE, in_types, under_attention
 from danlu.mixers import MIXERS
 from danlu.mixers.linformer import Linformer
 from danlu.positions import POSITIONS

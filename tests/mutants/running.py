@@ -125,7 +125,7 @@ def preload() -> None:
 
 
 def _foreign_modules() -> str:
-    import danlu.experiments.checks  # noqa: F401
+    import danlu.laws  # noqa: F401
 
     names = [name for name in sys.modules if name.partition(".")[0] not in {"danlu", "__mp_main__"}]
     return json.dumps(names)
@@ -176,7 +176,7 @@ def _traced(known: set[str], part: int, parts: int) -> str:
             data_file=f"{folder}/lines", include=[f"{SOURCE}/*"], config_file=False
         )
         tracer.start()
-        from danlu.experiments import checks
+        from danlu import laws as checks
 
         seconds, failing = {}, []
         for law in [law for law in checks.laws() if law.name not in known][part::parts]:
@@ -221,7 +221,7 @@ def _tested(mutant: Mutant, baseline: Baseline) -> Tested:
 
     sys.meta_path.insert(0, _Changed(mutant))
     try:
-        from danlu.experiments import checks
+        from danlu import laws as checks
     except Exception as problem:  # a mutant may fail in any way
         return ended("import", f"{type(problem).__name__}: {problem}", 0)
     laws = {law.name: law for law in checks.laws()}

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from danlu.contracts import DanluError
-from danlu.experiments.checks.test_bed import item_noise, points
 from danlu.generative.diffusion.adaptive import adaptive
 from danlu.generative.diffusion.analytic import two_dimensional
 from danlu.generative.diffusion.grids import logarithmic
 from danlu.generative.diffusion.paths import Linear
 from danlu.generative.diffusion.solvers.ode import OdeSolver
 from danlu.generative.diffusion.solvers.solver import run
+from danlu.laws.generative.diffusion.test_bed import item_noise, points
 from danlu.solvers.steppers import RungeKutta4
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("float64")]

@@ -8,13 +8,13 @@ from normflows.flows import ActNorm as PeerActNorm
 from normflows.flows import MaskedAffineFlow
 
 from danlu.contracts import DataDescription
-from danlu.experiments.checks.flow import disturbed
 from danlu.generative.chain import Chain
 from danlu.generative.flow.networks import FEATURES, Dense
 from danlu.generative.parts.actnorm import ActNorm
 from danlu.generative.parts.couplings import LIMIT, Coupling, checkerboard
 from danlu.generative.parts.logit import MARGIN, Logit
 from danlu.generative.parts.priors import GaussianPrior
+from danlu.laws.generative.flow import disturbed
 from danlu.layers.condition import ClassEmbedding
 from danlu.solvers.noise import ItemNoise
 

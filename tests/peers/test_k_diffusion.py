@@ -6,8 +6,6 @@ from itertools import pairwise
 import pytest
 import torch
 
-from danlu.experiments.benchmarks.peers import peer_alone
-from danlu.experiments.checks.test_bed import RecordedNoise, points
 from danlu.generative.diffusion.analytic import two_dimensional
 from danlu.generative.diffusion.grids import karras, logarithmic
 from danlu.generative.diffusion.paths import EDM
@@ -21,6 +19,8 @@ from danlu.generative.diffusion.solvers.linear_multistep import LinearMultistep
 from danlu.generative.diffusion.solvers.ode import EulerSolver
 from danlu.generative.diffusion.solvers.solver import run
 from danlu.generative.diffusion.solvers.stochastic_heun import StochasticHeun
+from danlu.laws.generative.diffusion.test_bed import RecordedNoise, points
+from danlu_bench.peers import peer_alone
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("float64")]
 

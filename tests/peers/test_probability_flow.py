@@ -9,7 +9,6 @@ from flow_matching.solver import ODESolver
 from torchdiffeq import odeint
 from torchsde import BrownianInterval, sdeint
 
-from danlu.experiments.checks.test_bed import RecordedNoise, points
 from danlu.generative.diffusion import PATHS
 from danlu.generative.diffusion.analytic import two_dimensional
 from danlu.generative.diffusion.denoiser import probability_flow
@@ -25,6 +24,7 @@ from danlu.generative.diffusion.processes import backward
 from danlu.generative.diffusion.solvers.euler_maruyama import EulerMaruyama
 from danlu.generative.diffusion.solvers.ode import OdeSolver
 from danlu.generative.diffusion.solvers.solver import run
+from danlu.laws.generative.diffusion.test_bed import RecordedNoise, points
 from danlu.solvers.steppers import RungeKutta4
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("float64")]

@@ -10,10 +10,10 @@ import pytest
 import torch
 from diffusers import DPMSolverMultistepScheduler
 
-from danlu.experiments.checks.test_bed import RecordedNoise
 from danlu.generative.diffusion.solvers.ancestral import Ancestral
 from danlu.generative.diffusion.solvers.ddim import DDIM
 from danlu.generative.diffusion.solvers.dpm_multistep import DPMSolverMultistep
+from danlu.laws.generative.diffusion.test_bed import RecordedNoise
 
 pytestmark = [
     pytest.mark.long,

@@ -14,7 +14,6 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 
-from danlu.experiments.checks.test_bed import RecordedNoise, points
 from danlu.generative import FAMILIES
 from danlu.generative.diffusion import GRIDS
 from danlu.generative.diffusion.analytic import two_dimensional
@@ -25,6 +24,7 @@ from danlu.generative.diffusion.solvers.dpm_sde import DPMSolverSDE
 from danlu.generative.diffusion.solvers.ode import EulerSolver
 from danlu.generative.diffusion.solvers.stochastic_heun import StochasticHeun
 from danlu.generative.diffusion.solvers.unipc import UniPC
+from danlu.laws.generative.diffusion.test_bed import RecordedNoise, points
 
 pytestmark = [
     pytest.mark.long,

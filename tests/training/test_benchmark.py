@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from danlu.experiments.benchmarks import BENCHMARKS, loop, packing
 from danlu.generative.tiny import TINY, TINY_VECTOR
+from danlu_bench import BENCHMARKS, loop, packing
 
 
 @pytest.mark.long

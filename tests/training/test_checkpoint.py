@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from danlu.contracts import DanluError
-from danlu.experiments.checks.small_players import OnePlayer, StopAfter, TwoPlayers, trainer
+from danlu.laws.training.small_players import OnePlayer, StopAfter, TwoPlayers, trainer
 from danlu.training import Budget, checkpoint
 from danlu.training.checkpoint import _digest, load_average, load_newest
 from danlu.training.records import record_json

@@ -2,7 +2,7 @@ import io
 
 from rich.console import Console
 
-from danlu.experiments.checks.small_players import OnePlayer, TwoPlayers, trainer
+from danlu.laws.training.small_players import OnePlayer, TwoPlayers, trainer
 from danlu.training import Budget
 from danlu.training.console import ConsoleProgress, clock
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from danlu.experiments.checks.small_players import OnePlayer, trainer
+from danlu.laws.training.small_players import OnePlayer, trainer
 from danlu.training import Budget, Hook
 from danlu.training.checkpoint import load_newest
 from danlu.training.weights import snapshot

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from danlu.data import ExampleStream, open_source
-from danlu.experiments.checks.small_players import OnePlayer, TwoPlayers, TwoStages, trainer
 from danlu.generative import FAMILIES
+from danlu.laws.training.small_players import OnePlayer, TwoPlayers, TwoStages, trainer
 from danlu.training import Budget, Plan, Policy, Trainer, TrainingRun, checkpoint
 from danlu.training.checkpoint import load_newest
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from danlu.contracts import DanluError
-from danlu.experiments.checks.small_players import OnePlayer, trainer
+from danlu.laws.training.small_players import OnePlayer, trainer
 from danlu.training import Budget
 from danlu.training.locking import LOCK, held
 

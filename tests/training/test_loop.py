@@ -5,13 +5,7 @@ import pytest
 import torch
 
 from danlu.contracts import DanluError, Losses, NonFiniteError, Stage
-from danlu.experiments.checks.small_players import (
-    OnePlayer,
-    StopAfter,
-    TwoPlayers,
-    TwoStages,
-    trainer,
-)
+from danlu.laws.training.small_players import OnePlayer, StopAfter, TwoPlayers, TwoStages, trainer
 from danlu.optim import OptimizerOptions
 from danlu.training import Budget, Hook, Plan
 from danlu.training.checkpoint import load_newest

@@ -5,8 +5,8 @@ import torch
 
 from danlu.contracts import DanluError
 from danlu.data.packing import PACKERS, Documents, PackedStream
-from danlu.experiments.checks.packing import Language, ids_of
-from danlu.experiments.checks.small_players import DESCRIPTION, OnePlayer, StopAfter
+from danlu.laws.data.packing import Language, ids_of
+from danlu.laws.training.small_players import DESCRIPTION, OnePlayer, StopAfter
 from danlu.optim import OptimizerOptions
 from danlu.training import Budget, Plan, Policy, Trainer, TrainingRun
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from danlu.contracts import Batch, DanluError, DataDescription
-from danlu.experiments.checks.small_players import OnePlayer, trainer
+from danlu.laws.training.small_players import OnePlayer, trainer
 from danlu.training import Budget, Policy, policy
 from danlu.training.policy import chosen_device, describe, settle
 from danlu.training.weights import snapshot

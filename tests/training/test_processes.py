@@ -11,7 +11,8 @@ from torch import nn
 
 from danlu.contracts import DanluError, Losses, NonFiniteError
 from danlu.data import ExampleStream, open_source
-from danlu.experiments.checks.small_players import (
+from danlu.generative import FAMILIES
+from danlu.laws.training.small_players import (
     OnePlayer,
     StopAfter,
     ThreePlayers,
@@ -19,7 +20,6 @@ from danlu.experiments.checks.small_players import (
     TwoStages,
     trainer,
 )
-from danlu.generative import FAMILIES
 from danlu.optim import OptimizerOptions
 from danlu.training import Budget, Plan, Policy, Trainer, TrainingRun
 from danlu.training.checkpoint import load_newest

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from danlu.contracts import DanluError
-from danlu.experiments.checks.small_players import OnePlayer, StopAfter, TwoStages, trainer
+from danlu.laws.training.small_players import OnePlayer, StopAfter, TwoStages, trainer
 from danlu.training import Budget
 from danlu.training.checkpoint import load_newest
 

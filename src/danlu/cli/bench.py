@@ -17,15 +17,16 @@ def arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run and print; 1 when a benchmark's claim does not hold here."""
-    from danlu.applications.benchmarks import BENCHMARKS
+    from danlu.cli.benchmarks import benchmarks
     from danlu.contracts import unknown
-    from danlu.experiments.machine import device_line
+    from danlu.runs.machine import device_line
 
-    if options.name not in BENCHMARKS:
-        raise unknown("benchmark", options.name, BENCHMARKS)
+    known = benchmarks()
+    if options.name not in known:
+        raise unknown("benchmark", options.name, known)
     console = console_for(options.json)
     say(console, device_line("cpu"))
-    figures = BENCHMARKS[options.name](lambda line: say(console, line))
+    figures = known[options.name](lambda line: say(console, line))
     if options.json:
         write_json(figures)
     return 0 if figures.get("holds", True) else 1

@@ -52,8 +52,8 @@ def arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure and print; 1 when a law does not hold."""
-    from danlu.experiments.checks import laws, measured, measured_together
-    from danlu.experiments.machine import device_line
+    from danlu.laws import laws, measured, measured_together
+    from danlu.runs.machine import device_line
 
     if options.seeds < 1:
         raise UsageError(f"--seeds needs 1 or more, got {options.seeds}.")
@@ -91,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
 def _chosen(options: argparse.Namespace) -> list[Any]:
     """The laws that the arguments ask for."""
     from danlu.contracts import DanluError
-    from danlu.experiments.checks import chosen, chosen_mixer, chosen_solver
+    from danlu.laws import chosen, chosen_mixer, chosen_solver
 
     parts = {"mixer": chosen_mixer, "solver": chosen_solver}
     asked = [part for part in parts if getattr(options, part) is not None]

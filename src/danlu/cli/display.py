@@ -13,7 +13,7 @@ from typing_extensions import override
 from danlu.cli.console import duration, say
 from danlu.contracts import Progress, Stage
 from danlu.evaluation.results import Row
-from danlu.experiments.observer import Observer
+from danlu.runs.observer import Observer
 from danlu.training import Hook, Outcome, Status, Training
 from danlu.training.console import ConsoleProgress, clock
 

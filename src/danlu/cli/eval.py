@@ -11,8 +11,8 @@ from danlu.cli.parser import Parser, add_common, add_family, whole
 
 if TYPE_CHECKING:
     from danlu.evaluation.results import Results
-    from danlu.experiments.evaluate import EvaluationRequest
-    from danlu.experiments.runs import Run
+    from danlu.measuring.evaluate import EvaluationRequest
+    from danlu.runs.folders import Run
 
 HELP = "measure a run: distances of its samples, likelihood of held-out data"
 EXAMPLES = (
@@ -38,10 +38,10 @@ def arguments(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure, print, and write results and report."""
     from danlu.cli.display import display_for
-    from danlu.experiments.evaluate import EvaluationRequest, evaluate
-    from danlu.experiments.machine import chosen_device, device_line
-    from danlu.experiments.runs import open_run, require_unused
-    from danlu.experiments.settings import Settings
+    from danlu.measuring.evaluate import EvaluationRequest, evaluate
+    from danlu.runs.folders import open_run, require_unused
+    from danlu.runs.machine import chosen_device, device_line
+    from danlu.runs.settings import Settings
 
     console = console_for(options.json, Lasting)
     say(console, device_line(options.device))
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _of_text(found: "Run", request: "EvaluationRequest", as_json: bool) -> int:
-    from danlu.experiments.evaluate import evaluate_text
+    from danlu.measuring.evaluate import evaluate_text
 
     figures, notices = evaluate_text(found, request)
     if as_json:

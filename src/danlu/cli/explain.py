@@ -18,7 +18,7 @@ def arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print every row of that name."""
-    from danlu.experiments.catalogue import explanation, find, laws_for
+    from danlu.catalogue.listing import explanation, find, laws_for
 
     found = [
         {
@@ -45,7 +45,7 @@ def _settings(home: str, method: Any) -> dict[str, Any]:
         return {}
     from dataclasses import fields
 
-    from danlu.experiments.settings import settings_of
+    from danlu.runs.settings import settings_of
 
     options = method.build().Options
     sampler = {f"sampler.{field.name}": field.default for field in fields(options)}

@@ -29,8 +29,8 @@ def arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Export; 1 when something that should be written could not be."""
-    from danlu.experiments.export import export
-    from danlu.experiments.runs import open_run, require_unused
+    from danlu.runs.export import export
+    from danlu.runs.folders import open_run, require_unused
 
     console = console_for(options.json, Lasting)
     found = open_run(options.folder)

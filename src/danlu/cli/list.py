@@ -20,8 +20,8 @@ def run(options: argparse.Namespace) -> int:
     """Print one table, or all."""
     from rich.table import Table
 
-    from danlu.applications.benchmarks import BENCHMARKS
-    from danlu.experiments.catalogue import TABLES, first_line, table
+    from danlu.catalogue.listing import TABLES, first_line, table
+    from danlu.cli.benchmarks import benchmarks, offered
 
     names = [options.table] if options.table else [*TABLES]
     found: dict[str, dict[str, Any]] = {
@@ -31,7 +31,8 @@ def run(options: argparse.Namespace) -> int:
     }
     if options.table in (None, "benchmarks"):
         found["benchmarks"] = {
-            name: (run.__doc__ or "").partition("\n")[0] for name, run in BENCHMARKS.items()
+            name: (run.__doc__ or "").partition("\n")[0]
+            for name, run in (benchmarks() if options.table else offered()).items()
         }
     if options.json:
         write_json(found)

@@ -13,7 +13,7 @@ from danlu.cli.parser import Parser, UsageError, add_budget, add_common, add_dat
 
 if TYPE_CHECKING:
     from danlu.evaluation.results import Results
-    from danlu.experiments.entries import RaceRequest
+    from danlu.races.request import RaceRequest
 
 HELP = "train several families on the same data and budget, and compare them"
 EXAMPLES = (
@@ -64,8 +64,8 @@ def run(options: argparse.Namespace) -> int:
     _require_sense(options)
     from danlu.cli.display import display_for
     from danlu.evaluation.verdict import judge
-    from danlu.experiments.machine import chosen_device, device_line
-    from danlu.experiments.racing import race
+    from danlu.races.race import race
+    from danlu.runs.machine import chosen_device, device_line
 
     console = console_for(options.json, Lasting)
     request = _resumed(options) if options.resume else _request(options)
@@ -114,7 +114,7 @@ def _require_sense(options: argparse.Namespace) -> None:
 
 
 def _families(options: argparse.Namespace) -> tuple[str, ...]:
-    from danlu.experiments.entries import FAMILIES
+    from danlu.races.request import FAMILIES
 
     chosen = options.families.split(",") if options.families else FAMILIES
     return tuple(family.strip() for family in chosen)
@@ -129,7 +129,7 @@ def _classes(families: tuple[str, ...]) -> dict:
 
 def _resumed(options: argparse.Namespace) -> "RaceRequest":
     """The request of the race, with families of one's own only where they are typed again."""
-    from danlu.experiments.resuming import resumable
+    from danlu.races.resuming import resumable
 
     typed = _families(options) if options.families else ()
     features = Path(options.features) if options.features else None
@@ -140,8 +140,8 @@ def _resumed(options: argparse.Namespace) -> "RaceRequest":
 
 
 def _request(options: argparse.Namespace) -> "RaceRequest":
-    from danlu.experiments.entries import RaceRequest
-    from danlu.experiments.train import choose_data, default_folder
+    from danlu.races.request import RaceRequest
+    from danlu.runs.train import choose_data, default_folder
 
     families = _families(options)
     minutes = options.minutes if options.minutes or options.examples else MINUTES

@@ -32,8 +32,8 @@ def run(options: argparse.Namespace) -> int:
     from danlu.contracts import DanluError
     from danlu.evaluation.report import write_report
     from danlu.evaluation.report.versus import NAME, write_comparison
-    from danlu.experiments.comparing import changes, open_side
-    from danlu.experiments.runs import require_unused
+    from danlu.races.comparing import changes, open_side
+    from danlu.runs.folders import require_unused
 
     neighbours = not options.no_neighbours
     side = open_side(Path(options.folder))

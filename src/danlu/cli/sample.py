@@ -13,9 +13,9 @@ from danlu.cli.parser import Parser, add_common, add_family, whole
 if TYPE_CHECKING:
     import numpy as np
 
-    from danlu.experiments.drawing import Drawn
-    from danlu.experiments.runs import Run
     from danlu.generative.base import GenerativeModel
+    from danlu.runs.drawing import Drawn
+    from danlu.runs.folders import Run
     from danlu.training.policy import Policy
 
 HELP = "draw samples from a run, as PNG, NPZ or text"
@@ -46,8 +46,8 @@ def arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Draw and write."""
-    from danlu.experiments.machine import chosen_device, device_line
-    from danlu.experiments.runs import open_run
+    from danlu.runs.folders import open_run
+    from danlu.runs.machine import chosen_device, device_line
     from danlu.training.policy import Policy, kept_policy
 
     console = console_for(options.json, Lasting)
@@ -81,8 +81,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _path(options: argparse.Namespace, found: "Run") -> Path:
     from danlu.contracts import DanluError
-    from danlu.experiments.drawing import drawable
-    from danlu.experiments.runs import require_unused
+    from danlu.runs.drawing import drawable
+    from danlu.runs.folders import require_unused
 
     if options.n < 1:
         raise DanluError(f"--n must be at least 1, got {options.n}.")
@@ -120,8 +120,8 @@ def _draw(
     """The samples, what they are where they are not plain samples, and evaluations for one."""
     import torch
 
-    from danlu.experiments.drawing import classes_in_turn, draw
-    from danlu.experiments.settings import Settings
+    from danlu.runs.drawing import classes_in_turn, draw
+    from danlu.runs.settings import Settings
 
     settings = Settings(options.settings)
     settings.require_only("sampler")
@@ -168,9 +168,9 @@ def _labels(names: tuple[str, ...], ids: "np.ndarray") -> "np.ndarray":
 def _write(drawn: "Drawn", found: "Run", model: "GenerativeModel", path: Path) -> None:
 
     from danlu.evaluation.pictures import grid
-    from danlu.experiments.drawing import columns
-    from danlu.experiments.texts import separated, texts_of
     from danlu.files import write_arrays, write_text
+    from danlu.runs.drawing import columns
+    from danlu.runs.texts import separated, texts_of
 
     if path.suffix == ".png":
         across = min(columns(model.description.classes), len(drawn.x))

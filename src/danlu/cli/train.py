@@ -19,8 +19,8 @@ from danlu.cli.parser import (
 
 if TYPE_CHECKING:
     from danlu.data import Source
-    from danlu.experiments.config import RunConfig
-    from danlu.experiments.runs import Run
+    from danlu.runs.config import RunConfig
+    from danlu.runs.folders import Run
     from danlu.training import Budget, Policy
     from danlu.training.processes import Processes
 
@@ -94,9 +94,9 @@ def _old(options: argparse.Namespace) -> Path | None:
 
 def _train(options: argparse.Namespace, processes: "Processes") -> int:
     from danlu.cli.display import display_for
-    from danlu.experiments.machine import device_line
-    from danlu.experiments.tracking import require_tracker
-    from danlu.experiments.train import Surroundings, train
+    from danlu.runs.machine import device_line
+    from danlu.runs.tracking import require_tracker
+    from danlu.runs.train import Surroundings, train
     from danlu.training.recomputing import memory_from
 
     leads = processes.rank == 0
@@ -155,9 +155,9 @@ def _require_sense(options: argparse.Namespace) -> None:
 
 def _require_kernels(options: argparse.Namespace) -> None:
     """Build the kernels that are asked for, before a folder is made."""
-    from danlu.experiments.config import asked_of_policy
-    from danlu.experiments.settings import Settings
     from danlu.layers.kernels import compiled
+    from danlu.runs.config import asked_of_policy
+    from danlu.runs.settings import Settings
 
     if asked_of_policy(Settings(options.settings)).get("kernels"):
         with compiled():
@@ -166,7 +166,7 @@ def _require_kernels(options: argparse.Namespace) -> None:
 
 def _folder(options: argparse.Namespace) -> Path:
     """Where the run lives."""
-    from danlu.experiments.train import default_folder
+    from danlu.runs.train import default_folder
 
     if options.resume or options.out:
         return Path(options.resume or options.out)
@@ -177,8 +177,8 @@ def _folder(options: argparse.Namespace) -> Path:
 
 def _begun(options: argparse.Namespace, leads: bool) -> "tuple[Run, Source] | None":
     """The run that the leader has made just now, or that was made before a crash; else None."""
-    from danlu.experiments.runs import CONFIG, open_run
-    from danlu.experiments.train import open_data
+    from danlu.runs.folders import CONFIG, open_run
+    from danlu.runs.train import open_data
     from danlu.training.joining import restarts
 
     made = (_folder(options) / CONFIG).exists()
@@ -198,11 +198,11 @@ def _begin(options: argparse.Namespace, classes: dict | None) -> "tuple[Run, Sou
 
 def _new(options: argparse.Namespace, classes: dict | None) -> "tuple[Run, Source]":
     from danlu.data import SOURCES
-    from danlu.experiments.config import resolve
-    from danlu.experiments.families import builder_of, learns_text
-    from danlu.experiments.runs import CONFIG, create, require_new
-    from danlu.experiments.settings import Settings
-    from danlu.experiments.train import choose_data, choose_text, open_data
+    from danlu.runs.config import resolve
+    from danlu.runs.families import builder_of, learns_text
+    from danlu.runs.folders import CONFIG, create, require_new
+    from danlu.runs.settings import Settings
+    from danlu.runs.train import choose_data, choose_text, open_data
     from danlu.training.joining import world_size
 
     builder_of(options.family, classes)  # a misspelt family is told before any data is read
@@ -232,8 +232,8 @@ def _new(options: argparse.Namespace, classes: dict | None) -> "tuple[Run, Sourc
 
 def _same(folder: Path, config: "RunConfig") -> "Run":
     """The run that the same command began before `torchrun` started its processes again."""
-    from danlu.experiments.runs import open_run, require_new
-    from danlu.experiments.train import require_unfinished
+    from danlu.runs.folders import open_run, require_new
+    from danlu.runs.train import require_unfinished
 
     found = open_run(folder)
     if found.config.to_dict() != config.to_dict():
@@ -243,8 +243,8 @@ def _same(folder: Path, config: "RunConfig") -> "Run":
 
 
 def _resumed(options: argparse.Namespace) -> "tuple[Run, Source]":
-    from danlu.experiments.runs import open_run
-    from danlu.experiments.train import longer, open_data, require_unfinished
+    from danlu.runs.folders import open_run
+    from danlu.runs.train import longer, open_data, require_unfinished
 
     found = open_run(options.resume)
     budget = _budget(options)
@@ -257,8 +257,8 @@ def _resumed(options: argparse.Namespace) -> "tuple[Run, Source]":
 
 def _repeated(options: argparse.Namespace) -> "tuple[Run, Source]":
     from danlu.data.fingerprints import fingerprint
-    from danlu.experiments.runs import create, open_run
-    from danlu.experiments.train import open_data, require_same_data
+    from danlu.runs.folders import create, open_run
+    from danlu.runs.train import open_data, require_same_data
 
     found = open_run(options.replay)
     source = open_data(found.config.data)
@@ -282,8 +282,8 @@ def _default_budget() -> "Budget":
 
 
 def _policy(options: argparse.Namespace, run: "Run", source: "Source") -> "Policy":
-    from danlu.experiments.config import asked_of_policy
-    from danlu.experiments.settings import Settings
+    from danlu.runs.config import asked_of_policy
+    from danlu.runs.settings import Settings
     from danlu.training import Policy
 
     if options.replay:

@@ -9,7 +9,7 @@ from danlu.evaluation.features import accuracy_of, cache, feature_spaces, from_f
 from danlu.evaluation.features.classifier import Recipe, classifier_space, seconds_needed
 from danlu.evaluation.features.network import FeatureNetwork
 from danlu.evaluation.features.untrained import random_space
-from danlu.experiments.yard import words_for_spaces
+from danlu.measuring.held_out import words_for_spaces
 from danlu.reading.kept import cache_folder
 
 QUICK = Recipe(most_examples=128 * 12)

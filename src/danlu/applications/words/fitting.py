@@ -11,7 +11,7 @@ from danlu.contracts import DanluError, unknown
 from danlu.contracts.workers import workers
 from danlu.embeddings import WORD_VECTORS, Counting, Vocabulary, WordMethod, WordVectors
 from danlu.embeddings.text import file_shards, files_below, without_spaces, words_in
-from danlu.experiments.settings import fields_of, parse
+from danlu.runs.settings import fields_of, parse
 
 BYTES_OF_ENTRY = 48
 """Memory of a counted pair, with its copies while runs are merged."""

@@ -1,0 +1,1 @@
+"""What the library has: rooms listed, methods explained, their pages."""

@@ -1,0 +1,176 @@
+"""Laws of flows that learn from their own pairs, on data whose straight flow is known."""
+
+import torch
+from torch import Tensor, nn
+
+from danlu.contracts import Batch, Progress
+from danlu.data import Examples, ExampleStream
+from danlu.generative.diffusion.analytic import MixtureDenoiser
+from danlu.generative.diffusion.options import DiffusionOptions
+from danlu.generative.diffusion.parts import STRAIGHT
+from danlu.generative.diffusion.reflow import REFLOW, Reflow, paired
+from danlu.generative.diffusion.straightness import straightness
+from danlu.laws.draws import seeded
+from danlu.laws.gaps import gap
+from danlu.laws.generative.diffusion.diffusion_parts import ExactNetwork
+from danlu.laws.generative.exact_maps import LINE
+from danlu.laws.law import Rows, table
+from danlu.layers.condition import ClassEmbedding
+
+FINE = DiffusionOptions(evaluations=201)
+PAIRS = 48
+BISECTIONS, NODES = 50, 4001
+
+
+def mixture() -> MixtureDenoiser:
+    """Two unequal components on a line, float64."""
+    return MixtureDenoiser(
+        torch.tensor([[1.0], [-1.0]], dtype=torch.float64),
+        torch.tensor([0.3, 0.5], dtype=torch.float64),
+        torch.tensor([0.4, 0.6], dtype=torch.float64),
+    )
+
+
+def distribution(x: Tensor) -> Tensor:
+    """The distribution function of the mixture."""
+    law = mixture()
+    parts = torch.special.ndtr((x[..., None] - law.means[:, 0]) / law.variances.sqrt())
+    return (law.log_weights.exp() * parts).sum(-1)
+
+
+def quantile(z: Tensor) -> Tensor:
+    """Where the exact flow carries a normal number on the line: to its quantile of the mixture."""
+    share = torch.special.ndtr(z)
+    low, high = torch.full_like(z, -8.0), torch.full_like(z, 8.0)
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        above = distribution(middle) > share
+        low, high = torch.where(above, low, middle), torch.where(above, middle, high)
+    return (low + high) / 2
+
+
+class StraightNetwork(nn.Module):
+    """The velocity of the pairs of a line: z - T(z), where the one line through x starts from z."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classes = ClassEmbedding(0, 1)
+        self.noise = torch.linspace(-5.0, 5.0, NODES, dtype=torch.float64)
+        self.data = quantile(self.noise)
+
+    def forward(self, x: Tensor, t: Tensor, condition: None) -> Tensor:
+        """The velocity at x, by linear interpolation of a table over z."""
+        wide = t[:, None]
+        lines = (1 - wide) * self.data + wide * self.noise  # [batch, nodes], rising
+        i = torch.searchsorted(lines, x).clamp(1, NODES - 1)
+        before, after = lines.gather(1, i - 1), lines.gather(1, i)
+        share = (x - before) / (after - before)
+        velocity = self.noise - self.data
+        return velocity[i - 1] + share * (velocity[i] - velocity[i - 1])
+
+
+def model(network: nn.Module) -> Reflow:
+    """A reflow of a network, whose pairs are made with many steps."""
+    return Reflow(LINE, network, pairs=PAIRS, shares=(0.5, 0.5), fine=FINE)
+
+
+def exact() -> ExactNetwork:
+    """The velocity of independent pairs of the mixture and noise."""
+    return ExactNetwork(mixture(), STRAIGHT, error=0.0)
+
+
+def pairs() -> tuple[Tensor, Tensor]:
+    """Samples and noise of the pairs that the exact flow makes, float64."""
+    data = ExampleStream(
+        Examples(torch.zeros(3, 1, dtype=torch.float64), None, LINE), LINE, batch=3, seed=0
+    )
+    with seeded():
+        batch = next(paired(model(exact()).double(), data).once(PAIRS))
+    x, z = batch.x.double().chunk(2, dim=1)
+    return x, z
+
+
+def marginals() -> float:
+    """Quantiles of the samples among the mixture's, against those of their noise."""
+    x, z = pairs()
+    return gap(distribution(x), torch.special.ndtr(z))
+
+
+def straight_loss() -> float:
+    """The loss of the straight flow on pairs, over that of the flow that made them."""
+    x, z = pairs()
+    batch, losses = Batch(torch.cat([x, z], 1), None, torch.arange(PAIRS)), []
+    for network in (StraightNetwork(), exact()):
+        with seeded():
+            losses.append(model(network).loss(batch, REFLOW, Progress(0, 0.0, 0)).total.item())
+    return losses[0] / losses[1]
+
+
+def one_step() -> float:
+    """One step of the straight flow from noise, against the exact end of the trajectory."""
+    z = torch.linspace(-2.0, 2.0, 21, dtype=torch.float64)[:, None]
+    options = DiffusionOptions(solver="euler", evaluations=1)
+    once = Reflow(LINE, StraightNetwork(), pairs=PAIRS, shares=(0.5, 0.5), fine=options)
+    return gap(once.carried(z, None), quantile(z))
+
+
+def straightness_falls() -> float:
+    """The straightness of the straight flow over that of the flow it was made from."""
+    z = torch.linspace(-2.0, 2.0, 21, dtype=torch.float64)[:, None]
+    bent, straight = (
+        straightness(model(each).drift(None), z, start=0.999, steps=40)
+        for each in (exact(), StraightNetwork())
+    )
+    return straight / bent
+
+
+def gaussian_straightness() -> float:
+    """The straightness of the flow of a Gaussian against quadrature of its closed form."""
+    std = 0.4
+    law = MixtureDenoiser(
+        torch.zeros(1, 1, dtype=torch.float64),
+        torch.tensor([std], dtype=torch.float64),
+        torch.ones(1, dtype=torch.float64),
+    )
+    z = torch.tensor([[1.0]], dtype=torch.float64)
+    network = ExactNetwork(law, STRAIGHT, error=0.0)
+    found = straightness(model(network).drift(None), z, start=0.999, steps=800)
+    t = (torch.arange(100_000, dtype=torch.float64) + 0.5) / 100_000
+    # The deviation r of the marginal is what the trajectory of z = 1 follows.
+    rate = (t - (1 - t) * std**2) / ((1 - t).square() * std**2 + t.square()).sqrt()
+    return gap(found, ((1 - std) - rate).square().mean().item())
+
+
+_LAWS: Rows = {
+    "closed form": [
+        (
+            "reflow/marginals",
+            "pairs on a line are quantiles of one another, so samples keep the data's law",
+            2e-3,
+            marginals,
+        ),
+        (
+            "reflow/straight loss",
+            "on its pairs the straight flow has next to no loss, beside the flow that made them",
+            1e-3,
+            straight_loss,
+        ),
+        ("reflow/one step", "one step of a straight flow is exact", 1e-2, one_step),
+        (
+            "reflow/straightness falls",
+            "the flow of pairs on a line is straight, that of independent pairs is not",
+            1e-3,
+            straightness_falls,
+        ),
+    ],
+    "quadrature": [
+        (
+            "reflow/straightness",
+            "the straightness of a Gaussian's flow is that of its closed form",
+            2e-3,
+            gaussian_straightness,
+        ),
+    ],
+}
+
+LAWS = table(_LAWS)

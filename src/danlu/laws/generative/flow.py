@@ -1,0 +1,222 @@
+"""Laws of flows: Jacobians by autograd, inverses, mass by quadrature, splits as a joint density."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.functional import jacobian
+
+from danlu.contracts import Batch, DataDescription
+from danlu.generative.chain import Layer
+from danlu.generative.flow.flow import Flow, FlowOptions, build
+from danlu.generative.flow.networks import FEATURES, NETWORKS
+from danlu.generative.parts.actnorm import ActNorm
+from danlu.generative.parts.affine import ClassAffine
+from danlu.generative.parts.couplings import Coupling, channel_half, checkerboard
+from danlu.generative.parts.logit import Logit
+from danlu.generative.parts.split import Split
+from danlu.generative.parts.squeeze import Squeeze
+from danlu.laws.draws import generator, seed, standard_normal
+from danlu.laws.gaps import gap, largest
+from danlu.laws.generative.diffusion.test_bed import RecordedNoise, item_noise
+from danlu.laws.law import Rows, table
+from danlu.layers.condition import ClassEmbedding
+
+N, CLASSES = 3, 2
+PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=CLASSES)
+IMAGE = replace(PLANE, shape=(1, 4, 4))
+WIDTH, COUPLINGS = 16, 2
+
+
+def disturbed(module: nn.Module) -> nn.Module:
+    """Away from its start, where couplings are the identity; float64."""
+    source = generator()
+    module = module.double().eval()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            noise = torch.randn(parameter.shape, generator=source, dtype=torch.float64)
+            parameter.add_(0.1 * noise)
+    return module
+
+
+def flows() -> Iterator[Flow]:
+    """In the plane, and on continuous images with each kind of network."""
+    for description, name in ((PLANE, "dense"), *((IMAGE, name) for name in NETWORKS)):
+        flow = disturbed(build(description, network=name, width=WIDTH, couplings=COUPLINGS))
+        assert isinstance(flow, Flow)
+        yield flow
+
+
+def bijections() -> Iterator[tuple[Layer, Tensor]]:
+    """Each layer that moves numbers, with inputs."""
+    for shape, mask in (((5,), checkerboard), ((2, 4, 4), checkerboard), ((3, 2, 2), channel_half)):
+        x = standard_normal(N, *shape)
+        yield ActNorm(shape), x
+        for parity in range(2):
+            network = NETWORKS["dense"](shape, 2 * shape[0], width=8, depth=1)
+            embedding = ClassEmbedding(CLASSES, FEATURES)
+            yield Coupling(mask(shape, parity), network, embedding), x
+    yield ClassAffine(5, CLASSES), standard_normal(N, 5)
+    yield Squeeze(), standard_normal(N, 2, 4, 4)
+    yield Logit(-1.0, 3.0), torch.linspace(-1.0, 3.0, 4 * N, dtype=torch.float64).view(N, 4)
+
+
+def log_volume(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Log-determinant of the Jacobian at one example, by autograd."""
+    matrix = jacobian(lambda row: function(row).flatten(), x)
+    assert isinstance(matrix, Tensor)
+    return torch.linalg.slogdet(matrix.reshape(x.numel(), x.numel())).logabsdet
+
+
+def conditions() -> list[Tensor | None]:
+    """No class, and a class for each example."""
+    return [None, torch.arange(N) % CLASSES]
+
+
+def one(condition: Tensor | None, index: int) -> Tensor | None:
+    """The class of one example."""
+    return None if condition is None else condition[index : index + 1]
+
+
+def volumes() -> float:
+    """Each layer's contribution and log|det| by autograd."""
+    worst = 0.0
+    for layer, x in bijections():
+        disturbed(layer)
+        for condition in conditions():
+            _, found = layer.encode(x, condition, item_noise(N))
+            for index in range(N):
+                c = one(condition, index)
+                expected = log_volume(
+                    # A code may be a tuple; those of these layers are tensors.
+                    lambda v, c=c, f=layer: f.encode(v, c, item_noise(1))[0],  # pyright: ignore[reportArgumentType]
+                    x[index : index + 1],
+                )
+                worst = largest(worst, gap(found[index], expected))
+    return worst
+
+
+def inverses() -> float:
+    """Each layer and each flow there and back, with classes and without."""
+    worst = 0.0
+    for layer, x in bijections():
+        disturbed(layer)
+        for condition in conditions():
+            code, _ = layer.encode(x, condition, item_noise(N))
+            back = layer.decode(code, condition, item_noise(N))
+            worst = largest(worst, gap(back, x))
+    for flow in flows():
+        x = standard_normal(N, *flow.description.shape)
+        for condition in conditions():
+            worst = largest(worst, gap(flow.reconstruct(x, condition=condition), x))
+    return worst
+
+
+def standard(flow: Flow, x: Tensor, condition: Tensor | None) -> Tensor:
+    """All numbers as standard normal noise: what leaves early is standardised by hand."""
+    left = []
+    for layer in flow.links:
+        code, _ = layer.encode(x, condition, item_noise(len(x)))
+        if isinstance(layer, Split):
+            assert isinstance(code, tuple)
+            x, second = code
+            # Decoding adds the deviation times the noise to the mean.
+            mean, moved = (
+                layer.decode(x, condition, RecordedNoise(level * torch.ones_like(second)))
+                for level in (0.0, 1.0)
+            )
+            mean, moved = mean[:, x.shape[1] :], moved[:, x.shape[1] :]
+            left.append(((second - mean) / (moved - mean)).flatten(1))
+        else:
+            assert isinstance(code, Tensor)
+            x = code
+    return torch.cat([x.flatten(1), *left], dim=1)
+
+
+def joint_density() -> float:
+    """log_prob against the density of all noise together and the whole Jacobian."""
+    worst = 0.0
+    for flow in flows():
+        x = standard_normal(N, *flow.description.shape)
+        for condition in conditions():
+            found = flow.log_prob(x, condition=condition).value
+            for index in range(N):
+                c, row = one(condition, index), x[index : index + 1]
+                volume = log_volume(lambda v, c=c, f=flow: standard(f, v, c), row)
+                noise = standard(flow, row, c)
+                normal = -0.5 * (noise.square() + math.log(2 * math.pi)).sum()
+                # Noise far out is a large square, which cancels to its own rounding alone.
+                apart = gap(found[index] - normal, volume)
+                worst = largest(worst, apart / largest(1.0, -normal.item()))
+    return worst
+
+
+def mass() -> float:
+    """The density on a grid, without a class and with each."""
+    flow = next(flows())
+    # The sum over a smooth density is as exact as the grid is wide.
+    reach = 3 * gap(flow.sample(500, seed=seed()), 0.0)
+    side = torch.linspace(-reach, reach, int(reach / 0.065), dtype=torch.float64)
+    grid, cell = torch.cartesian_prod(side, side), float(side[1] - side[0]) ** 2
+    found = [flow.log_prob(grid, condition=c).value.exp().sum() * cell for c in (None, 0, 1)]
+    return largest(gap(each, 1) for each in found)
+
+
+def temperature() -> float:
+    """The noise behind a sample is proportional to the temperature."""
+    worst = 0.0
+    for flow in flows():
+        plain = standard(flow, flow.sample(N, condition=1, seed=2), torch.ones(N).long())
+        cool = flow.sample(N, condition=1, seed=2, options=FlowOptions(temperature=0.7))
+        cool = standard(flow, cool, torch.ones(N).long())
+        worst = largest(worst, gap(cool, 0.7 * plain))
+    return worst
+
+
+def start() -> float:
+    """Mean and deviation of every channel behind each normalisation, on the first batch."""
+    worst = 0.0
+    for flow in flows():
+        x = 3 + 2 * standard_normal(20, *flow.description.shape)
+        ids = torch.arange(20) % CLASSES
+        flow.start(Batch(x, ids, torch.arange(20)))
+        for layer in flow.links:
+            code, _ = layer.encode(x, ids, item_noise(20))
+            x = code[0] if isinstance(code, tuple) else code
+            if isinstance(layer, ActNorm):
+                channels = x.transpose(0, 1).flatten(1)
+                worst = largest(worst, gap(channels.mean(1), 0.0))
+                worst = largest(worst, gap(channels.std(1, correction=0), 1))
+    return worst
+
+
+_LAWS: Rows = {
+    "automatic differentiation": [
+        ("flow/volumes", "each layer contributes log|det| of its Jacobian", 1e-9, volumes),
+        (
+            "flow/joint-density",
+            "log_prob with its splits is the joint density of all noise, by autograd",
+            1e-9,
+            joint_density,
+        ),
+    ],
+    "self-consistency": [
+        ("flow/inverses", "layers and flows lead back to their input", 1e-9, inverses),
+        (
+            "flow/temperature",
+            "the noise of a sample scales with the temperature",
+            1e-9,
+            temperature,
+        ),
+    ],
+    "quadrature": [
+        ("flow/mass", "the density integrates to 1, by class too", 1e-6, mass),
+    ],
+    "closed form": [
+        ("flow/start", "the first batch is standardised at every normalisation", 1e-9, start),
+    ],
+}
+
+LAWS = table(_LAWS)

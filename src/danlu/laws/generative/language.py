@@ -1,0 +1,194 @@
+"""Laws of language models: every causal mixer on rows small enough to enumerate, and masks."""
+
+from collections.abc import Iterable
+from itertools import combinations, product
+
+import torch
+from torch import Tensor
+
+from danlu.backbones.named import fitting
+from danlu.contracts import Batch, DataDescription, Progress
+from danlu.data.packing import PackedBatch
+from danlu.generative.autoregressive.choosing import AutoregressiveOptions, allowed, pick
+from danlu.generative.autoregressive.language import LanguageModel, LanguageOptions, build
+from danlu.generative.masked.masked import build as build_masked
+from danlu.laws.draws import generator, seed, seeded
+from danlu.laws.gaps import gap, largest, rarity, sigmas
+from danlu.laws.law import Case, Law, Rows, law_of_cases, table
+from danlu.mixers import MIXERS
+from danlu.solvers.noise import BatchNoise, ItemNoise
+
+LENGTH, LETTERS = 4, "abc"
+TEXT = DataDescription(shape=(LENGTH,), levels=3, low=0.0, high=2.0, classes=0, alphabet=LETTERS)
+PROGRESS = Progress(step=0, fraction=0.0, seed=0)
+
+
+def tiny(mixer: str, description: DataDescription = TEXT) -> LanguageModel:
+    """A small model whose probabilities are far from equal."""
+    with seeded(3):
+        model = build(description, mixer=mixer, dim=8, depth=1, heads=2).double().eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.3 * torch.randn_like(parameter))
+    return model
+
+
+def strict_mixers() -> list[str]:
+    """The causal rows whose past is the past alone."""
+    return [name for name in fitting(causal=True) if MIXERS[name].target.strict]
+
+
+def totals() -> Iterable[Case]:
+    """The probabilities of all rows."""
+    rows = torch.tensor(list(product(range(3), repeat=LENGTH))).double()
+    for name in strict_mixers():
+        yield name, lambda n=name: gap(tiny(n).log_prob(rows).value.exp().sum().item(), 1)
+
+
+def naive(model: LanguageModel, options: LanguageOptions, given: list[int]) -> Tensor:
+    """Rows drawn by reading everything again for each token."""
+    noise = ItemNoise(seed(5), range(3), dtype=torch.float64)
+    length, reach = options.length or 0, options.reach or 10**9
+    rows, start = torch.tensor([given] * 3).long(), max(0, len(given) - reach + 1)
+    first = model.embedding(None, 3)[:, None]
+    for _ in range(length):
+        if 1 + rows.shape[1] - start > reach:  # the older half is forgotten
+            start = rows.shape[1] - reach // 2
+        y, _ = model.stack(torch.cat([first, model.tokens(rows[:, start:])], dim=1))
+        chosen = pick(allowed(model.logits(y[:, -1]), options), noise.uniform(1)[:, 0])
+        rows = torch.cat([rows, chosen[:, None]], dim=1)
+    return rows
+
+
+def generation() -> Iterable[Case]:
+    """Tokens drawn from the state against those of reading all anew."""
+    options = LanguageOptions(prompt="ab", length=6, reach=5, temperature=0.8)
+    for name in strict_mixers():
+
+        def error(name: str = name) -> float:
+            model = tiny(name)
+            with torch.no_grad():
+                expected = naive(model, options, [0, 1])
+            return gap(model.sample(3, seed=seed(5), options=options), expected)
+
+        yield name, error
+
+
+def choices() -> float:
+    """Kept ids against all subsets: the k likeliest, and the fewest that reach p, ties by id."""
+    source = generator()
+    worst = 0.0
+    for trial in range(12):
+        p = torch.randint(1, 6, (5,), generator=source).double()  # ties are common
+        p = p / p.sum()
+        k, top = 1 + trial % 5, (0.151, 0.507, 0.753, 0.907, 1.0)[trial % 5]
+        options = AutoregressiveOptions(top_k=k, top_p=top)
+        expected = torch.zeros(5).double()
+        kept = _likeliest(p, range(5), k)
+        inside = sum(p[i] for i in kept)
+        sets = (s for size in range(1, k + 1) for s in combinations(kept, size))
+        reached = next(s for s in sets if sum(p[i] for i in s) / inside >= top - 1e-12
+                       and set(s) == set(_likeliest(p, kept, len(s))))  # fmt: skip
+        expected[list(reached)] = p[list(reached)] / sum(p[i] for i in reached)
+        worst = largest(worst, gap(allowed(p.log()[None], options)[0], expected))
+    return worst
+
+
+def _likeliest(p: Tensor, among: Iterable[int], count: int) -> tuple[int, ...]:
+    """Of all subsets of that size the likeliest, and of equals the first."""
+    sets = combinations(sorted(among), count)
+    return max(sets, key=lambda s: (round(sum(p[i].item() for i in s), 12), [-i for i in s]))
+
+
+def cold() -> float:
+    """A temperature near 0 against the likeliest id alone."""
+    logits = torch.randn(6, 7, generator=generator(1)).double()
+    near = allowed(logits, AutoregressiveOptions(temperature=1e-4))
+    at = allowed(logits, AutoregressiveOptions(temperature=0.0))
+    return largest(
+        gap(near, at), gap(at.argmax(1), logits.argmax(1)), gap(at.sum(1), torch.ones(6))
+    )
+
+
+def documents() -> float:
+    """The loss of packed documents against each by itself, weighted by targets."""
+    worst = 0.0
+    lengths = (4, 0, 1, 3, 2)
+    ids = torch.randint(3, (1, sum(lengths)), generator=generator(2))
+    for name in ("softmax", "mamba2", "gated-delta", "lstm"):
+        model, total = tiny(name), torch.zeros(()).double()
+        for part in ids.split(lengths, dim=1):
+            if part.shape[1] > 1:
+                first = model.embedding(None, 1)[:, None]
+                y, _ = model.stack(torch.cat([first, model.tokens(part[:, :-1])], dim=1))
+                chances = model.logits(y).log_softmax(2)[0].gather(1, part[0][:, None])
+                total = total - chances[1:].sum()
+        targets = sum(max(0, length - 1) for length in lengths)
+        found = model.loss(PackedBatch.of(ids, lengths), "model", PROGRESS).total
+        worst = largest(worst, gap(found.detach(), total.detach() / targets))
+    return worst
+
+
+def masked_loss() -> float:
+    """The loss against the chosen tokens alone, one by one, from windows spoiled one by one."""
+    description = DataDescription(shape=(20,), levels=3, low=0.0, high=2.0, classes=0)
+    model = build_masked(description, dim=8, heads=2).double()
+    ids = torch.randint(3, (4, 20), generator=generator(4))
+    with seeded(9):
+        found = model.loss(Batch(ids, None, torch.arange(4)), "model", PROGRESS).total
+        torch.manual_seed(seed(9))
+        read, place = model.spoiled(ids, BatchNoise(4))
+    values = [
+        -model.logits_of(read[row : row + 1]).log_softmax(2)[0, where, ids[row, where]]
+        for row in range(4)
+        for where in place[row].tolist()
+    ]
+    changed = (read != ids).sum(1) > place.shape[1]
+    return gap([found, changed.sum()], [torch.stack(values).mean(), 0])
+
+
+def shares() -> float:
+    """How often a token is chosen, masked and replaced, in standard errors, by BERT's shares."""
+    description = DataDescription(shape=(20,), levels=50, low=0.0, high=49.0, classes=0)
+    model, n = build_masked(description, dim=8, heads=2), 4000
+    ids = torch.zeros(n, 20, dtype=torch.long)
+    read, place = model.spoiled(ids, ItemNoise(seed(1), range(n)))
+    there = read.gather(1, place)
+    hidden, other = there == model.levels, (there != model.levels) & (there != 0)
+    return largest(
+        gap(place.shape[1], 0.15 * 20),
+        rarity(place.flatten().bincount(minlength=20), n, 0.15),
+        rarity(hidden.sum(), there.numel(), 0.8),
+        rarity(other.sum(), there.numel(), 0.1 * 49 / 50),  # one may be replaced by itself
+    )
+
+
+_LAWS: Rows = {
+    "enumeration": [
+        ("language/choices", "top-k and top-p keep what their definitions say", 1e-12, choices),
+    ],
+    "closed form": [
+        ("language/cold", "temperature 0 is the limit: the likeliest", 1e-12, cold),
+    ],
+    "self-consistency": [
+        ("language/documents", "packed documents are single documents", 1e-11, documents),
+        ("masked/loss", "the chosen tokens alone are counted", 1e-12, masked_loss),
+    ],
+    "statistics": [
+        ("masked/shares", "15 % are chosen, of these 80 % hidden, 10 % other", sigmas(22), shares),
+    ],
+}
+
+_CASES: Rows = {
+    "enumeration": [
+        ("language/total", "probabilities of all rows sum to 1", 1e-11, totals),
+    ],
+    "self-consistency": [
+        ("language/generation", "drawn from the state as from all anew", 0.0, generation),
+    ],
+}
+
+LAWS: list[Law] = [
+    *table(_LAWS),
+    *table(_CASES, law_of_cases),
+]

@@ -1,0 +1,128 @@
+"""Laws of the VQ-VAE: gradients of its loss, decoding of ids, the bound."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from danlu.contracts import Batch, DataDescription, Progress
+from danlu.generative.quantized.vq_vae import COMMITMENT, VQVAE, build
+from danlu.generative.tiny import TINY, TINY_VECTOR
+from danlu.generative.vq import vq
+from danlu.laws.draws import seeded
+from danlu.laws.gaps import excess, gap, largest
+from danlu.laws.generative.diffusion.test_bed import item_noise
+from danlu.laws.law import Rows, table
+from danlu.laws.layers.codebook import all_ids
+
+PROGRESS = Progress(step=0, fraction=0.0, seed=3)
+
+
+def started(description: DataDescription, codes: int = 8) -> tuple[VQVAE, Batch]:
+    """A tiny VQ-VAE away from its start, its codebook among its tokens, and data."""
+    with seeded():
+        model = build(description, codes=codes, dim=3, width=8).double()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        x = torch.rand(6, *description.shape, dtype=torch.float64) * 2 - 1
+        batch = Batch(x, None, torch.arange(6))
+        model.start(batch)
+    return model, batch
+
+
+class Held(nn.Module):
+    """Tokens that are parameters, in place of an encoder."""
+
+    def __init__(self, z: Tensor) -> None:
+        super().__init__()
+        self.z = nn.Parameter(z)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The tokens, whatever the data."""
+        return self.z
+
+
+def gradient() -> float:
+    r"""dL/dz against the decoder's gradient at the code + $2\beta(z - e)$ / numel."""
+    worst = 0.0
+    for description in (TINY, TINY_VECTOR):
+        model, batch = started(description)
+        block = model.block
+        block.encoder = Held(block.tokens(batch.x).detach())
+        z = block.encoder.z
+        (found,) = torch.autograd.grad(model.loss(batch, "model", PROGRESS).total, z)
+        e = block.codebook.lookup(block.codebook.nearest(z)).requires_grad_()
+        log_prob = block.likelihood.log_prob(batch.x, block.decoder(e)).mean()
+        (at_code,) = torch.autograd.grad(-log_prob / description.dims, e)
+        expected = at_code + 2 * COMMITMENT * (z - e) / z.numel()
+        worst = largest(worst, gap(found, expected))
+    return worst
+
+
+def round_trip() -> float:
+    """Data from ids against data from data, and ids against the nearest codes' own."""
+    worst = 0.0
+    for description in (TINY, TINY_VECTOR):
+        model, batch = started(description)
+        ids = model.encode(batch.x, seed=4)
+        assert isinstance(ids, Tensor)
+        found = model.decode(ids, seed=4) - model.reconstruct(batch.x, seed=4)
+        book = model.block.codebook
+        again = book.nearest(book.lookup(ids)) - ids
+        worst = largest(worst, gap(found, 0.0), gap(again, 0.0))
+    return worst
+
+
+def bound() -> float:
+    """Excess of the bound over the log of the whole sum over ids, and its error as one term."""
+    model, batch = started(TINY_VECTOR, codes=3)
+    found, block = model.log_prob(batch.x).value, model.block
+    ids = all_ids(model.prior.description.dims, 3)
+    prior = model.prior.evidence(ids, item_noise(len(ids)), None, None).value
+    output = block.output(ids)
+    terms = torch.stack(
+        [
+            prior + block.likelihood.log_prob(x.expand(len(ids), -1), output)
+            for x in batch.x.unbind()
+        ]
+    )
+    own = block.codebook.nearest(block.tokens(batch.x))
+    index = (own[:, None] == ids).all(2).double().argmax(1)
+    term = terms.gather(1, index[:, None])[:, 0]
+    return largest(excess(found, terms.logsumexp(1)), gap(found, term))
+
+
+def ids_sum() -> float:
+    """Distance of the whole probability of all ids from 1, by class and without."""
+    with seeded(1):
+        prior = vq(replace(TINY_VECTOR, classes=2), codes=3, prior_width=16).prior.double()
+        with torch.no_grad():
+            for parameter in prior.parameters():
+                parameter.add_(0.5 * torch.randn_like(parameter))
+    ids, worst = all_ids(prior.description.dims, 3), 0.0
+    for condition in (None, 0, 1):
+        mass = prior.log_prob(ids.double(), condition=condition).value.exp().sum()
+        worst = largest(worst, gap(mass.item(), 1))
+    return worst
+
+
+_LAWS: Rows = {
+    "automatic differentiation": [
+        (
+            "vq/gradient",
+            "tokens get the decoder's gradient at their codes and the pull towards them",
+            1e-12,
+            gradient,
+        ),
+    ],
+    "self-consistency": [
+        ("vq/round-trip", "decoding ids is reconstruction, bit for bit", 0.0, round_trip),
+    ],
+    "enumeration": [
+        ("vq/ids", "the probabilities of all ids sum to 1, by class and without", 1e-12, ids_sum),
+        ("vq/bound", "log p(k) + log p(x|k) is one term of log p(x), hence below it", 1e-12, bound),
+    ],
+}
+
+LAWS = table(_LAWS)

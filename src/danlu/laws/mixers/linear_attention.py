@@ -1,0 +1,103 @@
+"""Laws of linear attention and retention: each layer against its matrix of weights."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from danlu.contracts import SequenceContext
+from danlu.laws.gaps import excess, gap, largest
+from danlu.laws.law import Case, Law, Rows, law_of_cases, table
+from danlu.laws.mixers.mixers import mixer_laws
+from danlu.laws.mixers.sequences import made, tokens
+from danlu.mixers.efficient import EfficientAttention
+from danlu.mixers.feature_maps import Elu, FirstOrder
+from danlu.mixers.linear import LinearAttention
+from danlu.positions.rotary import Rotary
+
+LENGTH = 11
+Reading = Callable[[], LinearAttention | EfficientAttention]
+
+
+def sums_to_one() -> Iterable[Case]:
+    """Values of one are read as one; first-order weights stay positive when turned."""
+    for name, build in {
+        "elu": partial(LinearAttention, 8, heads=2),
+        "first order, turned": partial(
+            LinearAttention, 8, heads=2, features=FirstOrder(), position=Rotary(4)
+        ),
+        "efficient": partial(EfficientAttention, 8, heads=2),
+    }.items():
+
+        def error(build: Reading = build) -> float:
+            layer = made(build)
+            x = tokens(layer, LENGTH)
+            with torch.no_grad():
+                x[..., 0] = 1.0
+                layer.value.weight.zero_()[:, 0] = 1.0
+                layer.output.weight.copy_(torch.eye(8))
+            worst = gap(layer(x)[0], torch.ones_like(x))
+            for j in range(LENGTH):  # with a value of one token alone its weights are read
+                x[..., 0] = 0.0
+                x[:, j, 0] = 1.0
+                worst = largest(worst, excess(-layer(x)[0], 0.0))
+            return worst
+
+        yield name, error
+
+
+def row_scale() -> float:
+    """A factor on the features of each query, which the quotient does not see."""
+
+    class Scaled(Elu):
+        def queries(self, q: Tensor) -> Tensor:
+            return super().queries(q) * (1 + q.square().sum(-1, keepdim=True))
+
+        def keys(self, k: Tensor) -> Tensor:
+            return super().queries(k)
+
+    layers = [made(partial(LinearAttention, 8, heads=2, features=f())) for f in (Elu, Scaled)]
+    x = tokens(layers[0], LENGTH)
+    return gap(layers[1](x)[0], layers[0](x)[0])
+
+
+def turned() -> LinearAttention:
+    """Linear attention with a rotation."""
+    return LinearAttention(8, heads=2, position=Rotary(4))
+
+
+def moved() -> float:
+    """Turned features when all positions move."""
+    layer = made(turned)
+    x, places = tokens(layer, LENGTH), torch.arange(LENGTH).expand(2, LENGTH)
+    ends = [layer(x, SequenceContext(positions=places + by))[0] for by in (0, 19)]
+    return gap(*ends)
+
+
+ROWS: Rows = {
+    "closed form": [
+        ("sums-to-one", "normalised weights sum to 1 and are not negative", 1e-12, sums_to_one),
+    ],
+}
+
+LAWS = [
+    *table(ROWS, law_of_cases, prefix="linear-attention/"),
+    Law(
+        "linear-attention/row-scale",
+        "a factor on the features of a query changes nothing",
+        1e-12,
+        row_scale,
+        oracle="self-consistency",
+    ),
+    Law(
+        "linear-attention/moved",
+        "a rotation sees differences of positions",
+        1e-12,
+        moved,
+        oracle="self-consistency",
+    ),
+    *mixer_laws(
+        "linear-attention/turned", turned, only=("steps", "packed", "padding", "future", "split")
+    ),
+]

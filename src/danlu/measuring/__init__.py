@@ -1,0 +1,1 @@
+"""Figures of trained models: samples, likelihoods, costs, beside yardsticks."""

@@ -1,0 +1,1 @@
+"""Races: many families on the same data in the same time."""
