@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from danlu.contracts import DataDescription
+from danlu.contracts.noise import BatchNoise
 from danlu.data import Examples, ExampleStream
 from danlu.generative.diffusion import GRIDS, PATHS
 from danlu.generative.diffusion.analytic import two_dimensional
@@ -32,7 +33,6 @@ from danlu.generative.diffusion.solvers.solver import Solver
 from danlu.generative.diffusion.solvers.solver import run as carry
 from danlu.generative.diffusion.solvers.unipc import UniPC
 from danlu.optim import OptimizerOptions
-from danlu.solvers.noise import BatchNoise
 from danlu.solvers.steppers import Euler, Heun
 from danlu.training import Budget, Plan, Policy, Trainer, TrainingRun
 from danlu_bench.page import table, write_page

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from danlu.contracts.noise import BatchNoise
 from danlu.evaluation.canvas import Figure
 from danlu.generative.diffusion import GRIDS, PATHS, SOLVERS
 from danlu.generative.diffusion.analytic import MixtureDenoiser, two_dimensional
@@ -24,7 +25,6 @@ from danlu.generative.diffusion.paths import Linear, Path
 from danlu.generative.diffusion.solvers.ode import OdeSolver
 from danlu.generative.diffusion.solvers.solver import Solver
 from danlu.generative.diffusion.solvers.solver import run as carry
-from danlu.solvers.noise import BatchNoise
 from danlu.solvers.steppers import RungeKutta4
 from danlu_bench.page import table, write_page
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from danlu.contracts import DanluError, DataDescription
+from danlu.contracts.noise import ItemNoise
 from danlu.generative import FAMILIES
 from danlu.generative.diffusion import predictions
 from danlu.generative.diffusion.ddpm import build
@@ -14,7 +15,6 @@ from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.paths import Point
 from danlu.generative.tiny import TINY_VECTOR
 from danlu.laws.generative.family import cheap
-from danlu.solvers.noise import ItemNoise
 
 HOME = "danlu.generative.diffusion"
 ROOM = sorted(name for name, row in FAMILIES.items() if row.target.__module__.startswith(HOME))

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from danlu.contracts import Batch, CapabilityError, DanluError, Progress
+from danlu.contracts.noise import BatchNoise
 from danlu.generative.diffusion import JUMPS
 from danlu.generative.diffusion.consistency import ConsistencyOptions, pseudo_huber
 from danlu.generative.diffusion.consistency import build as build_consistency
 from danlu.generative.diffusion.meanflow import MeanFlowOptions
 from danlu.generative.diffusion.meanflow import build as build_meanflow
 from danlu.generative.tiny import TINY, TINY_VECTOR
-from danlu.solvers.noise import BatchNoise
 
 
 def perturbed(model):

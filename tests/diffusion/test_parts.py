@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from danlu.contracts import Batch, DanluError, Progress
+from danlu.contracts.noise import BatchNoise
 from danlu.generative.diffusion import (
     COUPLINGS,
     PATHS,
@@ -28,7 +29,6 @@ from danlu.generative.diffusion.solvers.ddim import DDIM
 from danlu.generative.diffusion.solvers.stochastic_heun import StochasticHeun
 from danlu.generative.diffusion.time_samplers import log_normal, steps, stratified
 from danlu.generative.tiny import TINY, TINY_VECTOR
-from danlu.solvers.noise import BatchNoise
 
 TINY_DATA = Batch(torch.linspace(-1, 1, 16).view(8, 2), None, torch.arange(8))
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from danlu.contracts import DanluError, DataDescription
+from danlu.contracts.noise import BatchNoise
 from danlu.generative import FAMILIES
 from danlu.generative.diffusion import GRIDS, SOLVERS
 from danlu.generative.diffusion.grids import clipped
@@ -14,7 +15,6 @@ from danlu.generative.diffusion.paths import Linear
 from danlu.generative.diffusion.rectified_flow import RectifiedFlow, build
 from danlu.generative.diffusion.time_samplers import logit_normal, stratified, uniform
 from danlu.generative.tiny import TINY, TINY_VECTOR
-from danlu.solvers.noise import BatchNoise
 
 
 def perturbed(model: RectifiedFlow) -> RectifiedFlow:

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from danlu.contracts import Batch, CapabilityError, DanluError, Progress
+from danlu.contracts.noise import BatchNoise, ItemNoise
 from danlu.data import Examples, ExampleStream
 from danlu.generative.diffusion import distilled, reflow
 from danlu.generative.diffusion.reflow import ReflowOptions, affordable, paired, without_class
 from danlu.generative.diffusion.straightness import straightness
 from danlu.generative.tiny import TINY, TINY_VECTOR
 from danlu.laws.training.small_players import StopAfter
-from danlu.solvers.noise import BatchNoise, ItemNoise
 from danlu.training import Budget, Plan, Policy, Trainer, TrainingRun
 from danlu.training.prepared import recall
 

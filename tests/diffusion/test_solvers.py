@@ -6,6 +6,7 @@ import torch
 import danlu
 from danlu.cli.main import main
 from danlu.contracts import DanluError
+from danlu.contracts.noise import ItemNoise
 from danlu.generative.diffusion import SOLVERS
 from danlu.generative.diffusion.analytic import two_dimensional
 from danlu.generative.diffusion.grids import karras
@@ -14,7 +15,6 @@ from danlu.generative.diffusion.solvers.ddim import DDIM
 from danlu.generative.diffusion.solvers.predictor_corrector import PredictorCorrector
 from danlu.generative.diffusion.solvers.solver import Solver, run
 from danlu.generative.diffusion.solvers.unipc import UniPC
-from danlu.solvers.noise import ItemNoise
 
 
 class Mean(Solver):

@@ -5,10 +5,10 @@ import torch
 from torch.distributions import Normal
 
 from danlu.contracts import DanluError, DataDescription, Measure
+from danlu.contracts.noise import ItemNoise
 from danlu.generative.tiny import TINY, TINY_VECTOR
 from danlu.losses import LIKELIHOODS
 from danlu.losses.likelihoods import DiscretisedLogistic, Gaussian, round_to_levels
-from danlu.solvers.noise import ItemNoise
 
 
 @pytest.mark.usefixtures("float64")

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from danlu.contracts import Batch, DanluError, DataDescription, Progress
+from danlu.contracts.noise import BatchNoise
 from danlu.data.arrays import array_source
 from danlu.generative import FAMILIES
 from danlu.generative.parts.actnorm import ActNorm
-from danlu.solvers.noise import BatchNoise
 
 N, STEPS = 512, 40
 QUICK = ("flow", "gan", "vae")

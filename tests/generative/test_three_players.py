@@ -9,11 +9,11 @@ from torch.nn.functional import softplus
 
 from danlu.backbones.mlp import MLP
 from danlu.contracts import DataDescription, Losses, Player, Stage
+from danlu.contracts.noise import BatchNoise
 from danlu.data import Examples, ExampleStream
 from danlu.generative.base import GenerativeModel
 from danlu.generative.tiny import TINY
 from danlu.laws.generative.family import family_laws
-from danlu.solvers.noise import BatchNoise
 from danlu.training import Budget, Plan, Trainer
 
 PLAYERS = ("critic", "encoder", "generator")

@@ -7,13 +7,13 @@ from torch import nn
 from torch.distributions.transforms import AffineTransform, SigmoidTransform
 from zuko.transforms import FreeFormJacobianTransform
 
+from danlu.contracts.noise import ItemNoise
 from danlu.generative.flow.networks import FEATURES, Dense
 from danlu.generative.parts.affine import ClassAffine, Normalise
 from danlu.generative.parts.continuous import Continuous
 from danlu.generative.parts.couplings import LIMIT, Coupling, checkerboard
 from danlu.generative.parts.logit import MARGIN, Logit
 from danlu.layers.condition import ClassEmbedding
-from danlu.solvers.noise import ItemNoise
 
 pytestmark = [pytest.mark.long]
 

@@ -8,6 +8,7 @@ from normflows.flows import ActNorm as PeerActNorm
 from normflows.flows import MaskedAffineFlow
 
 from danlu.contracts import DataDescription
+from danlu.contracts.noise import ItemNoise
 from danlu.generative.chain import Chain
 from danlu.generative.flow.networks import FEATURES, Dense
 from danlu.generative.parts.actnorm import ActNorm
@@ -16,7 +17,6 @@ from danlu.generative.parts.logit import MARGIN, Logit
 from danlu.generative.parts.priors import GaussianPrior
 from danlu.laws.generative.flow import disturbed
 from danlu.layers.condition import ClassEmbedding
-from danlu.solvers.noise import ItemNoise
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("float64")]
 

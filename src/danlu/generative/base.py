@@ -29,7 +29,7 @@ from danlu.contracts import (
     class_ids,
     unknown,
 )
-from danlu.solvers.noise import ItemNoise, Noise
+from danlu.contracts.noise import ItemNoise, Noise
 
 Code = Tensor | tuple[Tensor, ...]
 Condition = Tensor | SupportsIndex | None

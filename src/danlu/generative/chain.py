@@ -35,10 +35,10 @@ from danlu.contracts import (
     Measure,
     Progress,
 )
+from danlu.contracts.noise import BatchNoise, ItemNoise, Noise
 from danlu.generative.base import Code, Condition, GenerativeModel
 from danlu.generative.chain_options import ChainOptions, Estimator, Output
 from danlu.generative.decoding import decoder_export
-from danlu.solvers.noise import BatchNoise, ItemNoise, Noise
 
 Ids = Int[Tensor, " batch"] | None
 

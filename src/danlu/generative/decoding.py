@@ -7,10 +7,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from danlu.contracts import Export, Port
+from danlu.contracts.noise import BatchNoise
+from danlu.contracts.recorded_noise import GivenNoise, RecordedNoise
 from danlu.generative.base import GenerativeModel
 from danlu.generative.chain_options import Output
-from danlu.solvers.noise import BatchNoise
-from danlu.solvers.recorded_noise import GivenNoise, RecordedNoise
 
 ABOUT = {
     Output.UNROUNDED: "a code to an example, drawn where the model draws",

@@ -31,10 +31,10 @@ from danlu.contracts import (
     Stage,
     Stream,
 )
+from danlu.contracts.noise import Noise
 from danlu.contracts.stage import Prepare
 from danlu.generative.base import Code, Condition, GenerativeModel
 from danlu.generative.chain import Chain, ChainOptions, Ids, known
-from danlu.solvers.noise import Noise
 
 ENCODE_BATCH = 256
 

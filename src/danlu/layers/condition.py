@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from danlu.solvers.noise import BatchNoise
+from danlu.contracts.noise import BatchNoise
 
 
 class ClassEmbedding(nn.Module):

@@ -34,7 +34,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
-from danlu.solvers.noise import BatchNoise
+from danlu.contracts.noise import BatchNoise
 
 LAZY = 8
 """Rounds between slope penalties."""

@@ -24,8 +24,8 @@ from torch.nn.functional import logsigmoid, softplus
 from typing_extensions import override
 
 from danlu.contracts import DanluError, DataDescription, Measure
+from danlu.contracts.noise import Noise
 from danlu.optim.parameters import Rule
-from danlu.solvers.noise import Noise
 
 SMALLEST_SCALE = math.exp(-4.0)
 """Smallest logistic scale, in spacings of the grid: all mass then lies in one bin."""

@@ -1,4 +1,4 @@
-"""Steppers of differential equations and item-wise noise; they know nothing of diffusion."""
+"""Steppers of differential equations; they know nothing of diffusion."""
 
 from danlu.contracts import Method
 from danlu.solvers.steppers import Euler, Heun, Midpoint, RungeKutta4

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 
 from danlu.contracts import Batch, KeepsStatistics, Losses, Progress, derive_seed
-from danlu.solvers.noise import part_of_batch
+from danlu.contracts.noise import part_of_batch
 from danlu.training.learner import Learner
 from danlu.training.policy import Policy
 from danlu.training.processes import Processes

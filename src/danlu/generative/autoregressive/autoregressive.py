@@ -37,6 +37,7 @@ from danlu.contracts import (
     SequenceContext,
     State,
 )
+from danlu.contracts.noise import BatchNoise, Noise
 from danlu.data.packing import PackedBatch
 from danlu.generative.autoregressive.choosing import AutoregressiveOptions, allowed, pick
 from danlu.generative.base import GenerativeModel
@@ -46,7 +47,6 @@ from danlu.losses.likelihoods import ids_of
 from danlu.mixers.base import after_step
 from danlu.positions.learned import SPREAD, Learned
 from danlu.positions.rotary import Rotary
-from danlu.solvers.noise import BatchNoise, Noise
 
 Ids = Int[Tensor, " batch"] | None
 

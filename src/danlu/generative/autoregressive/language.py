@@ -26,11 +26,11 @@ from typing_extensions import override
 from danlu.backbones.named import StackOptions, stack_of
 from danlu.backbones.sized import Sizes
 from danlu.contracts import DanluError, DataDescription
+from danlu.contracts.noise import Noise
 from danlu.data.text import tokens_of
 from danlu.generative.autoregressive.autoregressive import Autoregressive
 from danlu.generative.autoregressive.choosing import AutoregressiveOptions
 from danlu.generative.tiny import TINY
-from danlu.solvers.noise import Noise
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,9 +21,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from danlu.contracts import DataDescription
+from danlu.contracts.noise import Noise
 from danlu.generative.diffusion.solvers.ancestral import forward_variance, given_data
 from danlu.layers.rows import per_row
-from danlu.solvers.noise import Noise
 
 Rows = Float[Tensor, " batch"]
 RowDenoiser = Callable[[Float[Tensor, "batch ..."], Rows], Float[Tensor, "batch ..."]]

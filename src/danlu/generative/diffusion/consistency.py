@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import Batch, DanluError, DataDescription, Export, Losses, Progress
+from danlu.contracts.noise import BatchNoise, Noise
 from danlu.generative.base import GenerativeModel
 from danlu.generative.diffusion import JUMPS, preconditioners
 from danlu.generative.diffusion.exporting import flow_map_export
@@ -45,7 +46,6 @@ from danlu.generative.diffusion.predictions import DATA_STD
 from danlu.generative.tiny import TINY
 from danlu.layers.rows import per_row
 from danlu.losses.likelihoods import round_to_levels
-from danlu.solvers.noise import BatchNoise, Noise
 
 LOG_LEVEL_MEAN, LOG_LEVEL_STD = -1.1, 2.0
 HUBER = 0.00054

@@ -33,10 +33,10 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from typing_extensions import override
 
+from danlu.contracts.noise import BatchNoise
 from danlu.generative.diffusion.paths import Path
 from danlu.generative.diffusion.predictions import solve, velocity
 from danlu.layers.rows import per_row
-from danlu.solvers.noise import BatchNoise
 
 Rows = Float[Tensor, "batch ..."]
 Ids = Int[Tensor, " batch"] | None

@@ -19,6 +19,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from danlu.contracts import DataDescription, Export
+from danlu.contracts.noise import BatchNoise, Noise
 from danlu.generative.base import Code, Condition, NoOptions
 from danlu.generative.diffusion import JUMPS
 from danlu.generative.diffusion.exporting import flow_map_export
@@ -28,7 +29,6 @@ from danlu.generative.diffusion.networks import ConditionedNetwork, proportioned
 from danlu.generative.diffusion.reflow import FLOW, REFLOW, Reflow
 from danlu.generative.tiny import TINY
 from danlu.layers.rows import per_row
-from danlu.solvers.noise import BatchNoise, Noise
 
 DISTIL = "distil"
 TIMES = (1.0, 0.0)

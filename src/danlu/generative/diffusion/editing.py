@@ -25,12 +25,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from danlu.contracts import DanluError
+from danlu.contracts.noise import ItemNoise, Noise
 from danlu.generative.base import Condition, GenerativeModel
 from danlu.generative.diffusion.denoiser import Denoiser
 from danlu.generative.diffusion.model import DiffusionModel
 from danlu.generative.diffusion.scoring import LINES
 from danlu.generative.diffusion.solvers.solver import Solver, run
-from danlu.solvers.noise import ItemNoise, Noise
 
 
 def interpolate(

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import DanluError, DataDescription
+from danlu.contracts.noise import Noise
 from danlu.generative.diffusion.bound import Chain, RowDenoiser
 from danlu.generative.diffusion.discrete import Discrete
 from danlu.generative.diffusion.learned_variance import LearnedChain, Noted
@@ -38,7 +39,6 @@ from danlu.generative.diffusion.solvers.ancestral import VARIANCES, Ancestral
 from danlu.generative.diffusion.solvers.solver import Solver, run
 from danlu.generative.tiny import TINY
 from danlu.layers.rows import per_row
-from danlu.solvers.noise import Noise
 
 PARTS = Parts(path="discrete-cosine", prediction="noise", weighting="simple", times="steps")
 BOUND_WEIGHT = 1e-3

@@ -21,8 +21,8 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
+from danlu.contracts.noise import Noise
 from danlu.generative.diffusion.paths import Path
-from danlu.solvers.noise import Noise
 
 
 @runtime_checkable

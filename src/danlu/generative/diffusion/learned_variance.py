@@ -21,10 +21,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from typing_extensions import override
 
+from danlu.contracts.noise import Noise
 from danlu.generative.diffusion.bound import Chain, RowDenoiser
 from danlu.generative.diffusion.solvers.ancestral import forward_variance, given_data
 from danlu.layers.rows import per_row
-from danlu.solvers.noise import Noise
 
 Level = float | Float[Tensor, " batch"]
 Batched = Float[Tensor, "batch ..."]

@@ -16,9 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from danlu.contracts import DanluError
+from danlu.contracts.noise import Noise
 from danlu.generative.parts import volumes
 from danlu.generative.parts.volumes import Divergence, Flowed, exact_trace, flow
-from danlu.solvers.noise import Noise
 from danlu.solvers.steppers import RungeKutta4
 
 __all__ = [

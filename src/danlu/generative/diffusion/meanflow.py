@@ -28,6 +28,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from danlu.contracts import Batch, DanluError, DataDescription, Export, Losses, Progress, unknown
+from danlu.contracts.noise import BatchNoise, Noise
 from danlu.estimators.jacobian import jacobian_product
 from danlu.generative.diffusion import GRIDS, JUMPS
 from danlu.generative.diffusion.exporting import flow_map_export
@@ -37,7 +38,6 @@ from danlu.generative.diffusion.networks import SpanNetwork, proportioned
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.tiny import TINY
 from danlu.layers.rows import per_row
-from danlu.solvers.noise import BatchNoise, Noise
 
 TIME_MEAN, TIME_STD = -0.4, 1.0
 """Of the logit of training times."""

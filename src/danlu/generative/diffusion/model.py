@@ -29,6 +29,7 @@ from danlu.contracts import (
     Losses,
     Progress,
 )
+from danlu.contracts.noise import BatchNoise, ItemNoise, Noise
 from danlu.generative.base import Code, Condition
 from danlu.generative.diffusion import (
     GRIDS,
@@ -52,7 +53,6 @@ from danlu.generative.diffusion.scoring import LINES, Scored
 from danlu.generative.diffusion.solvers.solver import Solver, run
 from danlu.generative.diffusion.time_samplers import stratified
 from danlu.losses.likelihoods import round_to_levels
-from danlu.solvers.noise import BatchNoise, ItemNoise, Noise
 from danlu.solvers.steppers import Drift
 
 LABEL_DROP = 0.1

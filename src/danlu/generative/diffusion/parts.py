@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from danlu.contracts import DanluError, Method, unknown
+from danlu.contracts.noise import BatchNoise
 from danlu.generative.diffusion import (
     COUPLINGS,
     PATHS,
@@ -17,7 +18,6 @@ from danlu.generative.diffusion import (
 )
 from danlu.generative.diffusion.paths import Path
 from danlu.generative.diffusion.solvers.solver import Solver
-from danlu.solvers.noise import BatchNoise
 
 TABLES: Mapping[str, Mapping[str, Method]] = {
     "path": PATHS,

@@ -19,9 +19,9 @@ import math
 from jaxtyping import Float
 from torch import Tensor
 
+from danlu.contracts.noise import Noise
 from danlu.generative.diffusion.bound import RowDenoiser
 from danlu.layers.rows import per_row
-from danlu.solvers.noise import Noise
 
 Rows = Float[Tensor, " batch"]
 

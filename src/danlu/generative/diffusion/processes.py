@@ -23,9 +23,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from danlu.contracts import DanluError
+from danlu.contracts.noise import Noise
 from danlu.generative.diffusion.denoiser import Denoiser
 from danlu.generative.diffusion.paths import Path
-from danlu.solvers.noise import Noise
 from danlu.solvers.steppers import Drift
 
 

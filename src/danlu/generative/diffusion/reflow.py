@@ -38,6 +38,7 @@ from danlu.contracts import (
     Stage,
     Stream,
 )
+from danlu.contracts.noise import BatchNoise, ItemNoise, Noise
 from danlu.generative.diffusion.model import DiffusionModel, Ids
 from danlu.generative.diffusion.networks import ConditionedNetwork, proportioned
 from danlu.generative.diffusion.options import DiffusionOptions
@@ -45,7 +46,6 @@ from danlu.generative.diffusion.solvers.solver import Solver, run
 from danlu.generative.diffusion.time_samplers import stratified, uniform
 from danlu.generative.tiny import TINY
 from danlu.layers.rows import per_row
-from danlu.solvers.noise import BatchNoise, ItemNoise, Noise
 
 FLOW, REFLOW = "flow", "reflow"
 """Players, and the stages in which they play."""

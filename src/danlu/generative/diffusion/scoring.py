@@ -18,6 +18,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from danlu.contracts import Bound, DataDescription, Evidence, Measure
+from danlu.contracts.noise import Noise
 from danlu.generative.base import GenerativeModel
 from danlu.generative.diffusion import GRIDS, likelihood
 from danlu.generative.diffusion.bound import Chain, RowDenoiser
@@ -25,7 +26,6 @@ from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.paths import Linear, Path
 from danlu.generative.diffusion.pointwise import pointwise
 from danlu.generative.parts.dequantise import Dequantise
-from danlu.solvers.noise import Noise
 from danlu.solvers.steppers import Drift
 
 LINES = Linear()

@@ -20,9 +20,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from danlu.contracts import DanluError
+from danlu.contracts.noise import BatchNoise
 from danlu.generative.diffusion.discrete import Discrete
 from danlu.generative.diffusion.paths import Path
-from danlu.solvers.noise import BatchNoise
 
 TimeSampler = Callable[[Float[Tensor, " batch"], Path], Float[Tensor, " batch"]]
 """(uniform numbers, path) -> times."""

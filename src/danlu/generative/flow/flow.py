@@ -26,6 +26,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from danlu.contracts import Batch, DanluError, DataDescription, unknown
+from danlu.contracts.noise import BatchNoise, Noise
 from danlu.generative.chain import Chain, ChainOptions, Ids, Layer
 from danlu.generative.flow.networks import FEATURES, Make
 from danlu.generative.flow.networks import network as network_of
@@ -38,7 +39,6 @@ from danlu.generative.parts.split import Split
 from danlu.generative.parts.squeeze import FACTOR, Squeeze
 from danlu.generative.tiny import TINY
 from danlu.layers.condition import ClassEmbedding
-from danlu.solvers.noise import BatchNoise, Noise
 
 Mask = Callable[[tuple[int, ...], int], Bool[Tensor, "..."]]
 

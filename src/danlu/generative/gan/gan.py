@@ -30,6 +30,7 @@ from danlu.contracts import (
     Stage,
     unknown,
 )
+from danlu.contracts.noise import BatchNoise, Noise
 from danlu.generative.base import GenerativeModel
 from danlu.generative.chain import Ids
 from danlu.generative.decoding import class_example, class_port, data_port
@@ -38,7 +39,6 @@ from danlu.generative.tiny import TINY
 from danlu.layers.condition import ClassEmbedding
 from danlu.losses import DIVERGENCES
 from danlu.losses.divergences import Divergence
-from danlu.solvers.noise import BatchNoise, Noise
 
 LABEL_DROP = 0.1
 """Probability of training on an example without its class."""

@@ -30,6 +30,7 @@ from danlu.contracts import (
     Measure,
     Progress,
 )
+from danlu.contracts.noise import Noise
 from danlu.data import Examples
 from danlu.generative.base import Code, Condition, GenerativeModel
 from danlu.generative.chain import Chain, Ids
@@ -39,7 +40,6 @@ from danlu.generative.kernel_density.bandwidth import (
     squared_distances,
 )
 from danlu.generative.parts.dequantise import Dequantise
-from danlu.solvers.noise import Noise
 
 POINTS = 500
 """Most points that choose a bandwidth."""

@@ -28,13 +28,13 @@ from danlu.backbones.named import StackOptions, stack_of
 from danlu.backbones.sized import Sizes
 from danlu.backbones.transformer import Transformer
 from danlu.contracts import Batch, DanluError, DataDescription, Losses, Progress
+from danlu.contracts.noise import BatchNoise, ItemNoise, Noise
 from danlu.data.text import tokens_of
 from danlu.generative.base import Condition, GenerativeModel
 from danlu.generative.tiny import TINY
 from danlu.losses.likelihoods import ids_of
 from danlu.mixers.base import after_step
 from danlu.positions.learned import SPREAD
-from danlu.solvers.noise import BatchNoise, ItemNoise, Noise
 
 SHARE, MASKED, RANDOM = 0.15, 0.8, 0.1
 """Of all tokens those to predict; of these those behind a mask, and those that are any token."""

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import Bound, DanluError
+from danlu.contracts.noise import Noise
 from danlu.generative.chain import Ids, Layer
 from danlu.optim.parameters import Rule, without_decay
-from danlu.solvers.noise import Noise
 
 ROUNDING = 4.0
 """A deviation of so many units of the last place of the largest number is none."""

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import Bound, DanluError
+from danlu.contracts.noise import Noise
 from danlu.generative.chain import Ids, Layer
 from danlu.layers.condition import ClassEmbedding
 from danlu.optim.parameters import Rule
-from danlu.solvers.noise import Noise
 
 
 class Normalise(Layer):

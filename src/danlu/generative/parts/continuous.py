@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import Bound, DanluError
+from danlu.contracts.noise import Noise
 from danlu.generative.chain import Ids, Layer
 from danlu.generative.parts.volumes import Divergence, exact_trace, flow, hutchinson
-from danlu.solvers.noise import Noise
 from danlu.solvers.steppers import Drift, RungeKutta4
 
 

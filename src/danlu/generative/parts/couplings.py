@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import Bound
+from danlu.contracts.noise import Noise
 from danlu.generative.chain import Ids, Layer
 from danlu.layers.condition import ClassEmbedding
-from danlu.solvers.noise import Noise
 
 LIMIT = 2.0
 """Bound of the log-scale, approached smoothly."""

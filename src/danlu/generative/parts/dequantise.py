@@ -14,9 +14,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from danlu.contracts import Bound, DataDescription, Measure
+from danlu.contracts.noise import Noise
 from danlu.generative.chain import Ids, Layer
 from danlu.losses.likelihoods import round_to_levels
-from danlu.solvers.noise import Noise
 
 
 class Dequantise(Layer):

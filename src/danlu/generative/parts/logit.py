@@ -17,8 +17,8 @@ from torch.nn.functional import softplus
 from typing_extensions import override
 
 from danlu.contracts import Bound
+from danlu.contracts.noise import Noise
 from danlu.generative.chain import Ids, Layer
-from danlu.solvers.noise import Noise
 
 MARGIN = 0.05
 

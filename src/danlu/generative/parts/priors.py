@@ -27,8 +27,8 @@ from danlu.contracts import (
     Measure,
     Progress,
 )
+from danlu.contracts.noise import Noise
 from danlu.generative.base import GenerativeModel
-from danlu.solvers.noise import Noise
 
 
 class FactorisedPrior(GenerativeModel):

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import Bound
+from danlu.contracts.noise import Noise
 from danlu.generative.base import Code
 from danlu.generative.chain import Ids, Layer
 from danlu.layers.condition import ClassEmbedding
-from danlu.solvers.noise import Noise
 
 LIMIT = 4.0
 """Bound of the log-scale: far from the data the density stays a number."""

@@ -11,8 +11,8 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from typing_extensions import override
 
 from danlu.contracts import Bound
+from danlu.contracts.noise import Noise
 from danlu.generative.chain import Ids, Layer
-from danlu.solvers.noise import Noise
 
 FACTOR = 2
 """Side of the square."""

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from danlu.solvers.noise import Noise
+from danlu.contracts.noise import Noise
 from danlu.solvers.steppers import Drift, RungeKutta4
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import Batch, Bound, DataDescription, Losses, Progress, unknown
+from danlu.contracts.noise import Noise
 from danlu.generative.base import Code, Condition
 from danlu.generative.chain import Chain, ChainOptions, Ids, Layer, Output
 from danlu.generative.parts.priors import UniformIds
@@ -24,7 +25,6 @@ from danlu.generative.tiny import TINY
 from danlu.layers.codebook import Codebook
 from danlu.losses import LIKELIHOODS
 from danlu.losses.likelihoods import Likelihood
-from danlu.solvers.noise import Noise
 
 COMMITMENT = 0.25
 """Weight of the pull of tokens towards their codes."""

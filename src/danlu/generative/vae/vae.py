@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import Batch, Bound, DataDescription, Export, Losses, Progress, unknown
+from danlu.contracts.noise import BatchNoise, Noise
 from danlu.generative.chain import Chain, ChainOptions, Ids, Layer, Output
 from danlu.generative.decoding import decoder_export
 from danlu.generative.parts.affine import ClassAffine
@@ -38,7 +39,6 @@ from danlu.generative.tiny import TINY
 from danlu.layers.condition import ClassEmbedding
 from danlu.losses import LIKELIHOODS
 from danlu.losses.likelihoods import Likelihood
-from danlu.solvers.noise import BatchNoise, Noise
 
 LABEL_DROP = 0.1
 """Probability of training on an example without its class."""

@@ -5,12 +5,12 @@ from itertools import product
 import torch
 
 from danlu.contracts import DataDescription
+from danlu.contracts.noise import ItemNoise
 from danlu.generative.autoregressive.autoregressive import Autoregressive, build
 from danlu.generative.autoregressive.choosing import AutoregressiveOptions, allowed, pick
 from danlu.laws.draws import seed, seeded
 from danlu.laws.gaps import gap, largest, rarity, sigmas
 from danlu.laws.law import Rows, table
-from danlu.solvers.noise import ItemNoise
 
 CODES = DataDescription(shape=(4,), levels=3, low=0.0, high=2.0, classes=2)
 """Rows of 4 ids out of 3: 81 of them."""

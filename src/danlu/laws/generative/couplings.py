@@ -6,6 +6,7 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
+from danlu.contracts.noise import BatchNoise
 from danlu.generative.diffusion.couplings import (
     ClassOptimal,
     Optimal,
@@ -19,7 +20,6 @@ from danlu.generative.diffusion.couplings import (
 from danlu.laws.gaps import gap, largest, rarity, sigmas
 from danlu.laws.generative.diffusion.test_bed import points
 from danlu.laws.law import Rows, table
-from danlu.solvers.noise import BatchNoise
 
 COUNT = 7
 

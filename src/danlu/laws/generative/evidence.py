@@ -10,13 +10,13 @@ from torch import Tensor
 from typing_extensions import override
 
 from danlu.contracts import Bound, DataDescription, Measure
+from danlu.contracts.noise import Noise
 from danlu.generative.base import GenerativeModel
 from danlu.generative.chain import Chain, ChainOptions, Estimator, Ids, Layer
 from danlu.generative.parts.priors import FactorisedPrior, GaussianPrior, LogisticPrior
 from danlu.laws.gaps import gap, largest
 from danlu.laws.generative.diffusion.test_bed import item_noise
 from danlu.laws.law import Rows, table
-from danlu.solvers.noise import Noise
 
 LINE = DataDescription(shape=(1,), levels=None, low=-1.0, high=1.0, classes=0)
 X = torch.zeros(3, 1, dtype=torch.float64)

@@ -7,6 +7,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from danlu.contracts import Batch, DataDescription, Progress
+from danlu.contracts.noise import BatchNoise
+from danlu.contracts.recorded_noise import GivenNoise
 from danlu.generative.autoregressive import autoregressive
 from danlu.generative.chain import Chain, ChainOptions
 from danlu.generative.diffusion.model import DiffusionModel
@@ -25,8 +27,6 @@ from danlu.laws.generative.diffusion.diffusion_losses import NET
 from danlu.laws.generative.diffusion.test_bed import item_noise
 from danlu.laws.law import Law
 from danlu.losses.likelihoods import Gaussian
-from danlu.solvers.noise import BatchNoise
-from danlu.solvers.recorded_noise import GivenNoise
 
 START = Progress(step=0, fraction=0.0, seed=3)
 IDS = DataDescription(shape=(3,), levels=4, low=0.0, high=3.0, classes=0)

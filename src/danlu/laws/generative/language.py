@@ -8,6 +8,7 @@ from torch import Tensor
 
 from danlu.backbones.named import fitting
 from danlu.contracts import Batch, DataDescription, Progress
+from danlu.contracts.noise import BatchNoise, ItemNoise
 from danlu.data.packing import PackedBatch
 from danlu.generative.autoregressive.choosing import AutoregressiveOptions, allowed, pick
 from danlu.generative.autoregressive.language import LanguageModel, LanguageOptions, build
@@ -16,7 +17,6 @@ from danlu.laws.draws import generator, seed, seeded
 from danlu.laws.gaps import gap, largest, rarity, sigmas
 from danlu.laws.law import Case, Law, Rows, law_of_cases, table
 from danlu.mixers import MIXERS
-from danlu.solvers.noise import BatchNoise, ItemNoise
 
 LENGTH, LETTERS = 4, "abc"
 TEXT = DataDescription(shape=(LENGTH,), levels=3, low=0.0, high=2.0, classes=0, alphabet=LETTERS)

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from danlu.contracts import DataDescription
+from danlu.contracts.recorded_noise import GivenNoise
 from danlu.laws.draws import generator
 from danlu.laws.gaps import gap, largest
 from danlu.laws.law import Law
 from danlu.losses.likelihoods import DiscretisedLogistic, Gaussian, ids_of, round_to_levels
-from danlu.solvers.recorded_noise import GivenNoise
 
 LEVELS = DataDescription(shape=(2,), levels=5, low=-1.0, high=3.0, classes=0)
 LINE = DataDescription(shape=(2,), levels=None, low=-1.0, high=3.0, classes=0)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from danlu.contracts import Batch, KeepsStatistics, Losses
+from danlu.contracts.noise import part_of_batch
 from danlu.generative.base import GenerativeModel
 from danlu.laws.gaps import gap, largest
-from danlu.solvers.noise import part_of_batch
 
 Loss = Callable[[GenerativeModel, str, Batch], Losses]
 

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from danlu.contracts import derive_seed
+from danlu.contracts.noise import BatchNoise, ItemNoise, Rows, part_of_batch
+from danlu.contracts.recorded_noise import GivenNoise, RecordedNoise
 from danlu.laws.draws import generator
 from danlu.laws.gaps import gap
 from danlu.laws.law import Case, Law, law_of_cases
-from danlu.solvers.noise import BatchNoise, ItemNoise, Rows, part_of_batch
-from danlu.solvers.recorded_noise import GivenNoise, RecordedNoise
 from danlu.solvers.steppers import Euler, Heun, Midpoint, RungeKutta4, Stepper
 
 # Of each rule its nodes, the rows of its matrix and its weights, as they stand in Hairer et al.

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import Batch, DataDescription, Losses, Player, Progress, Stage, Stream
+from danlu.contracts.noise import BatchNoise
 from danlu.data import Examples, ExampleStream
 from danlu.laws.draws import generator, seeded
 from danlu.optim import OptimizerOptions
-from danlu.solvers.noise import BatchNoise
 from danlu.training import Budget, Hook, Plan, Policy, Trainer, Training, TrainingRun
 
 Kind = TypeVar("Kind", bound="OnePlayer")

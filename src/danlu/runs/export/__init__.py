@@ -14,14 +14,14 @@ import numpy as np
 import torch
 
 from danlu.contracts import DanluError, Export, StorageError
+from danlu.contracts.noise import ItemNoise
+from danlu.contracts.recorded_noise import RecordedNoise
 from danlu.files import whole_file, write_arrays, write_text
 from danlu.generative.base import GenerativeModel
 from danlu.runs.drawing import classes_in_turn
 from danlu.runs.export.formats import FORMATS, traced
 from danlu.runs.export.manifest import EXAMPLES, manifest, readme
 from danlu.runs.folders import Run
-from danlu.solvers.noise import ItemNoise
-from danlu.solvers.recorded_noise import RecordedNoise
 
 TOLERANCE = 1e-4
 """Largest difference between an exported function and the model, on the scale of the data."""

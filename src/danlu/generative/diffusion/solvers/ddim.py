@@ -16,9 +16,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from danlu.contracts import DanluError
+from danlu.contracts.noise import Noise
 from danlu.generative.diffusion.denoiser import Denoiser
 from danlu.generative.diffusion.solvers.solver import Memory, Solver
-from danlu.solvers.noise import Noise
 
 
 class DDIM(Solver):

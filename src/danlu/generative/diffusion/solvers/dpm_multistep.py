@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
+from danlu.contracts.noise import Noise
 from danlu.generative.diffusion.denoiser import Denoiser
 from danlu.generative.diffusion.solvers.exponential import (
     Share,
@@ -23,7 +24,6 @@ from danlu.generative.diffusion.solvers.exponential import (
     spent,
 )
 from danlu.generative.diffusion.solvers.solver import Memory, Solver
-from danlu.solvers.noise import Noise
 
 
 class DPMSolverMultistep(Solver):

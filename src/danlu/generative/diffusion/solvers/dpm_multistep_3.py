@@ -14,11 +14,11 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
+from danlu.contracts.noise import Noise
 from danlu.generative.diffusion.denoiser import Denoiser
 from danlu.generative.diffusion.solvers.dpm_singlestep import half_way
 from danlu.generative.diffusion.solvers.exponential import advance
 from danlu.generative.diffusion.solvers.solver import Memory, Solver
-from danlu.solvers.noise import Noise
 
 
 class DPMSolverMultistep3(Solver):

@@ -17,10 +17,10 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
+from danlu.contracts.noise import Noise
 from danlu.generative.diffusion.denoiser import Denoiser
 from danlu.generative.diffusion.solvers.exponential import Known, advance
 from danlu.generative.diffusion.solvers.solver import Memory, Solver
-from danlu.solvers.noise import Noise
 
 
 def half_way(

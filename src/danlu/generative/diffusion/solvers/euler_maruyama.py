@@ -18,12 +18,12 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
+from danlu.contracts.noise import Noise
 from danlu.generative.diffusion.beta_paths import LinearBeta
 from danlu.generative.diffusion.denoiser import Denoiser
 from danlu.generative.diffusion.paths import Path
 from danlu.generative.diffusion.solvers.exponential import Share, all_noise
 from danlu.generative.diffusion.solvers.solver import Memory, Solver
-from danlu.solvers.noise import Noise
 
 
 class EulerMaruyama(Solver):

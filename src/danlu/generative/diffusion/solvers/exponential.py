@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from danlu.solvers.noise import Noise
+from danlu.contracts.noise import Noise
 
 Share = Callable[[float], float]
 """The share of fresh noise at a noise level."""

@@ -16,10 +16,10 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
+from danlu.contracts.noise import Noise
 from danlu.generative.diffusion.denoiser import Denoiser
 from danlu.generative.diffusion.solvers.exponential import interpolation
 from danlu.generative.diffusion.solvers.solver import Memory, Solver
-from danlu.solvers.noise import Noise
 
 SLOPES = 3
 

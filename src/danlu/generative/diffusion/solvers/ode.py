@@ -15,10 +15,10 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
+from danlu.contracts.noise import Noise
 from danlu.generative.diffusion.denoiser import Denoiser, probability_flow
 from danlu.generative.diffusion.paths import Linear, Path
 from danlu.generative.diffusion.solvers.solver import Memory, Solver
-from danlu.solvers.noise import Noise
 from danlu.solvers.steppers import Euler, Heun, Stepper
 
 

@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
+from danlu.contracts.noise import Noise
 from danlu.generative.diffusion.denoiser import Denoiser
-from danlu.solvers.noise import Noise
 
 Memory = Any
 """Whatever a solver hands to its own next step; None before the first."""

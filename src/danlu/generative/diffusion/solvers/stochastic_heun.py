@@ -17,9 +17,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from danlu.contracts import DanluError
+from danlu.contracts.noise import Noise
 from danlu.generative.diffusion.denoiser import Denoiser
 from danlu.generative.diffusion.solvers.solver import Memory, Solver
-from danlu.solvers.noise import Noise
 
 LARGEST_CHURN = math.sqrt(2) - 1
 """Raises a variance to twice its size."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import DataDescription
+from danlu.contracts.noise import BatchNoise
 from danlu.generative.diffusion import consistency, couplings, meanflow
 from danlu.generative.diffusion.adaptive import adaptive
 from danlu.generative.diffusion.consistency import Consistency, ConsistencyOptions, pseudo_huber
@@ -37,7 +38,6 @@ from danlu.generative.diffusion.straightness import straightness
 from danlu.laws.golden import golden_law
 from danlu.laws.law import Law
 from danlu.layers.condition import ClassEmbedding
-from danlu.solvers.noise import BatchNoise
 
 PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=0)
 DEVIATIONS = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)

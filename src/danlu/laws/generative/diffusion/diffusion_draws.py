@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from danlu.contracts import DataDescription
+from danlu.contracts.recorded_noise import GivenNoise
 from danlu.generative.diffusion.consistency import Consistency, ConsistencyOptions
 from danlu.generative.diffusion.distilled import Distilled
 from danlu.generative.diffusion.grids import clipped
@@ -23,7 +24,6 @@ from danlu.laws.draws import generator, seed
 from danlu.laws.gaps import gap, largest
 from danlu.laws.generative.diffusion.diffusion_losses import NET, PLANE
 from danlu.laws.law import Case, Law, law_of_cases
-from danlu.solvers.recorded_noise import GivenNoise
 
 N = 4
 

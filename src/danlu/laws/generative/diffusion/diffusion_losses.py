@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from danlu.contracts import Batch, DataDescription, Progress
+from danlu.contracts.noise import BatchNoise
 from danlu.generative.diffusion import ddpm, edm, improved_ddpm, score_sde
 from danlu.generative.diffusion.consistency import Consistency
 from danlu.generative.diffusion.meanflow import MeanFlow
@@ -15,7 +16,6 @@ from danlu.laws.draws import generator, seed
 from danlu.laws.gaps import gap
 from danlu.laws.law import Case, Law, law_of_cases
 from danlu.layers.condition import ClassEmbedding
-from danlu.solvers.noise import BatchNoise
 
 PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=0)
 START = Progress(step=0, fraction=0.0, seed=0)

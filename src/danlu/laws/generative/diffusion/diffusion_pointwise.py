@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from danlu.contracts import DanluError
+from danlu.contracts.recorded_noise import GivenNoise
 from danlu.generative.diffusion.model import DiffusionModel
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.parts import Parts
@@ -15,7 +16,6 @@ from danlu.laws.gaps import gap
 from danlu.laws.generative.diffusion.diffusion_losses import NET, PLANE
 from danlu.laws.generative.diffusion.test_bed import item_noise
 from danlu.laws.law import Law
-from danlu.solvers.recorded_noise import GivenNoise
 
 
 def _gain() -> float:

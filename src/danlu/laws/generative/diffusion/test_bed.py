@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from danlu.contracts import DanluError
+from danlu.contracts.noise import ItemNoise
 from danlu.laws.draws import generator, seed
-from danlu.solvers.noise import ItemNoise
 
 
 def points(n: int = 64, scale: float = 2.0) -> Tensor:

@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from danlu.solvers.noise import Noise
+from danlu.contracts.noise import Noise
 
 
 class RecordedNoise:

@@ -16,7 +16,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from danlu.contracts import DanluError, Rows, derive_seed
+from danlu.contracts.batch import Rows
+from danlu.contracts.errors import DanluError
+from danlu.contracts.progress import derive_seed
 
 
 @runtime_checkable
