@@ -43,7 +43,7 @@ class Trained:
         return list(self.losses.values())[-1]
 
 
-LETTERS = DataDescription(shape=(LENGTH,), levels=40, low=0.0, high=39.0, classes=0)
+LETTERS = DataDescription(shape=(LENGTH,), levels=40, low=0.0, high=39.0)
 """As of the Brown corpus."""
 AMOS_RATES = (0.01, 0.03, 0.1, 0.3)
 OPTIONS = {

@@ -50,9 +50,7 @@ def brown_characters(length: int, folder: Path = BROWN) -> Source:
     texts = [" ".join(words) for words in brown_parts(folder)]
     alphabet = {character: i for i, character in enumerate(sorted(set("".join(texts))))}
     last = len(alphabet) - 1.0
-    description = DataDescription(
-        shape=(length,), levels=len(alphabet), low=0.0, high=last, classes=0
-    )
+    description = DataDescription(shape=(length,), levels=len(alphabet), low=0.0, high=last)
     training, held_out = (
         Examples(_rows([alphabet[c] for c in text], length), None, description) for text in texts
     )

@@ -50,7 +50,7 @@ CROSSED_SOLVERS: Mapping[str, tuple[int, Callable[[Path], Solver]]] = {
 }
 """Name -> (evaluations of a step, the solver on a path)."""
 
-PLANE = DataDescription(shape=(2,), levels=None, low=-4.0, high=4.0, classes=0)
+PLANE = DataDescription(shape=(2,), levels=None, low=-4.0, high=4.0)
 STEPS, POINTS, EVALUATIONS, EXAMPLES = 1000, 1000, 120, 20_000
 BATCH, WIDTH, RATE = 256, 64, 4e-3
 HIGHEST = 50.0

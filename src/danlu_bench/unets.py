@@ -21,7 +21,7 @@ from danlu.generative.diffusion import ddpm
 from danlu_bench.peers import peer, peer_alone
 
 SIDE, CHANNELS, CHAIN, EVALUATIONS = 32, 1, 1000, 50
-IMAGES = DataDescription(shape=(CHANNELS, SIDE, SIDE), levels=256, low=-1.0, high=1.0, classes=0)
+IMAGES = DataDescription(shape=(CHANNELS, SIDE, SIDE), levels=256, low=-1.0, high=1.0)
 
 PARTS = "path=linear,prediction=velocity,times=logit-normal,weighting=unit"
 """The loss of danlu's network, as a rectified flow has it."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from danlu.contracts import DanluError
+from danlu.contracts import Classes, DanluError
 from danlu.losses import MULTILABEL
 from danlu_bench import BENCHMARKS, amos, memory, multilabel, packing
 from danlu_bench.brown import brown_characters, brown_parts
@@ -173,7 +173,9 @@ def test_mosaics_mark_what_they_show():
     from danlu.contracts import DataDescription
     from danlu.data import Examples
 
-    description = DataDescription(shape=(1, 4, 4), levels=None, low=-1.0, high=3.0, classes=3)
+    description = DataDescription(
+        shape=(1, 4, 4), levels=None, low=-1.0, high=3.0, condition=Classes(3)
+    )
     values = torch.arange(3.0).view(3, 1, 1, 1).expand(3, 1, 4, 4)
     examples = Examples(values, torch.arange(3), description)
     generator = torch.Generator().manual_seed(0)

@@ -125,8 +125,8 @@ def test_one_pass_gives_the_example(tmp_path, family):
 
 def a_chain():
     """Rounding, an affine map, and a split whose second half is drawn."""
-    description = DataDescription(shape=(2,), levels=5, low=-1.0, high=1.0, classes=0)
-    code = DataDescription(shape=(1,), levels=None, low=-3.0, high=3.0, classes=0)
+    description = DataDescription(shape=(2,), levels=5, low=-1.0, high=1.0)
+    code = DataDescription(shape=(1,), levels=None, low=-3.0, high=3.0)
     layers = [
         Dequantise(description),
         Normalise(torch.tensor([0.1, -0.2]), torch.tensor([0.5, 2.0])),

@@ -16,7 +16,7 @@ from danlu.layers.attention import attend
 from danlu.losses import DIVERGENCES
 from danlu.losses.likelihoods import DiscretisedLogistic
 
-GREY = DataDescription(shape=(1, 8, 8), levels=17, low=-1.0, high=1.0, classes=0)
+GREY = DataDescription(shape=(1, 8, 8), levels=17, low=-1.0, high=1.0)
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("float64")]
 

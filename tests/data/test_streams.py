@@ -3,10 +3,10 @@ import time
 import pytest
 import torch
 
-from danlu.contracts import DanluError, DataDescription, Stream
+from danlu.contracts import Classes, DanluError, DataDescription, Stream
 from danlu.data import Examples, ExampleStream
 
-DESCRIPTION = DataDescription(shape=(1, 2, 3), levels=256, low=-1.0, high=1.0, classes=4)
+DESCRIPTION = DataDescription(shape=(1, 2, 3), levels=256, low=-1.0, high=1.0, condition=Classes(4))
 
 
 def examples(n):
@@ -79,7 +79,7 @@ def test_once_is_the_source_in_order_and_moves_nothing():
 def test_replaced_keeps_order_classes_and_position():
     original = stream()
     next(original)
-    code = DataDescription(shape=(5,), levels=None, low=-1.0, high=1.0, classes=4)
+    code = DataDescription(shape=(5,), levels=None, low=-1.0, high=1.0, condition=Classes(4))
     codes = torch.arange(10.0)[:, None].expand(10, 5)
     replaced = original.replaced(codes, code)
     assert replaced.description == code
@@ -93,7 +93,7 @@ def test_replaced_keeps_order_classes_and_position():
 def test_replaced_by_another_number_of_values_spreads_the_classes():
     original = stream()
     classes = examples(10).classes(torch.arange(10))
-    points = DataDescription(shape=(1,), levels=None, low=-1.0, high=1.0, classes=4)
+    points = DataDescription(shape=(1,), levels=None, low=-1.0, high=1.0, condition=Classes(4))
     for count in (5, 10, 30):
         made = original.replaced(torch.arange(float(count))[:, None], points)
         found = torch.cat([batch.condition for batch in made.once(4)])
@@ -107,7 +107,7 @@ def test_bad_streams_are_refused():
         stream(batch=2, shard=(0, 3))
     with pytest.raises(DanluError, match="at least one example"):
         stream(n=0)
-    points = DataDescription(shape=(2,), levels=None, low=-1.0, high=1.0, classes=0)
+    points = DataDescription(shape=(2,), levels=None, low=-1.0, high=1.0)
     with pytest.raises(DanluError, match="no left and right"):
         ExampleStream(
             Examples(torch.zeros(3, 2), None, points), points, batch=1, seed=0, flips=True
@@ -121,7 +121,7 @@ def test_bad_streams_are_refused():
 
 
 def test_a_batch_costs_far_less_than_a_training_step():
-    description = DataDescription(shape=(1, 28, 28), levels=256, low=-1.0, high=1.0, classes=0)
+    description = DataDescription(shape=(1, 28, 28), levels=256, low=-1.0, high=1.0)
     values = torch.randint(256, (5_000, 1, 28, 28), dtype=torch.uint8)
     fast = ExampleStream(
         Examples(values, None, description), description, batch=64, seed=0, flips=True

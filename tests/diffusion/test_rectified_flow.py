@@ -100,7 +100,7 @@ def test_bad_values_are_refused():
 
 
 def test_decode_inverts_encode():
-    description = DataDescription(shape=(3,), levels=None, low=-2.0, high=2.0, classes=0)
+    description = DataDescription(shape=(3,), levels=None, low=-2.0, high=2.0)
     model = perturbed(build(description))
     x = torch.randn(5, 3, dtype=torch.float64)
     assert (model.reconstruct(x) - x).abs().max() < 1e-7
@@ -124,7 +124,7 @@ def test_samples_of_discrete_data_lie_on_its_levels():
 
 @pytest.mark.long
 def test_exact_and_estimated_traces_agree_within_the_error():
-    description = DataDescription(shape=(1, 4, 4), levels=None, low=-1.0, high=1.0, classes=0)
+    description = DataDescription(shape=(1, 4, 4), levels=None, low=-1.0, high=1.0)
     model = perturbed(build(description))
     x = model.sample(4)
     exact = model.log_prob(x, options=DiffusionOptions(trace="exact"))

@@ -1,7 +1,15 @@
 import pytest
 import torch
 
-from danlu.contracts import Batch, Bound, CapabilityError, DanluError, DataDescription, Progress
+from danlu.contracts import (
+    Batch,
+    Bound,
+    CapabilityError,
+    Classes,
+    DanluError,
+    DataDescription,
+    Progress,
+)
 from danlu.data import Examples, ExampleStream
 from danlu.generative.chain import Chain, ChainOptions
 from danlu.generative.diffusion.rectified_flow import build as build_flow
@@ -14,7 +22,7 @@ from danlu.training import Budget, Plan, Trainer
 
 
 def vectors(dim, levels=None):
-    return DataDescription(shape=(dim,), levels=levels, low=-1.0, high=1.0, classes=0)
+    return DataDescription(shape=(dim,), levels=levels, low=-1.0, high=1.0)
 
 
 def split_twice():
@@ -99,7 +107,7 @@ def test_a_chain_trains_without_classes_now_and_then():
             seen.append(condition is not None)
             return super().encode(x, condition, noise)
 
-    data = DataDescription(shape=(2,), levels=None, low=-1.0, high=1.0, classes=3)
+    data = DataDescription(shape=(2,), levels=None, low=-1.0, high=1.0, condition=Classes(3))
     model = Chain(data, [Watched(2)], GaussianPrior(vectors(2)))
     batch = Batch(torch.randn(3, 2), torch.arange(3), torch.arange(3))
     for seed in range(20):

@@ -1,12 +1,12 @@
 import pytest
 import torch
 
-from danlu.contracts import Bound, DanluError, DataDescription, Measure
+from danlu.contracts import Bound, Classes, DanluError, DataDescription, Measure
 from danlu.data import Examples
 from danlu.data.digits import digits
 from danlu.generative.kernel_density import KernelDensity
 
-PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=2)
+PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, condition=Classes(2))
 
 
 @pytest.fixture(scope="module")

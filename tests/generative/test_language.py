@@ -10,7 +10,7 @@ from danlu.contracts import Batch, CapabilityError, DanluError, DataDescription,
 from danlu.generative.autoregressive.language import LanguageOptions, build
 from danlu.generative.masked.masked import build as build_masked
 
-TEXT = DataDescription(shape=(10,), levels=4, low=0.0, high=3.0, classes=0, alphabet="abcd")
+TEXT = DataDescription(shape=(10,), levels=4, low=0.0, high=3.0, alphabet="abcd")
 
 
 def batch(n=3):

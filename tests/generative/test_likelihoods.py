@@ -58,7 +58,7 @@ def test_measures_are_declared():
 
 
 def test_a_certain_decoder_codes_for_free():
-    description = DataDescription(shape=(1,), levels=256, low=-1.0, high=1.0, classes=0)
+    description = DataDescription(shape=(1,), levels=256, low=-1.0, high=1.0)
     likelihood = DiscretisedLogistic(description)
     level = torch.tensor([[-1 + 100 * description.spacing]])
     output = torch.cat([level, torch.full_like(level, -50.0)], dim=1)

@@ -93,8 +93,8 @@ def test_the_likelihood_has_the_weakest_bound_and_the_data_measure():
 def test_a_share_outside_the_budget_and_a_code_of_two_tensors_are_refused():
     with pytest.raises(DanluError, match="share"):
         latent_flow(share=1.0)
-    plane = DataDescription(shape=(2,), levels=None, low=-1.0, high=1.0, classes=0)
-    line = DataDescription(shape=(1,), levels=None, low=-1.0, high=1.0, classes=0)
+    plane = DataDescription(shape=(2,), levels=None, low=-1.0, high=1.0)
+    line = DataDescription(shape=(1,), levels=None, low=-1.0, high=1.0)
     first = Chain(plane, [Split(1, torch.nn.Linear(1, 2))], GaussianPrior(line))
     model = Staged(plane, first, GaussianPrior(line), share=0.5)
     data = ExampleStream(Examples(torch.randn(8, 2), None, plane), plane, batch=4, seed=0)

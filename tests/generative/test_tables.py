@@ -35,7 +35,7 @@ def rows():
 
 def described(x):
     return DataDescription(
-        shape=(x.shape[1],), levels=None, low=float(x.min()), high=float(x.max()), classes=0
+        shape=(x.shape[1],), levels=None, low=float(x.min()), high=float(x.max())
     )
 
 

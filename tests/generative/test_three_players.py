@@ -70,13 +70,12 @@ def unconditional(description=TINY):
         levels=description.levels,
         low=description.low,
         high=description.high,
-        classes=0,
     )
     return Bidirectional(known)
 
 
 def stream():
-    description = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=0)
+    description = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0)
     x = torch.randn(256, 2) * torch.tensor([1.0, 0.3]) + 1
     return ExampleStream(Examples(x, None, description), description, batch=32, seed=0)
 

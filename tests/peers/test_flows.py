@@ -21,7 +21,7 @@ from danlu.layers.condition import ClassEmbedding
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("float64")]
 
 DIM, N = 4, 20
-DATA = DataDescription(shape=(DIM,), levels=None, low=-3.0, high=3.0, classes=0)
+DATA = DataDescription(shape=(DIM,), levels=None, low=-3.0, high=3.0)
 
 
 class Half(torch.nn.Module):

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from danlu.contracts import DanluError, DataDescription, Method
+from danlu.contracts import Classes, DanluError, DataDescription, Method
 from danlu.data import open_source
 from danlu.generative import FAMILIES
 from danlu.generative.vae.vae import build as build_vae
@@ -16,10 +16,12 @@ from danlu.training import Budget
 from danlu.training.records import read_yaml, record_yaml
 
 DESCRIPTIONS = {
-    Kind.VECTOR: DataDescription(shape=(2,), levels=None, low=-4.0, high=4.0, classes=0),
-    Kind.SMALL_IMAGE: DataDescription(shape=(1, 8, 8), levels=17, low=-1.0, high=1.0, classes=10),
-    Kind.IMAGE: DataDescription(shape=(3, 32, 32), levels=256, low=-1.0, high=1.0, classes=0),
-    Kind.TEXT: DataDescription(shape=(16,), levels=3, low=0.0, high=2.0, classes=0, alphabet="abc"),
+    Kind.VECTOR: DataDescription(shape=(2,), levels=None, low=-4.0, high=4.0),
+    Kind.SMALL_IMAGE: DataDescription(
+        shape=(1, 8, 8), levels=17, low=-1.0, high=1.0, condition=Classes(10)
+    ),
+    Kind.IMAGE: DataDescription(shape=(3, 32, 32), levels=256, low=-1.0, high=1.0),
+    Kind.TEXT: DataDescription(shape=(16,), levels=3, low=0.0, high=2.0, alphabet="abc"),
 }
 
 
@@ -48,7 +50,7 @@ def test_kinds_of_data():
 @pytest.mark.parametrize(("family", "kind"), RECIPES, ids=lambda part: str(part).replace(" ", "-"))
 def test_every_recipe_fits_its_family(family, kind):
     recipe = RECIPES[family, kind]
-    assert recipe_for(family, replace(DESCRIPTIONS[kind], classes=3)) is recipe
+    assert recipe_for(family, replace(DESCRIPTIONS[kind], condition=Classes(3))) is recipe
     build = FAMILIES[family].build
     assert recipe.model.keys() <= settings_of(build).keys()
     model = build(DESCRIPTIONS[kind], **recipe.model)

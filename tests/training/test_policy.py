@@ -10,8 +10,8 @@ from danlu.training import Budget, Policy, policy
 from danlu.training.policy import chosen_device, describe, settle
 from danlu.training.weights import snapshot
 
-IMAGE = DataDescription(shape=(3, 4, 4), levels=4, low=-1.0, high=1.0, classes=0)
-VECTOR = DataDescription(shape=(2,), levels=None, low=-1.0, high=1.0, classes=0)
+IMAGE = DataDescription(shape=(3, 4, 4), levels=4, low=-1.0, high=1.0)
+VECTOR = DataDescription(shape=(2,), levels=None, low=-1.0, high=1.0)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,17 @@
 """Types that every room shares; no method lives here."""
 
-from danlu.contracts.batch import Batch, Rows, Stream, class_ids
+from danlu.contracts.batch import Batch, Rows, Stream
+from danlu.contracts.condition import Condition, Features, class_ids
+from danlu.contracts.condition_kinds import (
+    Classes,
+    Image,
+    Kind,
+    Tokens,
+    Vector,
+    kinds_of,
+    name_of,
+    read_condition,
+)
 from danlu.contracts.description import DataDescription
 from danlu.contracts.errors import (
     CapabilityError,
@@ -31,11 +42,16 @@ __all__ = [
     "Batch",
     "Bound",
     "CapabilityError",
+    "Classes",
+    "Condition",
     "DanluError",
     "DataDescription",
     "Evidence",
     "Export",
+    "Features",
+    "Image",
     "KeepsStatistics",
+    "Kind",
     "Losses",
     "Measure",
     "Method",
@@ -49,11 +65,16 @@ __all__ = [
     "State",
     "StorageError",
     "Stream",
+    "Tokens",
+    "Vector",
     "built",
     "class_ids",
     "derive_seed",
     "detached",
+    "kinds_of",
+    "name_of",
     "next_position",
+    "read_condition",
     "reorder",
     "state_bytes",
     "told_of",

@@ -2,29 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int, Integer, Num
 from torch import Tensor
 
+from danlu.contracts.condition import class_ids
 from danlu.contracts.description import DataDescription
-from danlu.contracts.errors import DanluError
-
-
-def class_ids(given: Any) -> Int[Tensor, "*batch"]:
-    """Class ids as int64, from whole numbers of any type.
-
-    Raises:
-        DanluError: they are no whole numbers; a mask or a score is not taken for an id.
-    """
-    try:
-        ids = torch.as_tensor(given)
-    except (TypeError, ValueError, RuntimeError):
-        raise DanluError(f"Class ids are whole numbers of up to 64 bits, got {given!r}.") from None
-    if ids.dtype == torch.bool or ids.is_floating_point() or ids.is_complex():
-        raise DanluError(f"Class ids are whole numbers, got {ids.dtype}: convert them first.")
-    return ids.long()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
-"""What a model must know of its data: shape, levels, scale and classes."""
+"""What a model must know of its data: shape, levels, scale and what examples are told."""
 
 from dataclasses import dataclass
 from math import isfinite, prod
 
+from danlu.contracts.condition_kinds import Classes, Kind
 from danlu.contracts.errors import DanluError
 
 MOST_DIMS = 2**30
@@ -18,7 +19,7 @@ class DataDescription:
         levels: number of discrete values, evenly spaced on [low, high]; None when continuous.
         low: smallest value a model sees.
         high: largest value a model sees.
-        classes: number of classes; 0 when the data has none.
+        condition: the kind of what each example is told; None when nothing is.
         alphabet: of text, the character behind each id; empty where ids are bytes; None for all
             other data.
     """
@@ -27,7 +28,7 @@ class DataDescription:
     levels: int | None
     low: float
     high: float
-    classes: int
+    condition: Kind | None = None
     alphabet: str | None = None
 
     def __post_init__(self) -> None:
@@ -37,8 +38,13 @@ class DataDescription:
             raise DanluError(f"low and high must be a range, got {self.low} and {self.high}.")
         if self.levels is not None and self.levels < 1:
             raise DanluError(f"levels must be positive, got {self.levels}.")
-        if self.classes < 0:
-            raise DanluError(f"classes must not be negative, got {self.classes}.")
+        if self.condition == ():
+            raise DanluError("condition must be a kind, several, or None, got none at all.")
+
+    @property
+    def classes(self) -> int:
+        """Number of classes; 0 where examples are told something else, or nothing."""
+        return self.condition.classes if isinstance(self.condition, Classes) else 0
 
     @property
     def is_text(self) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from danlu.contracts import DanluError, DataDescription
+from danlu.contracts import Classes, DanluError, DataDescription
 from danlu.data.notices import MANY_CLASSES, cautions
 from danlu.data.scales import Scaled, require_finite, scale_images, scale_vectors
 from danlu.data.source import Examples, Source
@@ -54,7 +54,7 @@ def array_source(path: Path) -> Source:
         levels=scaled.levels,
         low=scaled.low,
         high=scaled.high,
-        classes=len(class_names),
+        condition=Classes(len(class_names)) if class_names else None,
     )
     stored = [torch.from_numpy(part) for part in scaled.parts]
     first = ids[0] if ids else None

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from danlu.contracts import DanluError, DataDescription
+from danlu.contracts import Classes, DanluError, DataDescription
 from danlu.data.decoding import EIGHT_BITS, SIXTEEN_BITS
 from danlu.data.notices import cautions
 from danlu.data.pictures import Facts, Pictures, pictures_of
@@ -151,7 +151,7 @@ def _source(
         levels=256,
         low=-1.0,
         high=1.0,
-        classes=len(layout.class_names),
+        condition=Classes(len(layout.class_names)) if layout.class_names else None,
     )
     training, *given = (layout.side(side) for side in (TRAINING, VALIDATION, TEST))
     held = held_out(len(training))

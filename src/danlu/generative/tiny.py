@@ -1,6 +1,6 @@
 """The smallest data descriptions, for the tiny instance of every family."""
 
-from danlu.contracts import DataDescription
+from danlu.contracts import Classes, DataDescription
 
-TINY = DataDescription(shape=(1, 4, 4), levels=4, low=-1.0, high=1.0, classes=3)
-TINY_VECTOR = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=0)
+TINY = DataDescription(shape=(1, 4, 4), levels=4, low=-1.0, high=1.0, condition=Classes(3))
+TINY_VECTOR = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0)

@@ -12,8 +12,8 @@ from danlu.losses.divergences import (
 from danlu.losses.likelihoods import DiscretisedLogistic, Gaussian
 from danlu.losses.multilabel import MULTILABEL
 
-_GREY = DataDescription(shape=(1, 2, 2), levels=4, low=-1.0, high=1.0, classes=0)
-_PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=0)
+_GREY = DataDescription(shape=(1, 2, 2), levels=4, low=-1.0, high=1.0)
+_PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0)
 
 LIKELIHOODS = {
     "discretised-logistic": Method(

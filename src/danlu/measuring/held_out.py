@@ -64,6 +64,6 @@ def words_for_spaces(spaces: Mapping[str, FeatureSpace]) -> str:
 
 def unlabelled(source: Source) -> Source:
     """The same data without its classes."""
-    description = replace(source.description, classes=0)
+    description = replace(source.description, condition=None)
     training = Examples(source.training.stored, None, description, source.training.rows)
     return replace(source, description=description, training=training)

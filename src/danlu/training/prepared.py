@@ -12,6 +12,7 @@ from torch import Tensor
 
 from danlu.contracts import DanluError, DataDescription, Stream
 from danlu.files import whole_file
+from danlu.training.earlier import renamed
 from danlu.training.records import typed
 
 FOLDER = "prepared"
@@ -44,7 +45,8 @@ def recall(folder: Path, stage: str, data: Stream) -> Stream:
         # Earlier versions wrote no digest.
         if facts.get("digest", _digest(x, description)) != _digest(x, description):
             raise DanluError(f"{path} is not what was written")
-        found: DataDescription = typed(json.loads(description), DataDescription, str(path))
+        told = renamed(json.loads(description))  # an earlier version may have kept it
+        found: DataDescription = typed(told, DataDescription, str(path))
         return data.replaced(x, found)
     except DanluError:
         raise

@@ -1,10 +1,10 @@
 """The files of a run folder, read as what they are and covered by a digest.
 
 A record is a dataclass; its file holds the fields as JSON or YAML, the version of the format and
-a digest of all of it. Files of format 1, which earlier versions wrote, have neither: that is the
-whole difference, and `_opened` is the one place that knows it. What does not fit is one line that
-names the file, the key, the value and what is expected. Nothing here builds an object that a file
-names.
+a digest of all of it. Files of format 1, which earlier versions wrote, have neither: `_opened`
+knows it, and `training.earlier` what else they wrote in another way. What does not fit is one line
+that names the file, the key, the value and what is expected. Nothing here builds an object that a
+file names.
 """
 
 import hashlib
@@ -20,10 +20,11 @@ import yaml
 
 from danlu.contracts import DanluError
 from danlu.files import finite, json_text
+from danlu.training.earlier import renamed
 
 T = TypeVar("T")
 
-FORMAT = 2
+FORMAT = 3
 VERSION, DIGEST = "format", "digest"
 LARGEST = 256 * 2**20
 """Bytes of the largest file that is taken for a record, or for rows of them."""
@@ -232,7 +233,7 @@ def _opened(path: Path, raw: Any, kind: type[T]) -> tuple[T, str]:
             f"{path}: {VERSION} is {shown(version)}; this version of danlu reads 1 to {FORMAT}."
         )
     whole = version == 1 or digest == _digest({VERSION: version, **raw})
-    record = typed(raw, kind, str(path))
+    record = typed(raw if version == FORMAT else renamed(raw), kind, str(path))
     return record, "" if whole else f"{path} has been edited or damaged since danlu wrote it."
 
 

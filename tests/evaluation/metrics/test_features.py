@@ -98,7 +98,10 @@ def test_the_network_takes_images_of_any_size(size):
 def test_data_decides_which_spaces_there_are(digits, monkeypatch):
     monkeypatch.setattr("danlu.evaluation.features.classifier_space", random_space)
     assert list(feature_spaces(open_source("rings"))) == ["pixels"]
-    values, description = digits.training.values, dataclasses.replace(digits.description, classes=0)
+    values, description = (
+        digits.training.values,
+        dataclasses.replace(digits.description, condition=None),
+    )
     part = Examples(values, None, description)
     plain = Source(name="plain", description=description, training=part, validation=part, test=part)
     spaces = feature_spaces(plain)

@@ -3,12 +3,12 @@ import pytest
 import torch
 from PIL import Image
 
-from danlu.contracts import DanluError, DataDescription
+from danlu.contracts import Classes, DanluError, DataDescription
 from danlu.evaluation.pictures import CELL, GAP, GROUND, PAIR_GAP, grid, neighbours
 
-GREY = DataDescription(shape=(1, 8, 8), levels=17, low=-1.0, high=1.0, classes=3)
-COLOUR = DataDescription(shape=(3, 28, 20), levels=256, low=-1.0, high=1.0, classes=0)
-POINTS = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=0)
+GREY = DataDescription(shape=(1, 8, 8), levels=17, low=-1.0, high=1.0, condition=Classes(3))
+COLOUR = DataDescription(shape=(3, 28, 20), levels=256, low=-1.0, high=1.0)
+POINTS = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0)
 
 
 def pixels(path):
@@ -76,7 +76,7 @@ def test_points_become_a_square_scatter_with_real_data_behind(tmp_path):
     ("samples", "description"),
     [
         (torch.zeros(0, 1, 8, 8), GREY),
-        (torch.zeros(4, 5), DataDescription(shape=(5,), levels=None, low=0.0, high=1.0, classes=0)),
+        (torch.zeros(4, 5), DataDescription(shape=(5,), levels=None, low=0.0, high=1.0)),
     ],
 )
 def test_what_cannot_be_drawn_is_one_clear_line(tmp_path, samples, description):

@@ -45,7 +45,7 @@ def density_source(name: str, density: Density) -> Source:
         generator = torch.Generator().manual_seed(derive_seed(name, split))
         draws[split] = density.draw(n, generator).float()
     low, high = draws["training"].min().item(), draws["training"].max().item()
-    description = DataDescription(shape=(2,), levels=None, low=low, high=high, classes=0)
+    description = DataDescription(shape=(2,), levels=None, low=low, high=high)
     return Source(
         name=name,
         description=description,

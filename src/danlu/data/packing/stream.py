@@ -56,7 +56,7 @@ class PackedStream:
         self.documents, self.packer = documents, packer
         self.packs, self.seed, self.shard = packs, seed, shard
         self.description = description or DataDescription(
-            shape=(packer.capacity,), levels=None, low=0.0, high=1.0, classes=0
+            shape=(packer.capacity,), levels=None, low=0.0, high=1.0
         )
         self._fresh = deepcopy(packer.state())
         self.position = 0

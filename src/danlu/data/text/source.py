@@ -126,7 +126,6 @@ def _described(tokens: Tokens, window: int) -> DataDescription:
         levels=tokens.size,
         low=0.0,
         high=tokens.size - 1.0,
-        classes=0,
         alphabet=tokens.alphabet,
     )
 

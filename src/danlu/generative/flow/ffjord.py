@@ -86,5 +86,5 @@ def build(
     velocity = Velocity(make(shape, shape[0]), description.classes)
     kind = Continuous if description.dims <= EXACT_UP_TO else EstimatedContinuous
     layers = [*to_the_line(description, squash), ActNorm(shape), kind(velocity, steps=steps)]
-    code = DataDescription(shape=shape, levels=None, low=-3.0, high=3.0, classes=0)
+    code = DataDescription(shape=shape, levels=None, low=-3.0, high=3.0)
     return FFJORD(description, layers, GaussianPrior(code))

@@ -174,7 +174,7 @@ def build(
             stack.split()
     stack.couple(checkerboard)
     stack.layers.append(ActNorm(stack.shape))
-    code = DataDescription(shape=stack.shape, levels=None, low=-3.0, high=3.0, classes=0)
+    code = DataDescription(shape=stack.shape, levels=None, low=-3.0, high=3.0)
     return Flow(description, stack.layers, GaussianPrior(code))
 
 

@@ -175,6 +175,6 @@ def build(
         output,
     )
     ids = DataDescription(
-        shape=(token_count(description),), levels=codes, low=0.0, high=codes - 1.0, classes=0
+        shape=(token_count(description),), levels=codes, low=0.0, high=codes - 1.0
     )
     return VQVAE(description, block, UniformIds(ids))

@@ -187,5 +187,5 @@ def build(
         output,
         classes=description.classes,
     )
-    code = DataDescription(shape=(latent,), levels=None, low=-3.0, high=3.0, classes=0)
+    code = DataDescription(shape=(latent,), levels=None, low=-3.0, high=3.0)
     return VAE(description, block, GaussianPrior(code))

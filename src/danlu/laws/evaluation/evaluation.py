@@ -132,7 +132,7 @@ def _memberships_by_loops() -> float:
 
 
 def _nearest_training_by_loops() -> float:
-    description = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=0)
+    description = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0)
     training, x = standard_normal(40, 2, stream=13), standard_normal(15, 2, stream=14)
     x[3] = training[7]
     examples = Examples(training, None, description)

@@ -7,7 +7,7 @@ from statistics import median, stdev
 import torch
 from torch import Tensor
 
-from danlu.contracts import DataDescription
+from danlu.contracts import Classes, DataDescription
 from danlu.data import Examples
 from danlu.evaluation import corruptions, reference
 from danlu.evaluation.corruptions import blurred, noisy
@@ -29,7 +29,7 @@ from danlu.laws.gaps import gap, largest, relative_gap
 from danlu.laws.golden import golden_law
 from danlu.laws.law import Case, Law, law_of_cases
 
-PLANE = DataDescription(shape=(2,), levels=None, low=-4.0, high=4.0, classes=2)
+PLANE = DataDescription(shape=(2,), levels=None, low=-4.0, high=4.0, condition=Classes(2))
 MODES = torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, 9.0]], dtype=torch.float64)
 SCALE = 0.4
 N = 24
@@ -142,7 +142,7 @@ def _frechet_error() -> float:
 
 def _sharpness_error() -> float:
     """The ratio of powers by sums of waves, image by image, and its standard error."""
-    description = DataDescription(shape=(1, 4, 6), levels=None, low=-9.0, high=9.0, classes=0)
+    description = DataDescription(shape=(1, 4, 6), levels=None, low=-9.0, high=9.0)
     x, y = _normal(5, 1, 4, 6, stream=5), 0.7 * _normal(7, 1, 4, 6, stream=6)
     reference = Reference(Examples(y, None, description), description)
     space = FeatureSpace("pixels", "0", lambda v: v.flatten(1), title="")
@@ -184,12 +184,12 @@ def _slices() -> float:
 
 
 def _damage() -> Examples:
-    description = DataDescription(shape=(1, 40, 40), levels=None, low=-1.0, high=1.0, classes=0)
+    description = DataDescription(shape=(1, 40, 40), levels=None, low=-1.0, high=1.0)
     return Examples(torch.zeros(8, 1, 40, 40), None, description)
 
 
 def _spot() -> Tensor:
-    description = DataDescription(shape=(1, 5, 5), levels=None, low=0.0, high=1.0, classes=0)
+    description = DataDescription(shape=(1, 5, 5), levels=None, low=0.0, high=1.0)
     x = torch.zeros(1, 1, 5, 5)
     x[0, 0, 2, 2] = 0.9
     return blurred(Examples(x, None, description))[0, 0]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, cross_entropy, max_pool2d
 
-from danlu.contracts import DataDescription
+from danlu.contracts import Classes, DataDescription
 from danlu.data import Examples
 from danlu.evaluation.features.classifier import Recipe, accuracy, train
 from danlu.evaluation.features.network import FeatureNetwork
@@ -26,7 +26,9 @@ SHAPE = (1, 8, 8)
 
 
 def _examples(n: int) -> Examples:
-    description = DataDescription(shape=SHAPE, levels=None, low=-1.0, high=1.0, classes=3)
+    description = DataDescription(
+        shape=SHAPE, levels=None, low=-1.0, high=1.0, condition=Classes(3)
+    )
     x = torch.rand(n, *SHAPE, generator=generator(), dtype=torch.float32) * 2 - 1
     return Examples(x, torch.arange(n) % 3, description)
 
@@ -131,7 +133,7 @@ def _hits() -> float:
 def _matched() -> float:
     """Both sides are cut to as many, at most 2000, each by its own subset."""
     x, y = (torch.randn(n, 2, generator=generator(n)) for n in (30, 20))
-    description = DataDescription(shape=(2,), levels=None, low=-9.0, high=9.0, classes=0)
+    description = DataDescription(shape=(2,), levels=None, low=-9.0, high=9.0)
     space = FeatureSpace("plane", "7", lambda v: v, title="a plane")
     reference = Reference(Examples(y, None, description), description)
     comparison = Comparison(x, None, reference, space, Cloud(x))
@@ -149,7 +151,7 @@ def _applies() -> float:
     """Which metrics look at vectors of 3 and 4 numbers, and at images of 3 and 4 pixels."""
     found = []
     for shape in ((3,), (4,), (1, 3, 9), (1, 4, 4)):
-        description = DataDescription(shape=shape, levels=None, low=-1.0, high=1.0, classes=0)
+        description = DataDescription(shape=shape, levels=None, low=-1.0, high=1.0)
         x = torch.zeros(4, *shape)
         reference = Reference(Examples(x, None, description), description)
         space = FeatureSpace("pixels", "0", lambda v: v.flatten(1), title="")

@@ -4,7 +4,7 @@ from itertools import product
 
 import torch
 
-from danlu.contracts import DataDescription
+from danlu.contracts import Classes, DataDescription
 from danlu.contracts.noise import ItemNoise
 from danlu.generative.autoregressive.autoregressive import Autoregressive, build
 from danlu.generative.autoregressive.choosing import AutoregressiveOptions, allowed, pick
@@ -12,7 +12,7 @@ from danlu.laws.draws import seed, seeded
 from danlu.laws.gaps import gap, largest, rarity, sigmas
 from danlu.laws.law import Rows, table
 
-CODES = DataDescription(shape=(4,), levels=3, low=0.0, high=2.0, classes=2)
+CODES = DataDescription(shape=(4,), levels=3, low=0.0, high=2.0, condition=Classes(2))
 """Rows of 4 ids out of 3: 81 of them."""
 
 
@@ -64,7 +64,7 @@ def draws_follow() -> float:
 
 def levels_are_ids() -> float:
     """The likelihood of data on its scale against that of its ids."""
-    there = DataDescription(shape=(1, 2, 2), levels=3, low=-1.0, high=1.0, classes=0)
+    there = DataDescription(shape=(1, 2, 2), levels=3, low=-1.0, high=1.0)
     model, codes = build(there, dim=8, depth=1, heads=2).double(), every_code()
     x = model.data(codes)
     worst = gap(model.ids(x), codes) + gap(x, (codes - 1.0).unflatten(1, (1, 2, 2)))

@@ -25,7 +25,7 @@ DIM = 4
 
 def vectors(dim: int) -> DataDescription:
     """Continuous vectors."""
-    return DataDescription(shape=(dim,), levels=None, low=-3.0, high=3.0, classes=0)
+    return DataDescription(shape=(dim,), levels=None, low=-3.0, high=3.0)
 
 
 def bijections() -> list[Layer]:
@@ -99,7 +99,7 @@ def splits() -> float:
 
 def dequantised() -> tuple[Chain, Tensor, Tensor]:
     """A dequantised standard normal, its levels, and their exact log-probabilities."""
-    description = DataDescription(shape=(1,), levels=9, low=-2.0, high=2.0, classes=0)
+    description = DataDescription(shape=(1,), levels=9, low=-2.0, high=2.0)
     chain = Chain(description, [Dequantise(description)], GaussianPrior(vectors(1)))
     x = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None]
     half, normal = description.spacing / 2, Normal(torch.zeros(()).double(), 1.0)

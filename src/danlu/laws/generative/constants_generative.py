@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from danlu.contracts import Batch, DataDescription, Progress
+from danlu.contracts import Batch, Classes, DataDescription, Progress
 from danlu.generative import chain
 from danlu.generative.autoregressive import autoregressive
 from danlu.generative.compositions import latent_flow
@@ -34,7 +34,7 @@ from danlu.losses import DIVERGENCES
 from danlu.losses.divergences import GradientPenalty, SlopePenalty
 from danlu.losses.likelihoods import DiscretisedLogistic
 
-PIXEL = DataDescription(shape=(1, 1, 1), levels=256, low=-1.0, high=1.0, classes=0)
+PIXEL = DataDescription(shape=(1, 1, 1), levels=256, low=-1.0, high=1.0)
 
 
 def _numbers(*values: float) -> Tensor:
@@ -147,7 +147,7 @@ def _games() -> list[Case]:
 def _critic_logit() -> float:
     r"""$v^\top\phi + e_c^\top\phi$ over the number of features, and a slope of 0.2 below 0."""
     torch.manual_seed(seed(7))
-    description = DataDescription(shape=(3,), levels=None, low=-1.0, high=1.0, classes=2)
+    description = DataDescription(shape=(3,), levels=None, low=-1.0, high=1.0, condition=Classes(2))
     critic = gan.Critic(description, width=4, features=5)
     with torch.no_grad():
         for weight in critic.embedding.parameters():
@@ -163,7 +163,7 @@ def _critic_logit() -> float:
 def _generator_range() -> float:
     r"""Images of a generator lie in the range of the data by $a + (b - a)(1 + \tanh h)/2$."""
     torch.manual_seed(seed(8))
-    description = DataDescription(shape=(1, 4, 4), levels=None, low=-2.0, high=6.0, classes=0)
+    description = DataDescription(shape=(1, 4, 4), levels=None, low=-2.0, high=6.0)
     made = gan.Generator(description, 3, width=4)
     z = torch.randn(5, 3, generator=generator())
     h = torch.cat([z, made.embedding(None, 5)], dim=1)

@@ -18,7 +18,7 @@ from danlu.laws.gaps import gap, largest
 from danlu.laws.generative.diffusion.test_bed import item_noise
 from danlu.laws.law import Rows, table
 
-LINE = DataDescription(shape=(1,), levels=None, low=-1.0, high=1.0, classes=0)
+LINE = DataDescription(shape=(1,), levels=None, low=-1.0, high=1.0)
 X = torch.zeros(3, 1, dtype=torch.float64)
 
 

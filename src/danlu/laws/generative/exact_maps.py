@@ -9,7 +9,7 @@ from danlu.generative.diffusion.consistency import Consistency
 from danlu.generative.diffusion.predictions import DATA_STD
 from danlu.layers.condition import ClassEmbedding
 
-LINE = DataDescription(shape=(1,), levels=None, low=-3.0, high=3.0, classes=0)
+LINE = DataDescription(shape=(1,), levels=None, low=-3.0, high=3.0)
 MEAN, STD = 0.3, 0.8
 STEPS = 40
 """Fourth-order steps behind a mixture's average velocity."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from danlu.contracts import Batch, DataDescription, Progress
+from danlu.contracts import Batch, Classes, DataDescription, Progress
 from danlu.contracts.noise import BatchNoise
 from danlu.contracts.recorded_noise import GivenNoise
 from danlu.generative.autoregressive import autoregressive
@@ -29,8 +29,8 @@ from danlu.laws.law import Law
 from danlu.losses.likelihoods import Gaussian
 
 START = Progress(step=0, fraction=0.0, seed=3)
-IDS = DataDescription(shape=(3,), levels=4, low=0.0, high=3.0, classes=0)
-CODE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=0)
+IDS = DataDescription(shape=(3,), levels=4, low=0.0, high=3.0)
+CODE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0)
 
 
 def _with(model: torch.nn.Module, seed: int) -> None:
@@ -43,7 +43,7 @@ def _with(model: torch.nn.Module, seed: int) -> None:
 def _chain_loss() -> float:
     """Minus contributions and the prior's evidence for each number; one play in ten is blind."""
     torch.manual_seed(1)
-    classes = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=3)
+    classes = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, condition=Classes(3))
     layer = ClassAffine(2, 3)
     _with(layer, 2)
     model = Chain(classes, [layer], GaussianPrior(CODE))

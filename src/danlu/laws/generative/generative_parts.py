@@ -24,8 +24,8 @@ from danlu.laws.golden import golden_law
 from danlu.laws.law import Law
 from danlu.losses.likelihoods import Gaussian
 
-IDS = DataDescription(shape=(6,), levels=4, low=0.0, high=3.0, classes=0)
-LINE = DataDescription(shape=(3,), levels=None, low=-1.0, high=1.0, classes=0)
+IDS = DataDescription(shape=(6,), levels=4, low=0.0, high=3.0)
+LINE = DataDescription(shape=(3,), levels=None, low=-1.0, high=1.0)
 
 
 class _Swelling(nn.Module):
@@ -46,7 +46,7 @@ def _in_time() -> float:
 
 
 def _folded(*shape: int) -> int:
-    image = DataDescription(shape=shape, levels=256, low=-1.0, high=1.0, classes=0)
+    image = DataDescription(shape=shape, levels=256, low=-1.0, high=1.0)
     made: Any = network("convolutional", image, width=2, depth=1)(shape, 2)
     return made.patch
 
@@ -101,7 +101,7 @@ def _figures() -> float:
 
 
 def _as_data() -> Tensor:
-    levels = DataDescription(shape=(3,), levels=5, low=-1.0, high=1.0, classes=0)
+    levels = DataDescription(shape=(3,), levels=5, low=-1.0, high=1.0)
     model = autoregressive.build(levels, dim=8, depth=1)
     return model.data(torch.tensor([[0, 1, 4]]))
 

@@ -8,7 +8,7 @@ from scipy.stats import gaussian_kde
 from sklearn.neighbors import KernelDensity as Peer
 from torch import Tensor
 
-from danlu.contracts import DataDescription
+from danlu.contracts import Classes, DataDescription
 from danlu.data import Examples
 from danlu.generative.kernel_density import KernelDensity
 from danlu.generative.kernel_density.bandwidth import best_bandwidth, squared_distances
@@ -19,7 +19,7 @@ from danlu.laws.generative.family import examples, family_laws
 from danlu.laws.law import Law, Rows, table
 
 N, CLASSES = 40, 3
-PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=CLASSES)
+PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, condition=Classes(CLASSES))
 
 
 def tiny(description: DataDescription) -> KernelDensity:

@@ -19,7 +19,7 @@ from danlu.laws.law import Case, Law, Rows, law_of_cases, table
 from danlu.mixers import MIXERS
 
 LENGTH, LETTERS = 4, "abc"
-TEXT = DataDescription(shape=(LENGTH,), levels=3, low=0.0, high=2.0, classes=0, alphabet=LETTERS)
+TEXT = DataDescription(shape=(LENGTH,), levels=3, low=0.0, high=2.0, alphabet=LETTERS)
 PROGRESS = Progress(step=0, fraction=0.0, seed=0)
 
 
@@ -131,7 +131,7 @@ def documents() -> float:
 
 def masked_loss() -> float:
     """The loss against the chosen tokens alone, one by one, from windows spoiled one by one."""
-    description = DataDescription(shape=(20,), levels=3, low=0.0, high=2.0, classes=0)
+    description = DataDescription(shape=(20,), levels=3, low=0.0, high=2.0)
     model = build_masked(description, dim=8, heads=2).double()
     ids = torch.randint(3, (4, 20), generator=generator(4))
     with seeded(9):
@@ -149,7 +149,7 @@ def masked_loss() -> float:
 
 def shares() -> float:
     """How often a token is chosen, masked and replaced, in standard errors, by BERT's shares."""
-    description = DataDescription(shape=(20,), levels=50, low=0.0, high=49.0, classes=0)
+    description = DataDescription(shape=(20,), levels=50, low=0.0, high=49.0)
     model, n = build_masked(description, dim=8, heads=2), 4000
     ids = torch.zeros(n, 20, dtype=torch.long)
     read, place = model.spoiled(ids, ItemNoise(seed(1), range(n)))

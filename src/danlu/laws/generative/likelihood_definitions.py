@@ -12,8 +12,8 @@ from danlu.laws.gaps import gap, largest
 from danlu.laws.law import Law
 from danlu.losses.likelihoods import DiscretisedLogistic, Gaussian, ids_of, round_to_levels
 
-LEVELS = DataDescription(shape=(2,), levels=5, low=-1.0, high=3.0, classes=0)
-LINE = DataDescription(shape=(2,), levels=None, low=-1.0, high=3.0, classes=0)
+LEVELS = DataDescription(shape=(2,), levels=5, low=-1.0, high=3.0)
+LINE = DataDescription(shape=(2,), levels=None, low=-1.0, high=3.0)
 RAW = (-60.0, -3.0, 0.0, 2.0, 900.0)
 
 

@@ -59,7 +59,6 @@ def linear_vae(weight: Tensor, bias: Tensor, scale: float, *, error: float = 0.0
         Affine(moments, torch.cat([error - back @ bias, raw])),
         Affine(weight, bias),
         likelihood,
-        classes=0,
     )
     return VAE(vectors(dim), block, GaussianPrior(vectors(latent))).double()
 
@@ -158,9 +157,7 @@ def logistic_bins() -> list[tuple[Tensor, Tensor, Tensor]]:
     raw = torch.tensor([-200.0, -5.0, -1.0, 0.0, 2.0, 10.0], dtype=torch.float64)
     pairs = torch.tensor(list(product(locations.tolist(), raw.tolist())), dtype=torch.float64)
     for levels in (2, 17, 256):
-        description = DataDescription(
-            shape=(len(pairs),), levels=levels, low=-1.0, high=1.0, classes=0
-        )
+        description = DataDescription(shape=(len(pairs),), levels=levels, low=-1.0, high=1.0)
         likelihood = DiscretisedLogistic(description)
         x = torch.linspace(-1, 1, levels, dtype=torch.float64)
         output = pairs.T.reshape(1, -1)
@@ -184,12 +181,12 @@ def bins_mean() -> float:
 def bins_drawn() -> float:
     """The rarest frequency of draws under the masses, in standard errors."""
     n = 20_000
-    description = DataDescription(shape=(n,), levels=9, low=-1.0, high=1.0, classes=0)
+    description = DataDescription(shape=(n,), levels=9, low=-1.0, high=1.0)
     likelihood = DiscretisedLogistic(description)
     output = torch.cat([torch.full((1, n), 0.3), torch.full((1, n), 0.5)], 1).double()
     x = likelihood.draw(output, item_noise(1))[0]
     levels = torch.linspace(-1, 1, 9, dtype=torch.float64)
-    one = DiscretisedLogistic(DataDescription(shape=(1,), levels=9, low=-1.0, high=1.0, classes=0))
+    one = DiscretisedLogistic(DataDescription(shape=(1,), levels=9, low=-1.0, high=1.0))
     p = one.log_mass(levels[:, None], torch.tensor([[0.3, 0.5]]).double().expand(9, -1))[:, 0].exp()
     return rarity((x[:, None] - levels).abs().lt(1e-9).sum(0), n, p)
 

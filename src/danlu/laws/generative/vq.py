@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from danlu.contracts import Batch, DataDescription, Progress
+from danlu.contracts import Batch, Classes, DataDescription, Progress
 from danlu.generative.quantized.vq_vae import COMMITMENT, VQVAE, build
 from danlu.generative.tiny import TINY, TINY_VECTOR
 from danlu.generative.vq import vq
@@ -96,7 +96,9 @@ def bound() -> float:
 def ids_sum() -> float:
     """Distance of the whole probability of all ids from 1, by class and without."""
     with seeded(1):
-        prior = vq(replace(TINY_VECTOR, classes=2), codes=3, prior_width=16).prior.double()
+        prior = vq(
+            replace(TINY_VECTOR, condition=Classes(2)), codes=3, prior_width=16
+        ).prior.double()
         with torch.no_grad():
             for parameter in prior.parameters():
                 parameter.add_(0.5 * torch.randn_like(parameter))

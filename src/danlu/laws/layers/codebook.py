@@ -110,7 +110,7 @@ def all_ids(length: int, codes: int) -> Tensor:
 
 def uniform() -> float:
     """Distance of the whole probability of all ids from 1, and draws that are no ids."""
-    prior = UniformIds(DataDescription(shape=(4,), levels=3, low=0.0, high=2.0, classes=0))
+    prior = UniformIds(DataDescription(shape=(4,), levels=3, low=0.0, high=2.0))
     ids, noise = all_ids(4, 3), item_noise(N)
     mass = prior.evidence(ids, item_noise(len(ids)), None, None).value.double().exp().sum()
     draws = prior.draw(noise, N, None, None)

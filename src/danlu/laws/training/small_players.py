@@ -17,7 +17,7 @@ from danlu.training import Budget, Hook, Plan, Policy, Trainer, Training, Traini
 Kind = TypeVar("Kind", bound="OnePlayer")
 
 WIDTH = 3
-DESCRIPTION = DataDescription(shape=(WIDTH,), levels=None, low=-3.0, high=3.0, classes=0)
+DESCRIPTION = DataDescription(shape=(WIDTH,), levels=None, low=-3.0, high=3.0)
 
 
 def normal(x: Tensor) -> Tensor:

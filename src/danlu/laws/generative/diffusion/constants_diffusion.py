@@ -25,7 +25,7 @@ from danlu.generative.diffusion.weightings import edm, min_snr, p2
 from danlu.laws.golden import golden_law
 from danlu.laws.law import Law
 
-PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=0)
+PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0)
 DEVIATIONS = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)
 QUANTILES = torch.special.ndtr(DEVIATIONS)
 """Even numbers at which a standard normal is -1, 0 and 1."""

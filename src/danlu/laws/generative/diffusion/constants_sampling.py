@@ -39,7 +39,7 @@ from danlu.laws.golden import golden_law
 from danlu.laws.law import Law
 from danlu.layers.condition import ClassEmbedding
 
-PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=0)
+PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0)
 DEVIATIONS = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)
 
 QUANTILES = torch.special.ndtr(DEVIATIONS)

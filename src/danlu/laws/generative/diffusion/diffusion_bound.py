@@ -18,7 +18,7 @@ from danlu.laws.gaps import deviation, excess, gap, largest, sigmas
 from danlu.laws.generative.diffusion.test_bed import EachDraw, RecordedNoise, item_noise, points
 from danlu.laws.law import Rows, table
 
-LINE = DataDescription(shape=(1,), levels=None, low=-3.0, high=3.0, classes=0)
+LINE = DataDescription(shape=(1,), levels=None, low=-3.0, high=3.0)
 STD = 0.8
 NODES = 8
 
@@ -125,7 +125,7 @@ def drawn_terms_are_unbiased() -> float:
 
 def decoder_sums_to_one() -> float:
     """The last step's probabilities over all levels, near and far from its mean."""
-    grey = DataDescription(shape=(1,), levels=9, low=-1.0, high=1.0, classes=0)
+    grey = DataDescription(shape=(1,), levels=9, low=-1.0, high=1.0)
     levels = torch.linspace(-1, 1, 9, dtype=torch.float64)[:, None]
     worst = 0.0
     for mean in (-3.0, -0.2, 0.9, 40.0):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from danlu.contracts import DataDescription
+from danlu.contracts import Classes, DataDescription
 from danlu.contracts.recorded_noise import GivenNoise
 from danlu.generative.diffusion.consistency import Consistency, ConsistencyOptions
 from danlu.generative.diffusion.distilled import Distilled
@@ -78,7 +78,7 @@ def _euler() -> float:
 def _pairs() -> float:
     """Lines of pairs: (1 - t) T + t z is asked for z - T; every tenth goes without its class."""
     model = Reflow(PLANE, NET, pairs=1, shares=(0.5, 0.5))
-    classes = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=3)
+    classes = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, condition=Classes(3))
     with_classes = Reflow(classes, NET, pairs=1, shares=(0.5, 0.5))
     (z,) = _noise(0)
     found = with_classes.pair_classes(torch.arange(21) % 3, torch.arange(21))
@@ -99,7 +99,7 @@ def _even(steps: int) -> list[float]:
 def _network() -> float:
     """Body of state and of what time, span and class say, each entering as the source has it."""
     torch.manual_seed(seed(9))
-    classes = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=3)
+    classes = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, condition=Classes(3))
     options, worst = NetworkOptions(width=4, features=6), 0.0
     (x,), t, ids = _noise(0), torch.tensor([0.1, 0.5, 0.9, 1.0]), torch.tensor([0, 2, 1, 3])
     for network, highest in (

@@ -21,7 +21,7 @@ from danlu.laws.generative.diffusion.diffusion_parts import ExactNetwork
 from danlu.laws.generative.diffusion.test_bed import item_noise
 from danlu.laws.law import Case, Law, law_of_cases
 
-LEVELS = DataDescription(shape=(2,), levels=5, low=-1.0, high=1.0, classes=0)
+LEVELS = DataDescription(shape=(2,), levels=5, low=-1.0, high=1.0)
 N = 4
 
 

@@ -17,7 +17,7 @@ from danlu.laws.gaps import gap
 from danlu.laws.law import Case, Law, law_of_cases
 from danlu.layers.condition import ClassEmbedding
 
-PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=0)
+PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0)
 START = Progress(step=0, fraction=0.0, seed=0)
 N = 6
 

@@ -23,7 +23,7 @@ from danlu.layers.condition import ClassEmbedding
 
 TIMES = (0.0437, 0.3013, 0.8021)
 """Between the steps of every table, so that its slopes are smooth there."""
-PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, classes=0)
+PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0)
 
 
 def paths() -> list[Path]:
