@@ -37,7 +37,7 @@ def test_it_draws_what_it_drew(family):
     "family", [pytest.param(each, marks=() if each in QUICK else pytest.mark.long) for each in RUNS]
 )
 def test_it_is_gone_on_with(family, tmp_path):
-    """One more step; a run that was finished has its clock stretched, so no loss can be compared."""
+    """One more step of a run that was finished, by the clock of the longer budget."""
     from danlu.cli.main import main
 
     folder = shutil.copytree(old_runs.OLD / family, tmp_path / family)
