@@ -62,9 +62,9 @@ def test_penalties_are_computed_in_full_precision_under_autocast():
     def critic(x):
         return model.critic(x, data.condition)
 
-    expected = slopes(critic, data.x)
+    expected = slopes(critic, (data.x,))
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(slopes(critic, data.x), expected)
+        assert torch.equal(slopes(critic, (data.x,)), expected)
 
 
 def test_only_the_generator_is_averaged():

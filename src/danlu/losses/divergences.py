@@ -20,6 +20,9 @@ generated examples, and the two-sided penalty $\lambda E(\lVert\nabla T(\hat x)\
 random points $\hat x$ between the two. They are computed in full precision; slope penalties are
 lazy: every 8th round at 8 times the weight.
 
+A critic judges one tensor or several that belong together, such as data and code, $T(x, z)$; the
+slope is then that in all of them at once. Losses and constraints see the logits and the examples.
+
 Sources: arXiv:1406.2661 (minimax, non-saturating), arXiv:1611.04076 (least squares),
 arXiv:1705.02894 (hinge), arXiv:1701.07875 and arXiv:1704.00028 eq. 3 (Wasserstein, penalty),
 arXiv:1801.04406 eq. 9 (R1), arXiv:1912.04958 §3.1 (lazy), arXiv:1807.00734 and
@@ -35,15 +38,33 @@ from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 from danlu.contracts.noise import BatchNoise
+from danlu.layers.rows import per_row
 
 LAZY = 8
 """Rounds between slope penalties."""
 
-Critic = Callable[[Tensor], Tensor]
-"""Examples `[batch, *shape]` to logits `[batch]`."""
-Pair = Callable[[Tensor, Tensor], Tensor]
-"""Logits of data and of generated examples to a loss for each of them."""
-Constraint = Callable[[Critic, Tensor, Tensor], Tensor]
+Seen = tuple[Tensor, ...]
+"""What a critic sees of every example: one tensor or several, each `[batch, *shape]`."""
+Critic = Callable[..., Tensor]
+"""The tensors of `Seen` to logits `[batch]`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Examples with what the critic says of them.
+
+    Attributes:
+        logit: of each example.
+        seen: what the critic saw of them.
+    """
+
+    logit: Float[Tensor, " batch"]
+    seen: Seen
+
+
+Pair = Callable[[Judged, Judged], Tensor]
+"""Data and generated examples to a loss for each of them."""
+Constraint = Callable[[Critic, Judged, Judged], Tensor]
 """Critic, data and generated examples to a scalar penalty, its weight included."""
 
 
@@ -52,12 +73,12 @@ class Divergence:
     """A critic loss and a generator loss that belong together.
 
     Attributes:
-        critic: what the critic minimises, of (real logits, fake logits), for each example.
+        critic: what the critic minimises, of (real, fake), for each example.
         generator: what the generator minimises.
         constraint: penalty added to the critic's loss; None for none.
         constraint_every: rounds between penalties, whose weight grows as much; lazily it costs
             little, and a slowly changing slope needs no more.
-        pairwise: whether the generator's loss needs the logits of data.
+        pairwise: whether the generator's loss looks at the data too.
         critic_steps: critic steps for each generator step.
     """
 
@@ -76,16 +97,11 @@ class SlopePenalty:
     gamma: float
     on_fake: bool = False
 
-    def __call__(
-        self,
-        critic: Critic,
-        real: Float[Tensor, "batch ..."],
-        fake: Float[Tensor, "batch ..."],
-    ) -> Float[Tensor, ""]:
+    def __call__(self, critic: Critic, real: Judged, fake: Judged) -> Float[Tensor, ""]:
         """The weighted penalty."""
-        penalty = slopes(critic, real).square().mean()
+        penalty = slopes(critic, real.seen).square().mean()
         if self.on_fake:
-            penalty = penalty + slopes(critic, fake).square().mean()
+            penalty = penalty + slopes(critic, fake.seen).square().mean()
         return self.gamma / 2 * penalty
 
 
@@ -95,59 +111,61 @@ class GradientPenalty:
 
     weight: float = 10.0
 
-    def __call__(
-        self,
-        critic: Critic,
-        real: Float[Tensor, "batch ..."],
-        fake: Float[Tensor, "batch ..."],
-    ) -> Float[Tensor, ""]:
+    def __call__(self, critic: Critic, real: Judged, fake: Judged) -> Float[Tensor, ""]:
         """The weighted penalty."""
-        noise = BatchNoise(len(real), device=real.device, dtype=real.dtype)
-        share = noise.uniform(*[1] * (real.ndim - 1))
-        between = torch.lerp(fake.to(real.dtype), real, share)
+        first = real.seen[0]
+        noise = BatchNoise(len(first), device=first.device, dtype=first.dtype)
+        share = noise.uniform()
+        between = tuple(
+            torch.lerp(there.to(here.dtype), here, per_row(share, here))
+            for here, there in zip(real.seen, fake.seen, strict=True)
+        )
         return self.weight * (slopes(critic, between) - 1).square().mean()
 
 
-def slopes(critic: Critic, x: Float[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
+def slopes(critic: Critic, seen: Seen) -> Float[Tensor, " batch"]:
     """Norm of the critic's gradient at each example, differentiable, in full precision."""
-    with torch.autocast(x.device.type, enabled=False), torch.enable_grad():
-        x = x.detach().to(torch.promote_types(x.dtype, torch.float32)).requires_grad_()
-        (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
-        return gradient.flatten(1).norm(dim=1)
+    with torch.autocast(seen[0].device.type, enabled=False), torch.enable_grad():
+        seen = tuple(
+            x.detach().to(torch.promote_types(x.dtype, torch.float32)).requires_grad_()
+            for x in seen
+        )
+        gradients = torch.autograd.grad(critic(*seen).sum(), seen, create_graph=True)
+        return torch.cat([gradient.flatten(1) for gradient in gradients], dim=1).norm(dim=1)
 
 
-def _cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
-    return softplus(-real) + softplus(fake)
+def _cross_entropy(real: Judged, fake: Judged) -> Tensor:
+    return softplus(-real.logit) + softplus(fake.logit)
 
 
-MINIMAX = Divergence(critic=_cross_entropy, generator=lambda real, fake: -softplus(fake))
+MINIMAX = Divergence(critic=_cross_entropy, generator=lambda real, fake: -softplus(fake.logit))
 NON_SATURATING = Divergence(
     critic=_cross_entropy,
-    generator=lambda real, fake: softplus(-fake),
+    generator=lambda real, fake: softplus(-fake.logit),
     constraint=SlopePenalty(0.1),
     constraint_every=LAZY,
 )
 LEAST_SQUARES = Divergence(
-    critic=lambda real, fake: 0.5 * (real - 1).square() + 0.5 * fake.square(),
-    generator=lambda real, fake: 0.5 * (fake - 1).square(),
+    critic=lambda real, fake: 0.5 * (real.logit - 1).square() + 0.5 * fake.logit.square(),
+    generator=lambda real, fake: 0.5 * (fake.logit - 1).square(),
     constraint=SlopePenalty(0.1),
     constraint_every=LAZY,
 )
 HINGE = Divergence(
-    critic=lambda real, fake: relu(1 - real) + relu(1 + fake),
-    generator=lambda real, fake: -fake,
+    critic=lambda real, fake: relu(1 - real.logit) + relu(1 + fake.logit),
+    generator=lambda real, fake: -fake.logit,
     constraint=SlopePenalty(0.1),
     constraint_every=LAZY,
 )
 WASSERSTEIN_GP = Divergence(
-    critic=lambda real, fake: fake - real,
-    generator=lambda real, fake: -fake,
+    critic=lambda real, fake: fake.logit - real.logit,
+    generator=lambda real, fake: -fake.logit,
     constraint=GradientPenalty(),
     critic_steps=5,
 )
 RELATIVISTIC = Divergence(
-    critic=lambda real, fake: softplus(fake - real),
-    generator=lambda real, fake: softplus(real - fake),
+    critic=lambda real, fake: softplus(fake.logit - real.logit),
+    generator=lambda real, fake: softplus(real.logit - fake.logit),
     constraint=SlopePenalty(0.1, on_fake=True),
     constraint_every=LAZY,
     pairwise=True,

@@ -5,12 +5,16 @@ two losses of one row of `DIVERGENCES`; the critic's constraint belongs to the r
 sees the class by projection, $T(x, c) = v^\top\phi(x) + e_c^\top\phi(x)$. Samples come from the
 running average of the generator's weights.
 
+What is judged, `real` and `fake`, are tuples of tensors, which the critic takes as they are: a
+family with an encoder gives a critic $T(x, z, c)$ both, $(x, E(x))$ against $(G(z), z)$.
+
 Use it for the sharpest samples at a single network pass; it has no likelihood and no encoder.
 
 Sources: arXiv:1406.2661 (the game), arXiv:1802.05637 eq. 5 (projection critic),
 arXiv:1801.04406 (R1), arXiv:1704.00028 (WGAN-GP); losses in `danlu.losses.divergences`.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -38,7 +42,7 @@ from danlu.generative.parts.networks import decoder, encoder
 from danlu.generative.tiny import TINY
 from danlu.layers.condition import ClassEmbedding
 from danlu.losses import DIVERGENCES
-from danlu.losses.divergences import Divergence
+from danlu.losses.divergences import Divergence, Judged, Seen
 
 LABEL_DROP = 0.1
 """Probability of training on an example without its class."""
@@ -89,7 +93,15 @@ class Critic(nn.Module):
 
 
 class GAN(GenerativeModel):
-    """A generator and a critic under one row of `DIVERGENCES`."""
+    """A generator and a critic under one row of `DIVERGENCES`.
+
+    Args:
+        description: of the data.
+        generator: noise and class to data.
+        critic: the tensors of `real` or `fake`, then the class, to logits.
+        divergence: what the two minimise.
+        critic_steps: of the critic for each step of the generator.
+    """
 
     can = frozenset({"sample", "condition"})
     instead: ClassVar[dict[str, str]] = {
@@ -103,7 +115,7 @@ class GAN(GenerativeModel):
         self,
         description: DataDescription,
         generator: Generator,
-        critic: Critic,
+        critic: nn.Module,
         divergence: Divergence,
         *,
         critic_steps: int,
@@ -133,25 +145,48 @@ class GAN(GenerativeModel):
         noise = BatchNoise(len(batch), device=batch.x.device, dtype=batch.x.dtype)
         z = noise.normal(self.generator.latent)
         if player == "critic":
-            return self._critic_loss(batch.x, z, condition, progress)
-        fake_logit = self.critic(self.generator(z, condition), condition)
+            with torch.no_grad():
+                fake = self.fake(z, condition, noise)
+                real = self.real(batch.x, z, condition, noise)
+            return self._critic_loss(real, fake, z, condition, progress)
+        fake = self.judged(self.fake(z, condition, noise), condition)
         # Only a pairwise row looks at the data in the generator's turn.
-        real = self.critic(batch.x, condition) if self.divergence.pairwise else fake_logit
-        return Losses.of(generator=self.divergence.generator(real, fake_logit).mean())
+        real = fake
+        if self.divergence.pairwise:
+            real = self.judged(self.real(batch.x, z, condition, noise), condition)
+        value = self.divergence.generator(real, fake).mean()
+        return Losses.of(generator=value, **self.terms(fake, z))
 
-    def _critic_loss(self, x: Tensor, z: Tensor, condition: Ids, progress: Progress) -> Losses:
-        with torch.no_grad():
-            fake = self.generator(z, condition)
-        value = self.divergence.critic(self.critic(x, condition), self.critic(fake, condition))
-        every = self.divergence.constraint_every
-        if self.divergence.constraint is None or progress.step % every:
-            return Losses.of(critic=value.mean())
+    def real(self, x: Tensor, z: Tensor, condition: Ids, noise: Noise) -> Seen:
+        """What the critic is to know from the generated; z is the noise of the same turn."""
+        return (x,)
 
-        def critic(inputs: Tensor) -> Tensor:
-            return self.critic(inputs, condition)
+    def fake(self, z: Tensor, condition: Ids, noise: Noise) -> Seen:
+        """What is generated from noise z; may draw more."""
+        return (self.generator(z, condition),)
 
-        penalty = every * self.divergence.constraint(critic, x, fake)
-        return Losses.of(critic=value.mean(), penalty=penalty)
+    def judged(self, seen: Seen, condition: Ids) -> Judged:
+        """Examples with the critic's logits."""
+        return Judged(self.critic(*seen, condition), seen)
+
+    def terms(self, fake: Judged, z: Tensor) -> Mapping[str, Tensor]:
+        """Further losses of either turn by name, such as how well the critic tells z; none here."""
+        return {}
+
+    def _critic_loss(
+        self, real: Seen, fake: Seen, z: Tensor, condition: Ids, progress: Progress
+    ) -> Losses:
+        row = self.divergence
+        data, generated = self.judged(real, condition), self.judged(fake, condition)
+        parts = {"critic": row.critic(data, generated).mean(), **self.terms(generated, z)}
+        if row.constraint is None or progress.step % row.constraint_every:
+            return Losses.of(**parts)
+
+        def critic(*seen: Tensor) -> Tensor:
+            return self.critic(*seen, condition)
+
+        penalty = row.constraint_every * row.constraint(critic, data, generated)
+        return Losses.of(**parts, penalty=penalty)
 
     @override
     def exports(self, options: object) -> dict[str, Export]:

@@ -31,7 +31,7 @@ from danlu.laws.law import Case, Law, law_of_cases
 from danlu.layers import codebook
 from danlu.layers.condition import ClassEmbedding
 from danlu.losses import DIVERGENCES
-from danlu.losses.divergences import GradientPenalty, SlopePenalty
+from danlu.losses.divergences import GradientPenalty, Judged, SlopePenalty
 from danlu.losses.likelihoods import DiscretisedLogistic
 
 PIXEL = DataDescription(shape=(1, 1, 1), levels=256, low=-1.0, high=1.0)
@@ -58,8 +58,12 @@ PLAYED = {
 
 
 def _row(name: str) -> tuple[Tensor, Tensor]:
-    row = DIVERGENCES[name].target
-    return row.critic(_numbers(REAL), _numbers(FAKE)), row.generator(_numbers(REAL), _numbers(FAKE))
+    row, real, fake = DIVERGENCES[name].target, _judged(_numbers(REAL)), _judged(_numbers(FAKE))
+    return row.critic(real, fake), row.generator(real, fake)
+
+
+def _judged(logit: Tensor, *seen: Tensor) -> Judged:
+    return Judged(logit, seen)
 
 
 def _rows() -> list[Case]:
@@ -71,7 +75,7 @@ def _rows() -> list[Case]:
 
 def _hinge_beyond_its_margins() -> list[float]:
     row = DIVERGENCES["hinge"].target
-    return row.critic(_numbers(1.5, 0.5), _numbers(-1.5, 0.5)).tolist()
+    return row.critic(_judged(_numbers(1.5, 0.5)), _judged(_numbers(-1.5, 0.5))).tolist()
 
 
 def _critic_steps() -> list[int]:
@@ -83,7 +87,8 @@ def _slopes() -> list[float]:
     found = []
     for name in PLAYED:
         row, x = DIVERGENCES[name].target, _numbers(0.0, 1.0)[:, None]
-        penalty = row.constraint(lambda v: 3 * v[:, 0], x, x) if row.constraint else 0.0
+        both = _judged(3 * x[:, 0], x)
+        penalty = row.constraint(lambda v: 3 * v[:, 0], both, both) if row.constraint else 0.0
         found.append(row.constraint_every * float(penalty))
     return found
 
@@ -128,7 +133,7 @@ def _game(player: str, step: int) -> float:
     real_logit, fake_logit = model.critic(x, None), model.critic(fake, None)
     if player == "generator":
         return gap(found.total, torch.nn.functional.softplus(-fake_logit).mean())
-    value = row.critic(real_logit, fake_logit).mean()
+    value = row.critic(_judged(real_logit), _judged(fake_logit)).mean()
     if step % 8 == 0:
         x = x.requires_grad_()
         (slope,) = torch.autograd.grad(model.critic(x, None).sum(), x)

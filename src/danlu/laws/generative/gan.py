@@ -16,6 +16,7 @@ from danlu.losses.divergences import (
     RELATIVISTIC,
     WASSERSTEIN_GP,
     GradientPenalty,
+    Judged,
     SlopePenalty,
 )
 
@@ -29,6 +30,11 @@ def repeated(values: Tensor, p: Tensor) -> Tensor:
     return values.repeat_interleave((p * COUNT).round().long())
 
 
+def judged(logit: Tensor, *seen: Tensor) -> Judged:
+    """Logits, and the examples where a formula needs them."""
+    return Judged(logit, seen)
+
+
 def optimal_value() -> float:
     """The critic's loss at log(p/q) against the Jensen-Shannon divergence."""
     middle = (P + Q) / 2
@@ -37,7 +43,7 @@ def optimal_value() -> float:
     logit = (P / Q).log()  # -inf where p vanishes: softplus takes it
     worst = 0.0
     for row in (MINIMAX, NON_SATURATING):
-        value = -row.critic(repeated(logit, P), repeated(logit, Q)).mean()
+        value = -row.critic(judged(repeated(logit, P)), judged(repeated(logit, Q))).mean()
         worst = largest(worst, gap(value, expected))
     return worst
 
@@ -53,7 +59,9 @@ def optimal_critics() -> float:
     ]
     for row, optimum in optima:
         logit = optimum.clone().requires_grad_()
-        terms = row.critic(logit[:, None], logit[None])  # every pair (x from p, y from q)
+        # Every pair (x from p, y from q).
+        x, y = torch.meshgrid(logit, logit, indexing="ij")
+        terms = row.critic(judged(x.flatten()), judged(y.flatten())).view_as(x)
         (gradient,) = torch.autograd.grad((p[:, None] * q * terms).sum(), logit)
         worst = largest(worst, gap(gradient, 0.0))
     return worst
@@ -71,7 +79,10 @@ def generators() -> float:
         RELATIVISTIC: -torch.sigmoid(real - fake),
     }
     return largest(
-        gap(torch.autograd.grad(row.generator(real, fake).sum(), fake)[0], slope)
+        gap(
+            torch.autograd.grad(row.generator(judged(real), judged(fake)).sum(), fake)[0],
+            slope,
+        )
         for row, slope in expected.items()
     )
 
@@ -84,28 +95,53 @@ def transport() -> float:
     slope = torch.sign(below[1] - below[0])
     f = torch.cat([torch.zeros(1).double(), (slope * points.diff()).cumsum(0)])
     real, fake = (f[torch.searchsorted(points, v)] for v in (x, y))
-    value = -WASSERSTEIN_GP.critic(real, fake).mean().item()
+    value = -WASSERSTEIN_GP.critic(judged(real), judged(fake)).mean().item()
     return gap(value, wasserstein_distance(x.numpy(), y.numpy()))
 
 
 def penalties() -> float:
-    """Penalties of linear critics and their gradients: slope s costs 10(s - 1)^2, or s^2/2."""
+    """Penalties of linear critics and their gradients: slope s costs 10(s - 1)^2, or s^2/2.
+
+    The critic sees four numbers as one tensor, or as two of other shapes, such as data and code.
+    """
     x, y, worst = standard_normal(30, 4), standard_normal(30, 4, stream=1), 0.0
     direction = torch.nn.functional.normalize(standard_normal(4, stream=2), dim=0)
-    with seeded():
-        for slope in (0.3, 1.0, 2.0):
-            w = (slope * direction).requires_grad_()
-            cases = {
-                GradientPenalty(10.0): (10 * (slope - 1) ** 2, 20 * (slope - 1)),
-                SlopePenalty(1.0): (slope**2 / 2, slope),
-                SlopePenalty(1.0, on_fake=True): (slope**2, 2 * slope),
-            }
-            for penalty, (value, rate) in cases.items():
-                found = penalty(lambda v, w=w: v @ w, x, y)
-                (gradient,) = torch.autograd.grad(found, w)
-                worst = largest(worst, gap(found.item(), value))
-                worst = largest(worst, gap(gradient, rate * direction))
+    for cut in (lambda v: (v,), lambda v: (v[:, :3].unflatten(1, (3, 1)), v[:, 3:])):
+        with seeded():
+            for slope in (0.3, 1.0, 2.0):
+                w = (slope * direction).requires_grad_()
+
+                def critic(*seen: Tensor, w: Tensor = w) -> Tensor:
+                    return torch.cat([part.flatten(1) for part in seen], dim=1) @ w
+
+                cases = {
+                    GradientPenalty(10.0): (10 * (slope - 1) ** 2, 20 * (slope - 1)),
+                    SlopePenalty(1.0): (slope**2 / 2, slope),
+                    SlopePenalty(1.0, on_fake=True): (slope**2, 2 * slope),
+                }
+                for penalty, (value, rate) in cases.items():
+                    real, fake = judged(x @ w, *cut(x)), judged(y @ w, *cut(y))
+                    found = penalty(critic, real, fake)
+                    (gradient,) = torch.autograd.grad(found, w)
+                    worst = largest(worst, gap(found.item(), value))
+                    worst = largest(worst, gap(gradient, rate * direction))
     return worst
+
+
+def between() -> float:
+    """All tensors of an example are mixed by one share: a critic of their sum sees it once."""
+    real, fake = torch.zeros(50, 2).double(), torch.ones(50, 2).double()
+    shares: list[Tensor] = []
+
+    def critic(x: Tensor, z: Tensor) -> Tensor:
+        shares.append(x.detach() - z.detach())
+        return (x + z).sum(1)
+
+    with seeded():
+        found = GradientPenalty(1.0)(
+            critic, judged(real[:, 0], real, real), judged(fake[:, 0], fake, fake)
+        )
+    return largest(gap(shares[0], 0.0), gap(found, torch.tensor(1.0).double()))
 
 
 _LAWS: Rows = {
@@ -124,6 +160,7 @@ _LAWS: Rows = {
             1e-12,
             penalties,
         ),
+        ("gan/between", "an example's tensors are mixed by one share", 1e-12, between),
     ],
     "independent package": [
         (
