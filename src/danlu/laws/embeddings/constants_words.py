@@ -79,6 +79,14 @@ WORDS = golden_law(
             [(1e-3 / 0.99) ** 0.5, 0.1**0.5],
         ),
         (
+            "ten neighbours, and an analogy's best answer alone, as documented",
+            lambda: [
+                signature(call).parameters["n"].default
+                for call in (WordVectors.neighbours, WordVectors.analogy)
+            ],
+            [10, 1],
+        ),
+        (
             "words that are rarer than five are left out",
             lambda: Vocabulary.of({"often": 5, "seldom": 4}).counts.tolist(),
             [5],

@@ -84,12 +84,12 @@ def _settled() -> float:
 def _shapes() -> float:
     """A grid of at most 32 by 32, halved thrice, rounded up; 128 features."""
     found = []
-    for shape in ((1, 8, 8), (3, 28, 28), (1, 64, 48), (2, 5, 9)):
+    for shape in ((1, 8, 8), (3, 28, 28), (1, 64, 24), (2, 5, 9)):
         network = FeatureNetwork.seeded(0, shape, 4).float().eval()
         linear = next(m for m in network.body if isinstance(m, torch.nn.Linear))
         features: Tensor = network.features(torch.zeros(2, *shape, dtype=torch.float32))
         found.append([linear.in_features, features.shape[1]])
-    return gap(found, [[128, 128], [128 * 16, 128], [128 * 12, 128], [128 * 2, 128]])
+    return gap(found, [[128, 128], [128 * 16, 128], [128 * 8, 128], [128 * 2, 128]])
 
 
 def _layers() -> float:

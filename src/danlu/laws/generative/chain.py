@@ -97,6 +97,17 @@ def splits() -> float:
         return largest(gap(found.value, exact.log_prob(x)), gap(chain.decode(code), x))
 
 
+def two_splits() -> float:
+    """Of two splits each keeps its own part: 4 numbers, of these 3, of these 1; there and back."""
+    networks = [nn.Linear(n, 2 * m) for n, m in ((3, 1), (1, 2))]
+    layers = [*bijections(), Split(3, networks[0]), Split(1, networks[1])]
+    chain = Chain(vectors(DIM), layers, GaussianPrior(vectors(1))).double()
+    x = standard_normal(6, DIM)
+    code = chain.encode(x)
+    sizes = [part.shape[1] for part in code]
+    return largest(gap(chain.decode(code), x), gap(sizes, [1, 1, 2]))
+
+
 def dequantised() -> tuple[Chain, Tensor, Tensor]:
     """A dequantised standard normal, its levels, and their exact log-probabilities."""
     description = DataDescription(shape=(1,), levels=9, low=-2.0, high=2.0)
@@ -132,6 +143,7 @@ _LAWS: Rows = {
     ],
     "self-consistency": [
         ("chain/inverses", "decode inverts encode", 1e-10, inverses),
+        ("chain/splits", "each of several splits gets back what it kept", 1e-10, two_splits),
     ],
     "closed form": [
         ("chain/split", "a linear chain with a split is its closed-form Gaussian", 1e-9, splits),

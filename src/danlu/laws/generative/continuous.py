@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from danlu.generative.flow.ffjord import build
 from danlu.generative.parts.continuous import Continuous, EstimatedContinuous
+from danlu.generative.parts.volumes import Flowed
 from danlu.generative.tiny import TINY_VECTOR
 from danlu.laws.draws import generator, seed, seeded
 from danlu.laws.gaps import gap, largest
@@ -117,8 +118,22 @@ def order() -> float:
     return gap(math.log2(coarse / fine), 4)
 
 
+def spread_of_probes() -> float:
+    """Volumes 1, 3 and 5 deviate by 2, so their mean is known to 2 / sqrt 3; one has no spread."""
+    volumes = torch.tensor([[1.0, 4.0], [3.0, 4.0], [5.0, 4.0]], dtype=torch.float64)
+    three, one = Flowed(volumes, volumes, 0), Flowed(volumes, volumes[:1], 0)
+    found = [part.tolist() for part in (three.mean(), three.stderr(), one.mean(), one.stderr())]
+    return gap(found, [[3.0, 4.0], [2 / math.sqrt(3), 0.0], [1.0, 4.0], [0.0, 0.0]])
+
+
 _LAWS: Rows = {
     "closed form": [
+        (
+            "continuous-flow/spread",
+            "the mean volume of probes is known to their deviation over the root of their number",
+            1e-12,
+            spread_of_probes,
+        ),
         (
             "continuous-flow/linear field",
             "a linear velocity gives the matrix exponential and its trace, and leads back",

@@ -148,6 +148,14 @@ def _priors() -> float:
     )
 
 
+def _ends() -> float:
+    """Uniform numbers at the very ends stand for chances of 1e-7, and not for infinity."""
+    u = torch.tensor([[0.0, 1.0]], dtype=torch.float64)
+    drawn = LogisticPrior(CODE).draw(GivenNoise([u]), 1, None, None)
+    most = math.log((1 - 1e-7) / 1e-7)
+    return gap(drawn[0].tolist(), [-most, most])
+
+
 def _staged() -> float:
     """A first model's share of the budget, the prior's rest, and what a sample costs."""
     torch.manual_seed(13)
@@ -225,6 +233,13 @@ LAWS: list[Law] = [
         1e-12,
         _priors,
         oracle="definition",
+    ),
+    Law(
+        "priors/ends",
+        "a logistic draw is finite whatever uniform number it comes from",
+        1e-8,
+        _ends,
+        oracle="closed form",
     ),
     Law(
         "staged/shares",

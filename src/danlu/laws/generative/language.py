@@ -1,6 +1,7 @@
 """Laws of language models: every causal mixer on rows small enough to enumerate, and masks."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import combinations, product
 
 import torch
@@ -17,6 +18,7 @@ from danlu.laws.draws import generator, seed, seeded
 from danlu.laws.gaps import gap, largest, rarity, sigmas
 from danlu.laws.law import Case, Law, Rows, law_of_cases, table
 from danlu.mixers import MIXERS
+from danlu.mixers.base import Mixer
 
 LENGTH, LETTERS = 4, "abc"
 TEXT = DataDescription(shape=(LENGTH,), levels=3, low=0.0, high=2.0, alphabet=LETTERS)
@@ -163,7 +165,24 @@ def shares() -> float:
     )
 
 
+def told_of_steps() -> float:
+    """The number of the step that has been done, which comes to every mixer of the stack once."""
+    worst = 0.0
+    for model in (tiny("softmax"), build_masked(TEXT, dim=8, heads=2)):
+        mixers = [part for part in model.modules() if isinstance(part, Mixer)]
+        heard: list[list[int]] = [[] for _ in mixers]
+        for mixer, steps in zip(mixers, heard, strict=True):
+            mixer.after_step = steps.append
+        for step in (0, 6):
+            model.after_step("model", replace(PROGRESS, step=step))
+        worst = largest(worst, gap(heard, [[1, 7]] * len(mixers)))
+    return worst
+
+
 _LAWS: Rows = {
+    "contract": [
+        ("language/steps", "mixers hear which step has been done", 0.0, told_of_steps),
+    ],
     "enumeration": [
         ("language/choices", "top-k and top-p keep what their definitions say", 1e-12, choices),
     ],

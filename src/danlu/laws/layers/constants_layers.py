@@ -7,6 +7,7 @@ import torch
 from danlu.laws.constants import Golden, constants, defaults, golden
 from danlu.layers import codebook
 from danlu.layers.codebook import Codebook
+from danlu.layers.condition import ClassEmbedding
 from danlu.layers.convolution import ResidualBlock, SelfAttention2d
 from danlu.layers.feed_forward import MLP, GatedMLP
 from danlu.layers.norms import HeadNorm, LayerNorm, RMSNorm
@@ -77,6 +78,7 @@ def codes() -> Golden:
 def times() -> Golden:
     """From 1 to 200 in equal ratios; filters of four tokens."""
     return [
+        golden("three classes and none", ClassEmbedding(3, 2).table.weight.shape, (4, 2)),
         defaults("200 at most", TimeEmbedding, highest=200.0),
         golden("ends", TimeEmbedding(6).omega, [1.0, 200**0.5, 200.0]),
         defaults("arXiv:2312.00752 §3.4: 4 tokens", ShortConvolution, width=4, bias=True),

@@ -149,7 +149,8 @@ def backbone_is_bit_equal(name: str) -> float:
 # --- the planner -------------------------------------------------------------------------------
 
 
-def _costs(stream: int, n: int) -> list[Cost]:
+def costs_of(stream: int, n: int) -> list[Cost]:
+    """Costs of so many blocks, drawn."""
     draw = numbers(stream)
     return [
         Cost(
@@ -163,7 +164,8 @@ def _costs(stream: int, n: int) -> list[Cost]:
     ]
 
 
-def _every_plan(n: int) -> Iterator[list[Segment]]:
+def every_plan(n: int) -> Iterator[list[Segment]]:
+    """Every way to cut a chain and to keep or recompute what is cut."""
     for marks in product((False, True), repeat=n - 1):
         edges = [0, *(i + 1 for i, cut in enumerate(marks) if cut), n]
         parts = list(pairwise(edges))
@@ -176,8 +178,8 @@ def plan_is_optimal() -> float:
     """Excess of added time, and of the least peak, over every plan of seven blocks."""
     worst = 0.0
     for stream in range(4):
-        costs = _costs(stream, 7)
-        every = [(peak(costs, s), added_cost(costs, s)) for s in _every_plan(7)]
+        costs = costs_of(stream, 7)
+        every = [(peak(costs, s), added_cost(costs, s)) for s in every_plan(7)]
         least = min(bytes_ for bytes_, _ in every)
         worst = largest(worst, gap(peak(costs, least_memory(costs)), least))
         for memory in np.linspace(least, max(bytes_ for bytes_, _ in every), 7):

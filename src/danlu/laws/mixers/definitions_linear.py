@@ -140,6 +140,12 @@ LAWS = [
                 exponential,
                 lambda: LinearAttention(8, heads=2, features=Exponential(4)),
             ),
+            _linear(
+                "both sides",
+                exponential,
+                lambda: LinearAttention(8, heads=2, features=Exponential(4), causal=False),
+                causal=False,
+            ),
         ],
     ),
     definition(

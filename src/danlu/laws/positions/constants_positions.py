@@ -46,6 +46,7 @@ def tables() -> Golden:
         defaults("kexue.fm/archives/7947: 0.4", Hierarchical, alpha=0.4),
         defaults("kexue.fm/archives/7947: 0.4", hierarchical_table, alpha=0.4),
         defaults("arXiv:1803.02155 §4.1: k = 16", Shaw, farthest=16),
+        golden("arXiv:1803.02155 §3.2: 2 k + 1 labels", [len(shaw.keys), len(shaw.read)], [81, 81]),
         defaults("arXiv:2006.03654: k = 512", DeBERTa, farthest=512),
         golden("hidden units of the network: 2 d", network.shape, (12, 7)),
         defaults("three tokens", ZeroPaddedConvolution, kernel=3),

@@ -1,16 +1,20 @@
 """Laws of guidance, on exact denoisers."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from danlu.generative.diffusion import GUIDANCES, PATHS, PREDICTIONS
 from danlu.generative.diffusion.analytic import GaussianDenoiser, MixtureDenoiser, two_dimensional
 from danlu.generative.diffusion.denoiser import probability_flow
+from danlu.generative.diffusion.guidance.chosen import guided_levels
 from danlu.generative.diffusion.guidance.classifier import Classifier, Similarity
 from danlu.generative.diffusion.guidance.classifier_free import ClassifierFree
 from danlu.generative.diffusion.guidance.interval import Interval
 from danlu.generative.diffusion.guidance.projected import Projected
 from danlu.generative.diffusion.guidance.rescaled import Rescaled
+from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.predictions import combine, solve_data
 from danlu.laws.gaps import gap, largest
 from danlu.laws.generative.diffusion.test_bed import points
@@ -137,6 +141,18 @@ def interval_is_either() -> float:
     return worst
 
 
+def levels_of_times() -> float:
+    """From 0 to 1 it acts at every level, else at t / (1 - t) or tan(pi t / 2) of its times."""
+    times, found = ((0.0, 1.0), (0.2, 1.0), (0.0, 0.5), (0.2, 0.5)), []
+    for name in ("linear", "trigonometric"):
+        path = PATHS[name].build()
+        options = [DiffusionOptions(guided_from=t, guided_until=end) for t, end in times]
+        found.append([guided_levels(path, each) for each in options])
+    known = [(0.0, math.inf), (0.25, math.inf), (0.0, 1.0), (0.25, 1.0)]
+    low = math.tan(math.pi / 10)
+    return gap(found, [known, [(0.0, math.inf), (low, math.inf), (0.0, 1.0), (low, 1.0)]])
+
+
 def rescaled_has_the_deviation() -> float:
     """With share 1 every example has the deviation of the unguided one, and any share is between.
 
@@ -226,6 +242,12 @@ _LAWS: Rows = {
             "between two Gaussians it follows the logistic posterior, at a scale other than 1",
             1e-12,
             between_two_gaussians,
+        ),
+        (
+            "guidance/times",
+            "guidance acts at the noise levels of its times, without bound at the ends",
+            1e-12,
+            levels_of_times,
         ),
     ],
     "self-consistency": [
