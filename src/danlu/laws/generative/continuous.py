@@ -121,7 +121,7 @@ def order() -> float:
 def spread_of_probes() -> float:
     """Volumes 1, 3 and 5 deviate by 2, so their mean is known to 2 / sqrt 3; one has no spread."""
     volumes = torch.tensor([[1.0, 4.0], [3.0, 4.0], [5.0, 4.0]], dtype=torch.float64)
-    three, one = Flowed(volumes, volumes, 0), Flowed(volumes, volumes[:1], 0)
+    three, one = (Flowed(torch.zeros(2, 1), part, 0) for part in (volumes, volumes[:1]))
     found = [part.tolist() for part in (three.mean(), three.stderr(), one.mean(), one.stderr())]
     return gap(found, [[3.0, 4.0], [2 / math.sqrt(3), 0.0], [1.0, 4.0], [0.0, 0.0]])
 
