@@ -2,14 +2,14 @@
 
 import torch
 
-from danlu.contracts import DataDescription
+from danlu.contracts import Classes, DataDescription
 from danlu.data import Examples, Source
 from danlu.evaluation.corruptions import shuffled, yardsticks
 from danlu.laws.draws import standard_normal
 from danlu.laws.gaps import gap, largest
 from danlu.laws.law import Rows, table
 
-PLANE = DataDescription(shape=(2,), levels=None, low=-9.0, high=9.0, classes=3)
+PLANE = DataDescription(shape=(2,), levels=None, low=-9.0, high=9.0, condition=Classes(3))
 SPLITS = {"training": 0.0, "validation": 100.0, "test": 200.0}
 """What is added to the numbers of each split, so that they tell where they come from."""
 
