@@ -1,9 +1,10 @@
 """Kernels in C++ for recurrences on a processor: an option beside the forms written in torch.
 
-Inside `compiled()` the scans that have a kernel use it for tensors of a processor; outside, and for
-everything else, the forms in torch serve, which the kernels must equal, gradients included. The
-first use builds them with torch's extension builder, which takes about a minute and keeps the
-result for later runs: a C++ compiler and ninja (`pip install "danlu[kernels]"`) are needed.
+Inside `compiled()` the scans that have a kernel use it for float32 and float64 of a processor;
+outside, and for everything else (half precision, devices), the forms in torch serve, which the
+kernels must equal, gradients included. The first use builds them with torch's extension builder,
+which takes about a minute and keeps the result for later runs: a C++ compiler and ninja
+(`pip install "danlu[kernels]"`) are needed.
 They have first derivatives, backwards; for others stay outside.
 """
 
@@ -15,6 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from subprocess import SubprocessError
 
+import torch
 from torch import Tensor
 
 from danlu.contracts import DanluError
@@ -55,8 +57,8 @@ def compiled() -> Iterator[None]:
 
 
 def serve(x: Tensor) -> bool:
-    """Whether a kernel is to be used for this tensor."""
-    return _KERNELS.used and x.device.type == "cpu"
+    """Whether a kernel is to be used for this tensor; the forms in torch promote half precision."""
+    return _KERNELS.used and x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
 
 
 def _build() -> None:
