@@ -22,7 +22,17 @@ def powers(
     log_size: Float[Tensor, "*state"], angle: Float[Tensor, "*state"] | None, count: int
 ) -> Powers:
     r"""$\lambda^0, \ldots, \lambda^{count-1}$ as real blocks; `log_size` is that of the decay."""
-    k = torch.arange(count, device=log_size.device, dtype=log_size.dtype)
+    return powers_of(
+        torch.arange(count, device=log_size.device, dtype=log_size.dtype), log_size, angle
+    )
+
+
+def powers_of(
+    k: Float[Tensor, " count"],
+    log_size: Float[Tensor, "*state"],
+    angle: Float[Tensor, "*state"] | None,
+) -> Powers:
+    """The powers of the given exponents alone."""
     k = k.reshape(-1, *[1] * log_size.ndim)
     size = (k * log_size).exp()
     if angle is None:

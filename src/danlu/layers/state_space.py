@@ -19,8 +19,8 @@ Inputs = Float[Tensor, "batch length channels"]
 Orbit = Float[Tensor, "count channels values"]
 Reading = Float[Tensor, "more channels values"]
 Memory = Float[Tensor, "batch channels values"]
-Advance = Callable[[Tensor, int], Tensor]
-"""`advance(h, k)`: a state k tokens later, while nothing enters."""
+Advance = Callable[[int], Callable[[Tensor], Tensor]]
+"""`advance(k)(h)`: a state k tokens later, while nothing enters."""
 
 
 def orbit(
@@ -61,9 +61,12 @@ def carried(
 ) -> tuple[Float[Tensor, "batch chunks channels values"], Memory]:
     """The states before each chunk, the last of which may be shorter, and after the last token."""
     chunk, states = len(write), [start]
-    for part in u.split(chunk, dim=1):
+    parts = u.split(chunk, dim=1)
+    # Once for each length: a power of a matrix in every chunk would cost more than the sequence.
+    later = {size: advance(size) for size in dict.fromkeys(part.shape[1] for part in parts)}
+    for part in parts:
         new = torch.einsum("btd,tdn->bdn", part, write[: part.shape[1]].flip(0))
-        states.append(advance(states[-1], part.shape[1]) + new)
+        states.append(later[part.shape[1]](states[-1]) + new)
     return torch.stack(states[:-1], dim=1), states[-1]
 
 

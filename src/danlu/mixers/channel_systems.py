@@ -8,11 +8,14 @@ Sources: arXiv:2111.00396 and arXiv:2206.11893.
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import gelu
+from torch.utils.checkpoint import checkpoint
 from typing_extensions import override
 
 from danlu.contracts import DanluError
@@ -20,6 +23,17 @@ from danlu.layers.pairs import times, twice_real
 from danlu.layers.precision import full_precision, wide, widened
 from danlu.layers.state_space import by_fourier, carried, in_chunks, recalled
 from danlu.mixers.time_invariant import CHUNK, TimeInvariant
+
+BLOCK = 64
+"""Frequencies or tokens of a kernel at once: each of them is a sum over all states."""
+
+
+def in_blocks(response: Callable[[Tensor], Tensor], points: Float[Tensor, " count"]) -> Tensor:
+    """What is said of each point, by blocks of them; the gradient computes a block again."""
+    if len(points) <= BLOCK:
+        return response(points)
+    run = partial(checkpoint, response, use_reentrant=False, preserve_rng_state=False)
+    return torch.cat([run(block) for block in points.split(BLOCK)], dim=-1)
 
 
 class ChannelSystems(TimeInvariant):
@@ -57,10 +71,8 @@ class ChannelSystems(TimeInvariant):
         """How inputs are written and, for one power more, how the state is read."""
 
     @abstractmethod
-    def go_on(
-        self, h: Float[Tensor, "batch dim states"], count: int
-    ) -> Float[Tensor, "batch dim states"]:
-        """The state some tokens later, while nothing enters."""
+    def go_on(self, count: int) -> Callable[[Tensor], Tensor]:
+        """From a state `[batch, dim, states]` to that `count` tokens later, if nothing enters."""
 
     @abstractmethod
     def kernel(self, length: int) -> Float[Tensor, "dim length"]:

@@ -17,6 +17,8 @@ Use it for long signals with a regular clock where S4D falls short.
 Sources: arXiv:2111.00396 theorem 3 and appendix C; arXiv:2008.07669 (HiPPO).
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -26,7 +28,7 @@ from danlu.layers.hippo import legs_system
 from danlu.layers.pairs import as_complex, conjugate, divided, times, twice_real
 from danlu.layers.precision import wide, widened
 from danlu.layers.state_space import orbit
-from danlu.mixers.channel_systems import ChannelSystems
+from danlu.mixers.channel_systems import ChannelSystems, in_blocks
 from danlu.optim.parameters import Rule
 
 
@@ -87,8 +89,9 @@ class S4(ChannelSystems):
         return orbit(matrix, write, count), orbit(matrix.mT, self._reading(), count + 1)
 
     @override
-    def go_on(self, h: Tensor, count: int) -> Tensor:
-        return (torch.matrix_power(self._matrix(), count) @ h[..., None])[..., 0]
+    def go_on(self, count: int) -> Callable[[Tensor], Tensor]:
+        power = torch.matrix_power(self._matrix(), count)
+        return lambda h: (power @ h[..., None])[..., 0]
 
     @override
     def kernel(self, length: int) -> Tensor:
@@ -97,19 +100,25 @@ class S4(ChannelSystems):
         cut = (out - (power.mT @ out[..., None])[..., 0]).unflatten(-1, (self.pairs, 2))
         cut = as_complex(torch.stack([cut[..., 0] / 2, -cut[..., 1] / 2], dim=-1))
         write, rank = as_complex(widened(self.write)), as_complex(widened(self.rank))
-        turn = torch.arange(length // 2 + 1, device=out.device) * (-2 * torch.pi / length)
-        z = torch.polar(torch.ones_like(turn, dtype=out.dtype), turn.to(out.dtype))
+        speed = (2 * (-widened(self.log_step)).exp())[:, None, None]
         pole = as_complex(self._poles())[:, None]
-        speed = (2 * (-widened(self.log_step)).exp())[:, None, None] * (1 - z)[:, None]
-        near, far = (speed - each * (1 + z)[:, None] for each in (pole, pole.conj()))
 
-        def cauchy(a: Tensor, b: Tensor) -> Tensor:
-            product = (a * b)[:, None]
-            return (product / near + product.conj() / far).sum(-1)
+        def response(turn: Tensor) -> Tensor:
+            z = torch.polar(torch.ones_like(turn), turn)
+            near, far = (
+                speed * (1 - z)[:, None] - each * (1 + z)[:, None] for each in (pole, pole.conj())
+            )
 
-        through = cauchy(cut, rank) * cauchy(rank.conj(), write)
-        bent = (1 + z) * through / (1 + (1 + z) * cauchy(rank.conj(), rank))
-        return torch.fft.irfft(2 * (cauchy(cut, write) - bent), n=length)
+            def cauchy(a: Tensor, b: Tensor) -> Tensor:
+                product = (a * b)[:, None]
+                return (product / near + product.conj() / far).sum(-1)
+
+            through = cauchy(cut, rank) * cauchy(rank.conj(), write)
+            bent = (1 + z) * through / (1 + (1 + z) * cauchy(rank.conj(), rank))
+            return 2 * (cauchy(cut, write) - bent)
+
+        turn = torch.arange(length // 2 + 1, device=out.device) * (-2 * torch.pi / length)
+        return torch.fft.irfft(in_blocks(response, turn.to(out.dtype)), n=length)
 
     def _poles(self) -> Float[Tensor, "dim pairs 2"]:
         return torch.stack([-widened(self.log_rate).exp(), widened(self.frequency)], dim=-1)

@@ -19,10 +19,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from danlu.layers.linear_recurrence import powers, turned
+from danlu.layers.linear_recurrence import powers, powers_of, turned
 from danlu.layers.pairs import divided, times, twice_real
 from danlu.layers.precision import widened
-from danlu.mixers.channel_systems import ChannelSystems
+from danlu.mixers.channel_systems import ChannelSystems, in_blocks
 from danlu.optim.parameters import Rule
 
 Spectrum = Callable[[int], Float[Tensor, " pairs"]]
@@ -83,15 +83,20 @@ class S4D(ChannelSystems):
         return write.flatten(2), read.flatten(2)
 
     @override
-    def go_on(self, h: Tensor, count: int) -> Tensor:
+    def go_on(self, count: int) -> Callable[[Tensor], Tensor]:
         rate, angle = self._exponents()
         decay = powers(count * rate, count * angle, 2)[1]
-        return turned(decay, h.unflatten(-1, (self.pairs, 2))).flatten(2)
+        return lambda h: turned(decay, h.unflatten(-1, (self.pairs, 2))).flatten(2)
 
     @override
     def kernel(self, length: int) -> Tensor:
-        power = self._powers(max(length, 2))[:length]
-        return twice_real(times(power[..., 0], times(self._inward(power), self.out))).T
+        weight = times(self._inward(self._powers(2)), self.out)
+
+        def response(k: Tensor) -> Tensor:
+            return twice_real(times(powers_of(k, *self._exponents())[..., 0], weight)).T
+
+        rate = self._exponents()[0]
+        return in_blocks(response, torch.arange(length, device=rate.device, dtype=rate.dtype))
 
     def _exponents(self) -> tuple[Tensor, Tensor]:
         step = widened(self.log_step).exp()[:, None]

@@ -117,8 +117,8 @@ def system(run: str) -> float:
     old = [torch.einsum(ends, c, power(t + 1), start) for t in range(length)]
     empty = y - torch.stack(old, dim=1)
 
-    def advance(h: Tensor, count: int) -> Tensor:
-        return torch.einsum("dnm,bdm->bdn", power(count), h)
+    def advance(count: int) -> Callable[[Tensor], Tensor]:
+        return partial(torch.einsum, "dnm,bdm->bdn", power(count))
 
     square = torch.zeros(2, length, length)
     for t, s in itertools.product(range(length), repeat=2):
