@@ -10,7 +10,7 @@ from danlu.contracts import DanluError
 from danlu.laws import laws
 from danlu.layers import kernels
 from danlu.layers.scans import Run, normalised_scan, scalar_scan
-from danlu.layers.selective_scan import in_chunks, one_by_one
+from danlu.layers.scans.selective_scan import in_chunks, one_by_one
 from danlu.training import Policy
 
 pytestmark = pytest.mark.long

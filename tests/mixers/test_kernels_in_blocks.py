@@ -1,4 +1,4 @@
-"""Kernels of long sequences: the memory that a pass holds at once, and that blocks change nothing."""
+"""Kernels of long sequences: how much memory a pass holds, and that blocks change nothing."""
 
 import pytest
 import torch

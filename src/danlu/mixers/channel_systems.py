@@ -21,7 +21,7 @@ from typing_extensions import override
 from danlu.contracts import DanluError
 from danlu.layers.pairs import times, twice_real
 from danlu.layers.precision import full_precision, wide, widened
-from danlu.layers.state_space import by_fourier, carried, in_chunks, recalled
+from danlu.layers.scans.state_space import by_fourier, carried, in_chunks, recalled
 from danlu.mixers.time_invariant import CHUNK, TimeInvariant
 
 BLOCK = 64

@@ -18,8 +18,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from danlu.layers.linear_recurrence import by_fourier, powers, scan, turned
 from danlu.layers.precision import full_precision, wide, widened
+from danlu.layers.scans.linear_recurrence import by_fourier, powers, scan, turned
 from danlu.mixers.time_invariant import CHUNK, TimeInvariant
 from danlu.optim.parameters import Rule
 

@@ -21,7 +21,7 @@ from typing_extensions import override
 
 from danlu.contracts import SequenceContext, State
 from danlu.layers.alignment import moved, to_the_end, zeroed
-from danlu.layers.selective_scan import at_once, in_chunks, one_by_one
+from danlu.layers.scans.selective_scan import at_once, in_chunks, one_by_one
 from danlu.layers.shift import ShortConvolution
 from danlu.mixers.base import Mixer
 from danlu.mixers.mamba2 import step_bias

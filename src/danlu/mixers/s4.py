@@ -27,7 +27,7 @@ from typing_extensions import override
 from danlu.layers.hippo import legs_system
 from danlu.layers.pairs import as_complex, conjugate, divided, times, twice_real
 from danlu.layers.precision import wide, widened
-from danlu.layers.state_space import orbit
+from danlu.layers.scans.state_space import orbit
 from danlu.mixers.channel_systems import ChannelSystems, in_blocks
 from danlu.optim.parameters import Rule
 

@@ -19,9 +19,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from danlu.layers.linear_recurrence import powers, powers_of, turned
 from danlu.layers.pairs import divided, times, twice_real
 from danlu.layers.precision import widened
+from danlu.layers.scans.linear_recurrence import powers, powers_of, turned
 from danlu.mixers.channel_systems import ChannelSystems, in_blocks
 from danlu.optim.parameters import Rule
 

@@ -46,7 +46,7 @@ def flat(y: Tensor, state: Tensor, valid: Tensor | None) -> Tensor:
     return torch.cat([y.flatten(), state.flatten()])
 
 
-def by_token(step: Step, *inputs: Tensor, valid: Tensor | None) -> Tensor:
+def by_token(step: Step, *inputs: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """The last input is the state, the others go token by token; padding is passed over."""
     *parts, state = inputs
     rows = []
@@ -55,7 +55,7 @@ def by_token(step: Step, *inputs: Tensor, valid: Tensor | None) -> Tensor:
         here = None if valid is None else valid[:, t, None, None, None]
         state = new if here is None else torch.where(here, new, state)
         rows.append(y)
-    return flat(torch.stack(rows, dim=2), state, valid)
+    return torch.stack(rows, dim=2), state
 
 
 def recurrence(scan: Scan, step: Step, inputs: Callable[[int], list[Tensor]]) -> float:
@@ -68,7 +68,10 @@ def recurrence(scan: Scan, step: Step, inputs: Callable[[int], list[Tensor]]) ->
             def found(*parts: Tensor, run: Run = run) -> Tensor:
                 return flat(*scan(*parts, run=run), run.valid)
 
-            worst = largest(worst, compared(found, partial(by_token, step, valid=run.valid), given))
+            def expected(*parts: Tensor, run: Run = run) -> Tensor:
+                return flat(*by_token(step, *parts, valid=run.valid), run.valid)
+
+            worst = largest(worst, compared(found, expected, given))
     *parts, state = inputs(SHORT)
     first, started = scan(*parts, None), scan(*parts, torch.zeros_like(state))
     return largest(worst, gap(first, started))
@@ -97,16 +100,56 @@ def faded(length: int, *axes: int) -> list[Tensor]:
     return [*parts, -numbers(2, HEADS, length, *axes, stream=4).exp(), state]
 
 
+# --- what a token does ---------------------------------------------------------------------------
+
+
+def summing(q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """S = S + k v, o = S q."""
+    state = state + outer(k, v)
+    return read(q, state), state
+
+
+def fading(q: Tensor, k: Tensor, v: Tensor, log: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """S = g S + k v, o = S q, with a number g for each head."""
+    return summing(q, k, v, log.exp()[..., None, None] * state)
+
+
+def fading_by_key(
+    q: Tensor, k: Tensor, v: Tensor, log: Tensor, state: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The same with a number for each feature of the key."""
+    return summing(q, k, v, log.exp()[..., None] * state)
+
+
+def read_before(
+    bonus: Tensor, q: Tensor, k: Tensor, v: Tensor, log: Tensor, state: Tensor
+) -> tuple[Tensor, Tensor]:
+    """O = (S + u k v) q, and then S = g S + k v."""
+    y = read(q, state + outer(bonus * k, v))
+    return y, log.exp()[..., None] * state + outer(k, v)
+
+
+def replacing(
+    q: Tensor, k: Tensor, v: Tensor, strength: Tensor, log: Tensor, state: Tensor
+) -> tuple[Tensor, Tensor]:
+    """S = g (1 - b k k) S + b k v, o = S q for keys of norm 1."""
+    state = log.exp()[..., None, None] * state
+    strength = strength[..., None, None]
+    state = state - strength * outer(k, read(k, state)) + strength * outer(k, v)
+    return read(q, state), state
+
+
+def averaging(q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of k v and, in the last column, of k, whose quotient is read."""
+    both, state = summing(q, k, torch.cat([v, torch.ones_like(v[..., :1])], dim=-1), state)
+    return both[..., :-1] / both[..., -1:], state
+
+
+# --- the scans -----------------------------------------------------------------------------------
+
+
 def scalar() -> float:
     """S_t = g_t S_(t-1) + k_t v_t; a constant decay, none, and one head of keys for all."""
-
-    def step(q: Tensor, k: Tensor, v: Tensor, log: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        state = log.exp()[..., None, None] * state + outer(k, v)
-        return read(q, state), state
-
-    def kept(q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        state = state + outer(k, v)
-        return read(q, state), state
 
     def sums(q: Tensor, k: Tensor, v: Tensor, state: Tensor | None, **facts: Any) -> tuple:
         return scalar_scan(q, k, v, None, state, **facts)
@@ -115,13 +158,11 @@ def scalar() -> float:
     constant = log[:1, :, :1]
     everywhere = constant.expand_as(log)
     one = scalar_scan(q[:, :1], k[:, :1], v, constant, state)
-    other = by_token(
-        step, q[:, :1].expand_as(q), k[:, :1].expand_as(k), v, everywhere, state, valid=None
-    )
+    keys = (part[:, :1].expand_as(part) for part in (q, k))
     return largest(
-        recurrence(scalar_scan, step, faded),
-        recurrence(sums, kept, matrices),
-        gap(flat(*one, None), other),
+        recurrence(scalar_scan, fading, faded),
+        recurrence(sums, summing, matrices),
+        gap(one, by_token(fading, *keys, v, everywhere, state)),
     )
 
 
@@ -142,39 +183,18 @@ def one_token() -> float:
 def vector() -> float:
     """S_t = g_t * S_(t-1) + k_t v_t, read after it, or before it with a bonus for the token."""
 
-    def after(q: Tensor, k: Tensor, v: Tensor, log: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        state = log.exp()[..., None] * state + outer(k, v)
-        return read(q, state), state
+    def inputs(length: int) -> list[Tensor]:
+        return faded(length, KEYS)
 
     bonus = numbers(HEADS, KEYS, stream=5)
-
-    def before(
-        q: Tensor, k: Tensor, v: Tensor, log: Tensor, state: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        y = read(q, state + outer(bonus * k, v))
-        return y, log.exp()[..., None] * state + outer(k, v)
-
-    inputs = partial(_faded_by_key)
     return largest(
-        recurrence(vector_scan, after, inputs),
-        recurrence(partial(vector_scan, bonus=bonus), before, inputs),
+        recurrence(vector_scan, fading_by_key, inputs),
+        recurrence(partial(vector_scan, bonus=bonus), partial(read_before, bonus), inputs),
     )
-
-
-def _faded_by_key(length: int) -> list[Tensor]:
-    return faded(length, KEYS)
 
 
 def delta() -> float:
     """S_t = g (I - b k k^T) S_(t-1) + b k v, with a decay and without."""
-
-    def step(
-        q: Tensor, k: Tensor, v: Tensor, strength: Tensor, log: Tensor, state: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        state = log.exp()[..., None, None] * state
-        strength = strength[..., None, None]
-        state = state - strength * outer(k, read(k, state)) + strength * outer(k, v)
-        return read(q, state), state
 
     def inputs(length: int) -> list[Tensor]:
         q, k, v, log, state = faded(length)
@@ -182,18 +202,13 @@ def delta() -> float:
         return [q, k / k.norm(dim=-1, keepdim=True), v, strength, log, state]
 
     q, k, v, strength, log, state = inputs(SHORT)
-    plain = flat(*delta_scan(q, k, v, strength, None, state), None)
-    kept = by_token(step, q, k, v, strength, 0 * log, state, valid=None)
-    return largest(recurrence(delta_scan, step, inputs), gap(plain, kept))
+    plain = delta_scan(q, k, v, strength, None, state)
+    kept = by_token(replacing, q, k, v, strength, 0 * log, state)
+    return largest(recurrence(delta_scan, replacing, inputs), gap(plain, kept))
 
 
 def normalised() -> float:
     """Sums of k_t v_t and of k_t, whose quotient is read; and 0 where nothing is seen."""
-
-    def step(q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        state = state + outer(k, torch.cat([v, torch.ones_like(v[..., :1])], dim=-1))
-        both = read(q, state)
-        return both[..., :-1] / both[..., -1:], state
 
     def inputs(length: int) -> list[Tensor]:
         q, k, v, state = matrices(length)
@@ -202,7 +217,7 @@ def normalised() -> float:
 
     q, k, v, _ = matrices(SHORT)
     nothing = gap(normalised_scan(q, 0 * k, v)[0], torch.zeros_like(v))
-    return largest(recurrence(normalised_scan, step, inputs), nothing)
+    return largest(recurrence(normalised_scan, averaging, inputs), nothing)
 
 
 def quotients() -> float:
@@ -237,16 +252,8 @@ def means() -> float:
         for run in runs(length) if length == SHORT else [Run()]:
             valid = torch.ones(2, length, dtype=torch.bool) if run.valid is None else run.valid
 
-            def found(
-                k: Tensor,
-                v: Tensor,
-                log: Tensor,
-                bonus: Tensor,
-                *sums: Tensor,
-                run: Run = run,
-                valid: Tensor = valid,
-            ) -> Tensor:
-                y, state = mean_scan(k, v, log, bonus, Mean(*sums), run=run)
+            def found(*parts: Tensor, run: Run = run, valid: Tensor = valid) -> Tensor:
+                y, state = mean_scan(*parts[:4], Mean(*parts[4:]), run=run)
                 size = state.exponent.exp()
                 ends = [size * state.numerator, size * state.denominator]
                 return torch.cat([(y * valid[..., None]).flatten(), *(e.flatten() for e in ends)])
@@ -255,9 +262,9 @@ def means() -> float:
                 worst, compared(found, partial(_means, valid=valid), [k, v, log, bonus, *sums])
             )
     k, v = numbers(2, SHORT, 3, stream=6), numbers(2, SHORT, 3, stream=7)
-    nothing = [torch.zeros(2, 3), torch.zeros(2, 3), torch.zeros(2, 3)]
     everyone = torch.ones(2, SHORT, dtype=torch.bool)
-    expected = _means(k, v, log, bonus, *nothing, valid=everyone)[: k.numel()].view_as(k)
+    expected = _means(k, v, log, bonus, *torch.zeros(3, 2, 3), valid=everyone)
+    expected = expected[: k.numel()].view_as(k)
     return largest(worst, gap(mean_scan(k, v, log, bonus)[0], expected))
 
 

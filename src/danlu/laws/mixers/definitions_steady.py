@@ -15,33 +15,39 @@ from torch import Tensor
 from danlu.laws.gaps import gap, largest
 from danlu.laws.mixers.definitions import Errors, compared, module_laws, numbers
 from danlu.laws.mixers.definitions_systems import fourier_system, legt_system
-from danlu.layers import hippo, linear_recurrence, pairs, selective_scan, state_space
+from danlu.layers import hippo, pairs
+from danlu.layers.scans import linear_recurrence, selective_scan, state_space
 
 SHORT = 11
 
 # --- systems that are the same at all times -------------------------------------------------------
 
 
+def selection(
+    x: Tensor, delta: Tensor, rate: Tensor, b: Tensor, c: Tensor, h: Tensor
+) -> tuple[Tensor, Tensor]:
+    """h_t = e^(Delta A) h_(t-1) + Delta x B, y = h C: all outputs and the last state."""
+    rows = []
+    for t in range(x.shape[1]):
+        d = delta[:, t, :, None]
+        h = (d * rate).exp() * h + d * x[:, t, :, None] * b[:, t, None]
+        rows.append((h * c[:, t, None]).sum(-1))
+    return torch.stack(rows, dim=1), h
+
+
 def selective(scan: Callable[..., Any]) -> float:
-    """h_t = e^(Delta A) h_(t-1) + Delta x B, y = h C."""
+    """A selective scan, whose inputs, steps, rates and state may be anything, beside its loop."""
 
     def inputs(length: int) -> list[Tensor]:
         x, delta = numbers(2, length, 3, stream=1), numbers(2, length, 3, stream=2).exp()
         write, of = numbers(2, length, 4, stream=3), numbers(2, length, 4, stream=4)
         return [x, delta, -numbers(3, 4, stream=5).exp(), write, of, numbers(2, 3, 4, stream=6)]
 
-    def formula(x: Tensor, delta: Tensor, rate: Tensor, b: Tensor, c: Tensor, h: Tensor) -> Tensor:
-        rows = []
-        for t in range(x.shape[1]):
-            d = delta[:, t, :, None]
-            h = (d * rate).exp() * h + d * x[:, t, :, None] * b[:, t, None]
-            rows.append((h * c[:, t, None]).sum(-1))
-        return torch.cat([torch.stack(rows, dim=1).flatten(), h.flatten()])
+    def run(form: Callable[..., Any], *parts: Tensor) -> Tensor:
+        return torch.cat([part.flatten() for part in form(*parts)])
 
-    def run(*parts: Tensor) -> Tensor:
-        return torch.cat([part.flatten() for part in scan(*parts)])
-
-    return largest(compared(run, formula, inputs(length)) for length in (5, 35))
+    ways = partial(run, scan), partial(run, selection)
+    return largest(compared(*ways, inputs(length)) for length in (5, 35))
 
 
 def _complex(pair: Tensor) -> Tensor:
@@ -254,6 +260,7 @@ DEFINED: dict[str, Errors] = {
         "powers": blocks,
         "turned": blocks,
         "scan": lambda: fading(linear_recurrence.scan, whole=False),
+        "powers_of": blocks,
         "by_fourier": lambda: fading(linear_recurrence.by_fourier, whole=True),
     },
     "pairs": {

@@ -19,8 +19,8 @@ from danlu.layers.hippo import (
     orthonormal,
     rescaled,
 )
-from danlu.layers.selective_scan import at_once, in_chunks, one_by_one
-from danlu.layers.state_space import orbit
+from danlu.layers.scans.selective_scan import at_once, in_chunks, one_by_one
+from danlu.layers.scans.state_space import orbit
 from danlu.mixers.hippo_fourier import HippoFourier
 from danlu.mixers.hippo_legs import HippoLegS
 from danlu.mixers.hippo_legt import HippoLegT

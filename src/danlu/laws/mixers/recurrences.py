@@ -1,4 +1,4 @@
-"""Laws of the linear recurrences: each scan against sums and matrices that are written out."""
+"""Laws of the linear recurrences beyond their step loops (`definitions_scans`): other forms."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -52,60 +52,6 @@ def semiseparable() -> Iterable[Case]:
         yield name, lambda run=run: gap(scalar_scan(q, k, v, decay.log(), run=run)[0], matrix @ v)
 
 
-def by_loop(shape: str) -> Iterable[Case]:
-    """Outputs and last state against the recurrence with its matrices written out."""
-    q, k, v, state = parts()
-    k = k / k.norm(dim=-1, keepdim=True)
-    strength = 2 * standard_normal(2, HEADS, LENGTH, stream=5).sigmoid()
-    one = standard_normal(2, HEADS, LENGTH, stream=4).sigmoid()
-    each = standard_normal(2, HEADS, LENGTH, KEYS, stream=4).sigmoid()
-    rule = torch.eye(KEYS, dtype=torch.float64) - strength[..., None, None] * outer(k, k)
-    transitions = {
-        "sums": torch.eye(KEYS, dtype=torch.float64).expand(2, HEADS, LENGTH, KEYS, KEYS),
-        "scalar": one[..., None, None] * torch.eye(KEYS, dtype=torch.float64),
-        "vector": each.diag_embed(),
-        "delta": one[..., None, None] * rule,
-    }[shape]
-    weight = strength if shape == "delta" else torch.ones_like(strength)
-    now, found = state, []
-    for t in range(LENGTH):
-        now = transitions[:, :, t] @ now + weight[:, :, t, None, None] * outer(k, v)[:, :, t]
-        found.append((q[:, :, t, None] @ now)[..., 0, :])
-    expected = [torch.stack(found, dim=2), now]
-    scans = {
-        "sums": partial(scalar_scan, q, k, v, None, state),
-        "scalar": partial(scalar_scan, q, k, v, one.log(), state),
-        "vector": partial(vector_scan, q, k, v, each.log(), state),
-        "delta": partial(delta_scan, q, k, v, strength, one.log(), state),
-    }
-    for name, run in runs():
-        yield name, lambda run=run: gap(list(scans[shape](run=run)), expected)
-
-
-def outer(k: Tensor, v: Tensor) -> Tensor:
-    """The outer product of the last axes."""
-    return k[..., :, None] * v[..., None, :]
-
-
-def read_first() -> Iterable[Case]:
-    """A bonus against the sum over the tokens before, and the token itself."""
-    q, k, v, _ = parts()
-    bonus, decay = (
-        standard_normal(HEADS, KEYS, stream=6),
-        standard_normal(2, HEADS, LENGTH, KEYS, stream=4).sigmoid(),
-    )
-    found = []
-    for i in range(LENGTH):
-        y = (q[:, :, i] * bonus * k[:, :, i]).sum(-1, keepdim=True) * v[:, :, i]
-        for j in range(i):
-            left = decay[:, :, j + 1 : i].prod(2)
-            y = y + (q[:, :, i] * left * k[:, :, j]).sum(-1, keepdim=True) * v[:, :, j]
-        found.append(y)
-    for name, run in runs():
-        y = partial(vector_scan, q, k, v, decay.log(), bonus=bonus, run=run)
-        yield name, lambda y=y: gap(y()[0], torch.stack(found, dim=2))
-
-
 def means() -> Iterable[Case]:
     """Means against softmax attention over decayed weights, which may be huge."""
     v, bonus = standard_normal(2, LENGTH, 3, stream=1), standard_normal(3, stream=2)
@@ -120,18 +66,6 @@ def means() -> Iterable[Case]:
         for name, run in runs():
             y = partial(mean_scan, k, v, log_decay, bonus, run=run)
             yield f"{name}, weights e^{size:g}", lambda y=y, e=expected: gap(y()[0], e)
-
-
-def weighted_means() -> Iterable[Case]:
-    """Outputs and last state against all weights at once."""
-    q, k, v, state = (part.abs() for part in parts())
-    state = torch.cat([state, state[..., :1] + 1], dim=-1)
-    weights = (q @ k.mT).tril()
-    total = weights.sum(-1, keepdim=True) + q @ state[..., -1:]
-    y = (weights @ v + q @ state[..., :-1]) / total
-    expected = [y, state + k.mT @ torch.cat([v, torch.ones_like(v[..., :1])], dim=-1)]
-    for name, run in runs():
-        yield name, lambda run=run: gap(list(normalised_scan(q, k, v, state, run=run)), expected)
 
 
 def harsh_decay() -> Iterable[Case]:
@@ -195,17 +129,6 @@ ROWS: Rows = {
             1e-12,
             semiseparable,
         ),
-        ("sums", "without decay it is its step loop", 1e-12, partial(by_loop, "sums")),
-        ("normalised", "weighted means are those of all weights at once", 1e-12, weighted_means),
-        ("scalar", "a decay for each head is its step loop", 1e-12, partial(by_loop, "scalar")),
-        ("vector", "a decay for each feature is its step loop", 1e-12, partial(by_loop, "vector")),
-        (
-            "delta",
-            "the delta rule is a product of Householder-like matrices",
-            1e-12,
-            partial(by_loop, "delta"),
-        ),
-        ("bonus", "with a bonus a token is read before it is stored", 1e-12, read_first),
         ("means", "means are a softmax over decayed weights, however large", 1e-12, means),
     ],
     "self-consistency": [

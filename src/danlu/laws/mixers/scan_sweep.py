@@ -15,7 +15,17 @@ from torch import Tensor
 from danlu.laws.draws import generator
 from danlu.laws.gaps import gap, largest
 from danlu.laws.law import Case, Law, law_of_cases
-from danlu.layers import selective_scan
+from danlu.laws.mixers.definitions_scans import (
+    Step,
+    averaging,
+    by_token,
+    fading,
+    fading_by_key,
+    read_before,
+    replacing,
+    summing,
+)
+from danlu.laws.mixers.definitions_steady import selection
 from danlu.layers.precision import widened
 from danlu.layers.scans import (
     Run,
@@ -23,6 +33,7 @@ from danlu.layers.scans import (
     mean_scan,
     normalised_scan,
     scalar_scan,
+    selective_scan,
     vector_scan,
 )
 
@@ -72,63 +83,6 @@ def drawn(length: int) -> Parts:
 # --- the recurrences, token by token -------------------------------------------------------------
 
 
-def scalar_definition(p: Parts) -> list[Tensor]:
-    """S = g S + k v', o = S' q with a number g for each head."""
-    one = p["log_decay"][..., :1].expand_as(p["log_decay"])
-    return vector_definition({**p, "log_decay": one})
-
-
-def sums_definition(p: Parts) -> list[Tensor]:
-    """The same where nothing is forgotten."""
-    return vector_definition({**p, "log_decay": torch.zeros_like(p["log_decay"])})
-
-
-def vector_definition(p: Parts) -> list[Tensor]:
-    """S = diag(g) S + k v', o = S' q."""
-    state, found = p["state"], []
-    for t in range(p["v"].shape[2]):
-        kept = p["log_decay"][:, :, t].exp()[..., None] * state
-        state = kept + p["k"][:, :, t, :, None] * p["v"][:, :, t, None]
-        found.append((p["q"][:, :, t, :, None] * state).sum(-2))
-    return [torch.stack(found, dim=2), state]
-
-
-def bonus_definition(p: Parts) -> list[Tensor]:
-    """Reads o = (S + diag(u) k v')' q, and then S = diag(g) S + k v'."""
-    state, found = p["state"], []
-    for t in range(p["v"].shape[2]):
-        new = p["k"][:, :, t, :, None] * p["v"][:, :, t, None]
-        seen = state + p["bonus"][..., None] * new
-        found.append((p["q"][:, :, t, :, None] * seen).sum(-2))
-        state = p["log_decay"][:, :, t].exp()[..., None] * state + new
-    return [torch.stack(found, dim=2), state]
-
-
-def delta_definition(p: Parts) -> list[Tensor]:
-    """S = g (1 - b k k') S + b k v', o = S' q for keys of norm 1."""
-    k, state, found = unit(p["k"]), p["state"], []
-    for t in range(p["v"].shape[2]):
-        state = p["log_decay"][:, :, t, :1].exp()[..., None] * state
-        key = k[:, :, t, :, None]
-        new = p["v"][:, :, t] - (key * state).sum(-2)
-        state = state + p["strength"][:, :, t, None, None] * key * new[..., None, :]
-        found.append((p["q"][:, :, t, :, None] * state).sum(-2))
-    return [torch.stack(found, dim=2), state]
-
-
-def normalised_definition(p: Parts) -> list[Tensor]:
-    """Means of values with weights q k over all tokens so far and the state."""
-    q, k = p["queries"], p["keys"]
-    sums, keys, found = p["state"], p["bonus"].abs()[None], []
-    for t in range(p["v"].shape[2]):
-        sums = sums + k[:, :, t, :, None] * p["v"][:, :, t, None]
-        keys = keys + k[:, :, t]
-        query = q[:, :, t]
-        weight = (query * keys).sum(-1, keepdim=True)
-        found.append((query[..., None] * sums).sum(-2) / weight)
-    return [torch.stack(found, dim=2), torch.cat([sums, keys[..., None]], dim=-1)]
-
-
 def mean_definition(p: Parts) -> list[Tensor]:
     """Means with weights e^(8 k) that decay; of a head the first feature, its heads as channels."""
     k, v, decay, bonus = means_of(p)
@@ -144,13 +98,8 @@ def mean_definition(p: Parts) -> list[Tensor]:
 
 def selective_definition(p: Parts) -> list[Tensor]:
     """States h = e^(d A) h + d x b' and y = h c; heads are channels."""
-    x, delta, rate, write, read, h = selected(p)
-    found = []
-    for t in range(x.shape[1]):
-        step = delta[:, t, :, None]
-        h = (step * rate).exp() * h + step * x[:, t, :, None] * write[:, t, None]
-        found.append((h * read[:, t, None]).sum(-1))
-    return [torch.stack(found, dim=1)[:, None].mT, h[:, :, None]]
+    y, h = selection(*selected(p))
+    return [y[:, None].mT, h[:, :, None]]
 
 
 def unit(k: Tensor) -> Tensor:
@@ -202,9 +151,12 @@ def by_delta(p: Parts, form: str) -> list[Tensor]:
 
 def by_normalised(p: Parts, form: str) -> list[Tensor]:
     """`normalised_scan` of positive features."""
-    state = torch.cat([widened(p["state"]), widened(p["bonus"]).abs()[None, ..., None]], dim=-1)
-    parts = (p["queries"], p["keys"], p["v"], state)
+    parts = (p["queries"], p["keys"], p["v"], _sums(p))
     return list(normalised_scan(*parts, run=Run(form=form)))
+
+
+def _sums(p: Parts) -> Tensor:
+    return torch.cat([widened(p["state"]), widened(p["bonus"]).abs()[None, ..., None]], dim=-1)
 
 
 def by_mean(p: Parts, form: str) -> list[Tensor]:
@@ -223,13 +175,33 @@ def by_selection(p: Parts, form: str) -> list[Tensor]:
     return [y[:, None].mT, h[:, :, None]]
 
 
+def stepped(step: Step, *names: str) -> Definition:
+    """The recurrence of a step over inputs by their names; a decay of a head is its first one."""
+
+    def definition(p: Parts) -> list[Tensor]:
+        known = {**p, "decay": p["log_decay"][..., 0], "unit": unit(p["k"]), "sums": _sums(p)}
+        return list(by_token(step, *(known[name] for name in names)))
+
+    return definition
+
+
+def by_bonus(p: Parts, form: str) -> list[Tensor]:
+    """`vector_scan` that reads first."""
+    return by_vector(p, form, p["bonus"])
+
+
+def bonus_definition(p: Parts) -> list[Tensor]:
+    """Reads o = (S + diag(u) k v')' q, and then S = diag(g) S + k v'."""
+    return stepped(partial(read_before, p["bonus"]), "q", "k", "v", "log_decay", "state")(p)
+
+
 SCANS: dict[str, tuple[Scan, Definition]] = {
-    "scalar": (by_scalar, scalar_definition),
-    "sums": (by_sums, sums_definition),
-    "vector": (by_vector, vector_definition),
-    "bonus": (lambda p, form: by_vector(p, form, p["bonus"]), bonus_definition),
-    "delta": (by_delta, delta_definition),
-    "normalised": (by_normalised, normalised_definition),
+    "scalar": (by_scalar, stepped(fading, "q", "k", "v", "decay", "state")),
+    "sums": (by_sums, stepped(summing, "q", "k", "v", "state")),
+    "vector": (by_vector, stepped(fading_by_key, "q", "k", "v", "log_decay", "state")),
+    "bonus": (by_bonus, bonus_definition),
+    "delta": (by_delta, stepped(replacing, "q", "unit", "v", "strength", "decay", "state")),
+    "normalised": (by_normalised, stepped(averaging, "queries", "keys", "v", "sums")),
     "mean": (by_mean, mean_definition),
     "selective": (by_selection, selective_definition),
 }

@@ -47,7 +47,7 @@ def means(
 def selective_scan(
     x: Channels, delta: Channels, rate: Rates, write: Selected, read: Selected, start: Memory
 ) -> tuple[Channels, Memory]:
-    """A decay for each channel and state; see `danlu.layers.selective_scan`."""
+    """A decay for each channel and state; see `danlu.layers.scans.selective_scan`."""
     y, starts = torch.ops.danlu_kernels.selective_scan(x, delta, rate, write, read, start)
     return y, starts[-1]
 

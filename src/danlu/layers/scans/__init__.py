@@ -5,7 +5,9 @@ head (`scalar`), a vector over the features of the key (`vector`), a Householder
 (`delta`), the mean with weights that decay by channel (`mean`), and the mean with weights that are
 products of keys and queries (`normalised`). The state has a fixed size; a
 sequence may be cut anywhere. Padding stands on the right (`Run.valid` False): it adds nothing and
-forgets nothing.
+forgets nothing. Beside them stand the recurrences without queries: `linear_recurrence` (a fixed
+decay for each entry of the state), `state_space` (a fixed system for each channel) and
+`selective_scan` (a decay for each channel and state that depends on the token).
 """
 
 from danlu.layers.scans.chunks import Run

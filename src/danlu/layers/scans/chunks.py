@@ -46,8 +46,14 @@ GRAIN = 1 / 16
 CHUNKS = 8
 """Chunks that are done at once; the tensors of more of them leave the cache."""
 
+Keys = Float[Tensor, "batch heads length keys"]
+SharedKeys = Float[Tensor, "batch #heads length keys"]
+"""One head may serve all."""
+Values = Float[Tensor, "batch heads length values"]
+Memory = Float[Tensor, "batch heads keys values"]
+
 Block = Callable[..., tuple[Tensor, Any]]
-"""`block(*parts, state, size)`: a whole number of chunks of that size, and the state behind."""
+"""`block(*parts, state)`: parts `[batch, heads, chunks, size, ...]` of chunks of one size."""
 Step = Callable[..., tuple[Tensor, Any]]
 """`step(*parts, state)`: one token."""
 
@@ -55,8 +61,13 @@ Step = Callable[..., tuple[Tensor, Any]]
 def scan(
     block: Block, step: Step, parts: Sequence[Tensor], state: Any, run: Run, chunk: int
 ) -> tuple[Tensor, Any]:
-    """Run a recurrence over `parts`, whose third axis is the length, or 1 for what is constant."""
+    """Run a recurrence over queries, keys, values and more, without a token over nothing.
+
+    The third axis of each part is the length, or 1 for what is constant.
+    """
     length, form = parts[0].shape[2], run.form
+    if not length:
+        return parts[2], state
     chunk = chunk if run.chunk is None else run.chunk
     if form == "recurrent" or length == 1:
         tokens = [part.expand(*part.shape[:2], length, *part.shape[3:]).unbind(2) for part in parts]
@@ -70,8 +81,9 @@ def scan(
     cut = [[part] * len(sizes) if part.shape[2] == 1 else part.split(sizes, 2) for part in parts]
     found: list[Tensor] = []
     for size, *segment in zip(sizes, *cut, strict=True):
-        y, state = block(*segment, state, size if form == "parallel" else min(size, chunk))
-        found.append(y)
+        size = size if form == "parallel" else min(size, chunk)
+        y, state = block(*(in_chunks(part, size) for part in segment), state)
+        found.append(y.flatten(2, 3))
     return found[0] if len(found) == 1 else torch.cat(found, dim=2), state
 
 
@@ -180,7 +192,7 @@ def carried(
     return torch.stack(starts, dim=2), state
 
 
-def begun(state: Tensor | None, k: Tensor, v: Tensor) -> Float[Tensor, "batch heads keys values"]:
+def begun(state: Tensor | None, k: Tensor, v: Tensor) -> Memory:
     """The state, zeros before the first token; k may be shared by the heads of v."""
     if state is not None:
         return state

@@ -17,10 +17,12 @@ from torch import Tensor
 from danlu.layers.precision import wide
 from danlu.layers.scans.chunks import (
     CHUNKED,
+    Keys,
+    Memory,
     Run,
+    Values,
     begun,
     decays,
-    in_chunks,
     scan,
     silenced,
     summed,
@@ -31,15 +33,15 @@ CHUNK = 32
 
 
 def delta_scan(
-    q: Float[Tensor, "batch heads length keys"],
-    k: Float[Tensor, "batch heads length keys"],
-    v: Float[Tensor, "batch heads length values"],
+    q: Keys,
+    k: Keys,
+    v: Values,
     strength: Float[Tensor, "batch heads length"],
     log_decay: Float[Tensor, "#batch #heads #length"] | None = None,
-    state: Float[Tensor, "batch heads keys values"] | None = None,
+    state: Memory | None = None,
     *,
     run: Run = CHUNKED,
-) -> tuple[Float[Tensor, "batch heads length values"], Float[Tensor, "batch heads keys values"]]:
+) -> tuple[Values, Memory]:
     r"""The reads and the last state.
 
     Args:
@@ -52,8 +54,6 @@ def delta_scan(
         run: form, padding and size of a chunk.
     """
     before = begun(state, k, v)
-    if not v.shape[2]:
-        return v, before
     log_decay = v.new_zeros(1, 1, 1) if log_decay is None else tamed(log_decay, run.valid)
     parts = (q, k, v, silenced(strength, run.valid), log_decay)
     y, after = scan(_block, _step, [part.to(wide(v)) for part in parts], before, run, CHUNK)
@@ -61,16 +61,8 @@ def delta_scan(
 
 
 def _block(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    strength: Tensor,
-    log_decay: Tensor,
-    state: Tensor,
-    size: int,
+    q: Tensor, k: Tensor, v: Tensor, strength: Tensor, log_decay: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor]:
-    parts = (q, k, v, strength, log_decay)
-    q, k, v, strength, log_decay = (in_chunks(part, size) for part in parts)
     total = summed(log_decay)
     left, from_start = decays(total), total.from_start().exp()[..., None]
     known, free = _solved(k, v, strength[..., None], left, from_start)
@@ -86,7 +78,7 @@ def _block(
         written = own - by_state @ state
         outputs.append(score @ written + asked @ state)
         state = keep * state + ending.transpose(-2, -1) @ written
-    return torch.cat(outputs, dim=2), state
+    return torch.stack(outputs, dim=2), state
 
 
 def _solved(

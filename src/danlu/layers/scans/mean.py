@@ -12,14 +12,14 @@ of tokens are compared.
 Sources: arXiv:2305.13048 eq. 16 and appendix D.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from danlu.layers.precision import wide
-from danlu.layers.scans.chunks import CHUNKED, Run, in_chunks, scan, shaped, silenced
+from danlu.layers.scans.chunks import CHUNKED, Run, scan, shaped, silenced
 
 CHUNK = 16
 NOTHING = -1e37
@@ -66,15 +66,20 @@ def mean_scan(
         k = k.masked_fill(~shaped(run.valid, k), NOTHING)
         ones = shaped(run.valid, k).to(kind)
     decay, bonus = (part.to(kind).expand_as(k[:, :, :1]) for part in (log_decay, bonus))
-    parts = (k, values, ones, decay.clamp(min=SMALLEST), bonus)
-    y, after = scan(_block, _step, parts, before, run, CHUNK)
+    decay = decay.clamp(min=SMALLEST)
+
+    def block(k: Tensor, v: Tensor, ones: Tensor, *constants_and_state: Any) -> tuple[Tensor, Mean]:
+        return _block(k, v, ones, decay, bonus, constants_and_state[-1])
+
+    y, after = scan(block, _step, (k, values, ones, decay, bonus), before, run, CHUNK)
     return y[:, 0].to(v.dtype), after
 
 
 def _block(
-    k: Tensor, v: Tensor, ones: Tensor, log_decay: Tensor, bonus: Tensor, state: Mean, size: int
+    k: Tensor, v: Tensor, ones: Tensor, log_decay: Tensor, bonus: Tensor, state: Mean
 ) -> tuple[Tensor, Mean]:
-    k, v, ones = (in_chunks(part, size)[:, 0] for part in (k, v, ones))
+    k, v, ones = (part[:, 0] for part in (k, v, ones))
+    size = k.shape[2]
     count = ones.cumsum(-2)  # of tokens that decay, [batch, chunks, size, 1]
     before = count - ones
     left = (before[..., :, None, :] - count[..., None, :, :]) * log_decay[:, :, None]
@@ -85,7 +90,7 @@ def _block(
     ends = _summed(k + (count[..., -1:, :] - count) * log_decay, v)
     starts, state = _carried(ends, count[..., -1, :] * log_decay[:, 0], state)
     found = _added(inside, _moved(starts, before * log_decay))
-    return (found.numerator / found.denominator).flatten(1, 2)[:, None], state
+    return (found.numerator / found.denominator)[:, None], state
 
 
 def _step(

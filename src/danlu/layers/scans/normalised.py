@@ -26,12 +26,12 @@ from danlu.layers.precision import wide
 from danlu.layers.scans.chunks import (
     CHUNKED,
     Run,
+    SharedKeys,
     added,
     begun,
     by_kernel,
     carried,
     decays,
-    in_chunks,
     scan,
     shaped,
     silenced,
@@ -44,8 +44,8 @@ Values = Float[Tensor, "batch heads *length values"]
 
 
 def normalised_scan(
-    q: Float[Tensor, "batch #heads length keys"],
-    k: Float[Tensor, "batch #heads length keys"],
+    q: SharedKeys,
+    k: SharedKeys,
     v: Float[Tensor, "batch heads length values"],
     state: Float[Tensor, "batch heads keys values_and_one"] | None = None,
     *,
@@ -65,8 +65,6 @@ def normalised_scan(
         run: form, padding and size of a chunk.
     """
     before = begun(state, k, pad(v[:, :, :0], (0, 1)))
-    if not v.shape[2]:
-        return v, before
     parts = (q, silenced(k, run.valid), v)
     if log_decay is not None:
         log_decay = tamed(log_decay, run.valid)
@@ -82,9 +80,8 @@ def normalised_scan(
 
 
 def _block_of_decays(
-    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor, size: int
+    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor]:
-    q, k, v, log_decay = (in_chunks(part, size) for part in (q, k, v, log_decay))
     total = summed(log_decay)
     scores = (q @ k.transpose(-2, -1)) * decays(total).to(q.dtype)
     to_end = total.to_end().exp().to(v.dtype)[..., None]
@@ -93,7 +90,7 @@ def _block_of_decays(
     starts, state = carried(new.to(state.dtype), from_start[..., -1:, :], state)
     asked = (q @ starts.to(q.dtype)) * from_start.to(q.dtype)
     weight = scores.sum(-1, keepdim=True, dtype=wide(q)) + asked[..., -1:]
-    return divided(added(asked[..., :-1], scores, v), weight).flatten(2, 3), state
+    return divided(added(asked[..., :-1], scores, v), weight), state
 
 
 def _step_of_decays(
@@ -143,15 +140,14 @@ def divided(y: Values, weight: Float[Tensor, "batch heads *length 1"]) -> Values
     return (y / weight.clamp(min=torch.finfo(weight.dtype).tiny)).to(y.dtype)
 
 
-def _block(q: Tensor, k: Tensor, v: Tensor, state: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    q, k, v = (in_chunks(part, size) for part in (q, k, v))
+def _block(q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
     scores = (q @ k.transpose(-2, -1)).tril()
     products = running(state[..., :-1], k.transpose(-2, -1) @ v)
     keys = running(state[..., -1:], k.sum(-2)[..., None])
     y = added(q @ products[:, :, :-1].to(q.dtype), scores, v)
     weight = scores.sum(-1, keepdim=True, dtype=wide(q)) + q @ keys[:, :, :-1].to(q.dtype)
     behind = torch.cat([products[:, :, -1], keys[:, :, -1]], dim=-1)
-    return divided(y, weight).flatten(2, 3), behind
+    return divided(y, weight), behind
 
 
 def _step(q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,13 +16,15 @@ from danlu.layers import kernels
 from danlu.layers.precision import wide
 from danlu.layers.scans.chunks import (
     CHUNKED,
+    Memory,
     Run,
+    SharedKeys,
+    Values,
     added,
     begun,
     by_kernel,
     carried,
     decays,
-    in_chunks,
     scan,
     silenced,
     summed,
@@ -33,14 +35,14 @@ CHUNK = 64
 
 
 def scalar_scan(
-    q: Float[Tensor, "batch #heads length keys"],
-    k: Float[Tensor, "batch #heads length keys"],
-    v: Float[Tensor, "batch heads length values"],
+    q: SharedKeys,
+    k: SharedKeys,
+    v: Values,
     log_decay: Float[Tensor, "#batch #heads #length"] | None = None,
-    state: Float[Tensor, "batch heads keys values"] | None = None,
+    state: Memory | None = None,
     *,
     run: Run = CHUNKED,
-) -> tuple[Float[Tensor, "batch heads length values"], Float[Tensor, "batch heads keys values"]]:
+) -> tuple[Values, Memory]:
     """The reads and the last state.
 
     Args:
@@ -52,8 +54,6 @@ def scalar_scan(
         run: form, padding and size of a chunk.
     """
     before = begun(state, k, v)
-    if not v.shape[2]:
-        return v, before
     parts = (q, silenced(k, run.valid), v)
     if log_decay is not None:
         log_decay = tamed(log_decay, run.valid)
@@ -65,9 +65,8 @@ def scalar_scan(
 
 
 def _block(
-    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor, size: int
+    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor]:
-    q, k, v, log_decay = (in_chunks(part, size) for part in (q, k, v, log_decay))
     total = summed(log_decay)
     scores = (q @ k.transpose(-2, -1)) * decays(total).to(q.dtype)
     to_end = total.to_end().exp().to(v.dtype)
@@ -76,7 +75,7 @@ def _block(
     starts, state = carried(new.to(state.dtype), from_start[..., -1, None, None], state)
     from_start = from_start.to(q.dtype)[..., None]
     y = added((q * from_start) @ starts.to(q.dtype), scores, v)
-    return y.flatten(2, 3), state
+    return y, state
 
 
 def _step(
@@ -85,14 +84,11 @@ def _step(
     return step_of_sums(q, k, v, log_decay.exp()[..., None, None] * state)
 
 
-def _block_of_sums(
-    q: Tensor, k: Tensor, v: Tensor, state: Tensor, size: int
-) -> tuple[Tensor, Tensor]:
-    q, k, v = (in_chunks(part, size) for part in (q, k, v))
+def _block_of_sums(q: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
     scores = (q @ k.transpose(-2, -1)).tril()
     total = running(state, k.transpose(-2, -1) @ v)
     y = added(q @ total[:, :, :-1].to(q.dtype), scores, v)
-    return y.flatten(2, 3), total[:, :, -1]
+    return y, total[:, :, -1]
 
 
 def running(

@@ -22,10 +22,12 @@ from torch.nn.functional import pad
 from danlu.layers.precision import wide
 from danlu.layers.scans.chunks import (
     CHUNKED,
+    Keys,
+    Memory,
     Run,
+    Values,
     begun,
     carried,
-    in_chunks,
     scan,
     silenced,
     tamed,
@@ -35,15 +37,15 @@ CHUNK = 32
 
 
 def vector_scan(
-    q: Float[Tensor, "batch heads length keys"],
-    k: Float[Tensor, "batch heads length keys"],
-    v: Float[Tensor, "batch heads length values"],
-    log_decay: Float[Tensor, "batch heads length keys"],
-    state: Float[Tensor, "batch heads keys values"] | None = None,
+    q: Keys,
+    k: Keys,
+    v: Values,
+    log_decay: Keys,
+    state: Memory | None = None,
     *,
     bonus: Float[Tensor, "heads keys"] | None = None,
     run: Run = CHUNKED,
-) -> tuple[Float[Tensor, "batch heads length values"], Float[Tensor, "batch heads keys values"]]:
+) -> tuple[Values, Memory]:
     """The reads and the last state.
 
     Args:
@@ -56,8 +58,6 @@ def vector_scan(
         run: form, padding and size of a chunk.
     """
     before = begun(state, k, v)
-    if not v.shape[2]:
-        return v, before
     k, log_decay = silenced(k, run.valid), tamed(log_decay, run.valid)
     parts = (q, k, v, log_decay)
     if bonus is not None:
@@ -69,36 +69,28 @@ def vector_scan(
 
 
 def _block_after(
-    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor, size: int
+    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor]:
-    log_decay, own = in_chunks(log_decay, size), in_chunks((q * k).sum(-1), size)
-    return _block(q, k, v, (log_decay, log_decay, own), state, size)
+    return _block(q, k, v, (log_decay, log_decay, (q * k).sum(-1)), state)
 
 
 def _block_before(
-    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor, size: int
+    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, state: Tensor
 ) -> tuple[Tensor, Tensor]:
-    log_decay = in_chunks(log_decay, size)
     nothing = torch.zeros_like(log_decay)
-    return _block(q, k, v, (log_decay, nothing, nothing[..., 0]), state, size)
+    return _block(q, k, v, (log_decay, nothing, nothing[..., 0]), state)
 
 
 def _block(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    logs: tuple[Tensor, Tensor, Tensor],
-    state: Tensor,
-    size: int,
+    q: Tensor, k: Tensor, v: Tensor, logs: tuple[Tensor, Tensor, Tensor], state: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Chunks from the decay of each token, what of it precedes its read, and its own score."""
     log_decay, first, own = logs
-    q, k, v = (in_chunks(part, size) for part in (q, k, v))
     scores, read, left, kept = _scores(q, k, log_decay, first, own.to(q.dtype))
     added = (k * left.exp().to(k.dtype)).transpose(-2, -1) @ v
     starts, state = carried(added.to(state.dtype), kept.exp().transpose(-2, -1), state)
     y = scores @ v + (q * read.exp().to(q.dtype)) @ starts.to(q.dtype)
-    return y.flatten(2, 3), state
+    return y, state
 
 
 def _scores(

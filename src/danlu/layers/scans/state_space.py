@@ -78,14 +78,13 @@ def recalled(
 
 
 def by_fourier(
-    u: Inputs, kernel: Float[Tensor, "channels length"]
-) -> Float[Tensor, "batch length channels"]:
+    u: Float[Tensor, "batch length *axes"], kernel: Float[Tensor, "*axes length"]
+) -> Float[Tensor, "batch length *axes"]:
     """The outputs from an empty state by the Fourier transform of twice the length."""
     length = u.shape[1]
-    spectrum = torch.fft.rfft(kernel.T, n=2 * length, dim=0)
-    return torch.fft.irfft(torch.fft.rfft(u, n=2 * length, dim=1) * spectrum, 2 * length, dim=1)[
-        :, :length
-    ]
+    parts = (u, kernel.movedim(-1, 0)[None])
+    ours, theirs = (torch.fft.rfft(part, n=2 * length, dim=1) for part in parts)
+    return torch.fft.irfft(ours * theirs, n=2 * length, dim=1)[:, :length]
 
 
 def toeplitz(kernel: Float[Tensor, "channels count"]) -> Float[Tensor, "channels count count"]:

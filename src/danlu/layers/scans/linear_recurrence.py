@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from danlu.layers.scans import state_space
+
 Powers = Float[Tensor, "count *state part part"]
 
 
@@ -87,17 +89,12 @@ def by_fourier(
     start: Float[Tensor, "batch state part"],
 ) -> Float[Tensor, "batch length state part"]:
     """The same by a convolution through the Fourier transform; as many powers as tokens and one."""
-    length = u.shape[1]
     kernel = power[:-1, ..., 0].contiguous()
     if u.shape[-1] == 1:
-        spectrum = _real(u, length) * _real(kernel[None], length)
-        h = torch.fft.irfft(spectrum, n=2 * length, dim=1)[:, :length]
+        h = state_space.by_fourier(u, kernel.movedim(0, -1))
     else:
         pair = (torch.view_as_complex(part.contiguous()) for part in (u, kernel[None]))
+        length = u.shape[1]
         left, right = (torch.fft.fft(part, n=2 * length, dim=1) for part in pair)
         h = torch.view_as_real(torch.fft.ifft(left * right, dim=1)[:, :length])
     return h + turned(power[1:], start[:, None])
-
-
-def _real(part: Tensor, length: int) -> Tensor:
-    return torch.fft.rfft(part, n=2 * length, dim=1)
