@@ -38,10 +38,10 @@ def perturbed(model):
 def test_pairs_keep_their_noise_classes_and_seed(pairs):
     model = perturbed(reflow.build(pairs=pairs))
     batch, again = made(model), made(model)
-    assert batch.x.shape == (pairs, 2, 4, 4)
+    assert batch.x.shape == (pairs, 1, 4, 4)
     assert torch.equal(batch.x, again.x)
     assert torch.equal(batch.condition, (torch.arange(pairs) * N // pairs) % 3)
-    x, z = batch.x.chunk(2, dim=1)
+    x, z = batch.x, batch.extra["noise"]
     ids = torch.where(without_class(batch.index), TINY.classes, batch.condition)
     assert torch.allclose(model.carried(z, ids), x, atol=1e-6)
     torch.manual_seed(0)
@@ -167,7 +167,7 @@ def test_reflow_straightens_a_mixture():
 def test_the_loss_of_a_pair_is_that_of_its_line():
     model = perturbed(reflow.build(TINY_VECTOR)).double()
     x, z = torch.randn(2, 6, 2, dtype=torch.float64)
-    batch = Batch(torch.cat([x, z], 1), None, torch.arange(6))
+    batch = Batch(x, None, torch.arange(6), extra={"noise": z})
     torch.manual_seed(0)
     found = model.loss(batch, "reflow", Progress(0, 0.0, 0)).total
     torch.manual_seed(0)

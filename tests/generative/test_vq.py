@@ -44,8 +44,8 @@ def test_the_total_is_distortion_for_each_number_and_commitment():
     parts = losses.parts
     expected = parts["distortion"] / TINY.dims + COMMITMENT * parts["commitment"]
     assert losses.total.item() == pytest.approx(expected.item())
-    assert 1 <= parts["perplexity"] <= 64
-    assert parts["used_codes"] == 64
+    assert 1 <= losses.figures["perplexity"] <= 64
+    assert losses.figures["used_codes"] == 64
 
 
 def test_codes_start_among_the_tokens_and_follow_them_after_each_play():

@@ -1,11 +1,11 @@
 """A batch of examples and the stream that draws them."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Int, Integer, Num
+from jaxtyping import Int, Integer, Num, Shaped
 from torch import Tensor
 
 from danlu.contracts.condition import class_ids
@@ -32,19 +32,22 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Examples with their class ids and their indices in the source.
+    """Examples with their class ids, their indices in the source and what else belongs to them.
 
     Attributes:
         x: `[batch, *shape]`, on the scale of the data description; ids are whole numbers.
         condition: `[batch]` class ids, whole numbers of any type, kept as int64; or None.
         index: `[batch]` position of each example in its source.
         part: which rows of a batch that is shared among processes; None when this is all of it.
+        extra: by name what else belongs to each example, such as the other half of a pair, labels
+            of frames or actions.
     """
 
     x: Num[Tensor, "batch ..."]
     condition: Integer[Tensor, " batch"] | None
     index: Int[Tensor, " batch"]
     part: Rows | None = None
+    extra: Mapping[str, Shaped[Tensor, "batch ..."]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.condition is not None and self.condition.dtype != torch.long:
@@ -54,10 +57,17 @@ class Batch:
         """Number of examples."""
         return len(self.x)
 
+    def __getitem__(self, rows: slice | Int[Tensor, " chosen"]) -> "Batch":
+        """Some of the examples, with all that belongs to them, as a batch of their own."""
+        condition = None if self.condition is None else self.condition[rows]
+        extra = {name: value[rows] for name, value in self.extra.items()}
+        return Batch(self.x[rows], condition, self.index[rows], extra=extra)
+
     def to(self, device: torch.device, dtype: torch.dtype | None = None) -> "Batch":
-        """The same batch on a device; `dtype` changes x alone."""
+        """The same batch on a device; `dtype` is for x, and for what else has fractions."""
         condition = None if self.condition is None else self.condition.to(device)
-        return Batch(self.x.to(device, dtype), condition, self.index.to(device), self.part)
+        extra = extra_to(self.extra, device, dtype)
+        return Batch(self.x.to(device, dtype), condition, self.index.to(device), self.part, extra)
 
     @property
     def rows(self) -> Rows:
@@ -71,9 +81,19 @@ class Batch:
             first, last = (len(self) * k // parts for k in (part, part + 1))
             if first == last:
                 continue
-            condition = None if self.condition is None else self.condition[first:last]
             rows = Rows(place.first + first, place.first + last, place.whole)
-            yield Batch(self.x[first:last], condition, self.index[first:last], rows)
+            yield replace(self[first:last], part=rows)
+
+
+def extra_to(
+    extra: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype | None
+) -> dict[str, Tensor]:
+    """What else belongs to examples, on a device; labels and ids keep their type."""
+    exact = dtype is None or not dtype.is_floating_point
+    return {
+        name: value.to(device, None if exact or not value.is_floating_point() else dtype)
+        for name, value in extra.items()
+    }
 
 
 @runtime_checkable
@@ -102,9 +122,15 @@ class Stream(Protocol):
         """The same stream at the same position, giving only one of `world` parts of each batch."""
         ...
 
-    def replaced(self, x: Tensor, description: DataDescription) -> "Stream":
-        """The same order and conditions over other values, such as codes; x is by source index.
+    def replaced(
+        self,
+        x: Tensor,
+        description: DataDescription,
+        extra: Mapping[str, Tensor] | None = None,
+    ) -> "Stream":
+        """The same order, conditions and extras over other values, such as codes, by source index.
 
-        Of k values over n examples, number i has the condition of example floor(i n / k).
+        Of k values over n examples, number i has the condition and the extras of example
+        floor(i n / k); `extra` adds to these, a row for each value.
         """
         ...

@@ -1,13 +1,13 @@
 """A data set in memory: three splits, its description, and what a person should know of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Float64, Int, Num
 from torch import Tensor
 
-from danlu.contracts import DataDescription
+from danlu.contracts import Batch, DataDescription
 
 LogDensity = Callable[[Float[Tensor, "batch 2"]], Float64[Tensor, " batch"]]
 
@@ -34,6 +34,7 @@ class Examples:
         condition: a class id for each example, or None.
         description: of the data.
         rows: which of the values are the examples; None takes all.
+        extra: what else belongs to each example, by name.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Examples:
         condition: Int[Tensor, " m"] | None,
         description: DataDescription,
         rows: Int[Tensor, " m"] | None = None,
+        extra: Mapping[str, Tensor] | None = None,
     ) -> None:
         if tuple(stored.shape[1:]) != description.shape:
             raise ValueError(
@@ -51,6 +53,10 @@ class Examples:
         self.condition = condition
         self.description = description
         self.rows = rows
+        self.extra = {} if extra is None else dict(extra)
+        for name, value in self.extra.items():
+            if len(value) != len(self):
+                raise ValueError(f"{len(value)} of {name!r} for {len(self)} examples")
         self._grid = level_grid(description) if stored.dtype == torch.uint8 else None
 
     def __len__(self) -> int:
@@ -73,7 +79,8 @@ class Examples:
     def kept(self, chosen: Int[Tensor, " chosen"]) -> "Examples":
         """Some of the examples, on the same values."""
         rows = chosen if self.rows is None else self.rows.index_select(0, chosen)
-        return Examples(self.stored, self.classes(chosen), self.description, rows)
+        extra = self.extras(chosen)
+        return Examples(self.stored, self.classes(chosen), self.description, rows, extra)
 
     def x(self, indices: Int[Tensor, " batch"] | None = None) -> Num[Tensor, "batch ..."]:
         """The chosen examples, or all, on the scale that models see."""
@@ -90,10 +97,19 @@ class Examples:
         yield from self.blocks()
         if self.condition is not None:
             yield self.condition
+        yield from self.extra.values()
 
     def classes(self, indices: Int[Tensor, " batch"]) -> Int[Tensor, " batch"] | None:
         """The class ids of the chosen examples; None when the data has none."""
         return None if self.condition is None else self.condition.index_select(0, indices)
+
+    def extras(self, indices: Int[Tensor, " batch"]) -> dict[str, Tensor]:
+        """What else belongs to the chosen examples."""
+        return {name: value.index_select(0, indices) for name, value in self.extra.items()}
+
+    def batch(self, indices: Int[Tensor, " batch"]) -> Batch:
+        """The chosen examples with all that belongs to them."""
+        return Batch(self.x(indices), self.classes(indices), indices, extra=self.extras(indices))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

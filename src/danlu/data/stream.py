@@ -6,8 +6,9 @@ processes and restarts cannot change what is seen or in which order. A flip is d
 (seed, epoch, index), so that an example is seen both ways in different epochs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import copy
+from dataclasses import replace
 
 import torch
 from jaxtyping import Int
@@ -44,6 +45,11 @@ class ExampleStream:
         _check_shard(batch, *shard)
         if flips and not description.is_image:
             raise DanluError("Flips are for images; this data has no left and right.")
+        if flips and examples.extra:
+            raise DanluError(
+                f"Flips mirror images alone, and these have {sorted(examples.extra)} beside them: "
+                "train without flips."
+            )
         self.examples = examples
         self.description = description
         self.batch = batch
@@ -63,12 +69,12 @@ class ExampleStream:
         parts = list(self._by_epoch(self.position + first, self.position + last))
         self.position += self.batch
         index = torch.cat([part for _, part in parts])
-        x = self.examples.x(index)
+        batch = self.examples.batch(index)
         if self.flips:
             mirrored = torch.cat([self._mirrored(epoch)[part] for epoch, part in parts])
-            x = torch.where(mirrored[:, None, None, None], x.flip(-1), x)
-        part = None if world == 1 else Rows(first, last, self.batch)
-        return Batch(x, self.examples.classes(index), index, part)
+            x = torch.where(mirrored[:, None, None, None], batch.x.flip(-1), batch.x)
+            batch = replace(batch, x=x)
+        return batch if world == 1 else replace(batch, part=Rows(first, last, self.batch))
 
     def seek(self, position: int) -> None:
         """Go to an exact example, counted over all processes from the start of the run."""
@@ -79,7 +85,7 @@ class ExampleStream:
     def once(self, batch: int) -> Iterator[Batch]:
         """Every example once, in source order, without flips or shards; moves no position."""
         for index in torch.arange(len(self.examples)).split(batch):
-            yield Batch(self.examples.x(index), self.examples.classes(index), index)
+            yield self.examples.batch(index)
 
     def sharded(self, rank: int, world: int) -> "ExampleStream":
         """The same stream at the same position, giving only one of `world` parts of each batch."""
@@ -88,15 +94,21 @@ class ExampleStream:
         stream.shard = (rank, world)
         return stream
 
-    def replaced(self, x: Tensor, description: DataDescription) -> "ExampleStream":
-        """The same order, position and classes over other values, without flips.
+    def replaced(
+        self,
+        x: Tensor,
+        description: DataDescription,
+        extra: Mapping[str, Tensor] | None = None,
+    ) -> "ExampleStream":
+        """The same order, position, classes and extras over other values, without flips.
 
-        Values in another number than the examples get the classes of examples evenly spread over
-        the source, and an order of their own.
+        Values in another number than the examples get the classes and extras of examples evenly
+        spread over the source, and an order of their own.
         """
         owner = torch.arange(len(x)) * len(self.examples) // max(len(x), 1)
+        extra = {**self.examples.extras(owner), **(extra or {})}
         stream = ExampleStream(
-            Examples(x, self.examples.classes(owner), description),
+            Examples(x, self.examples.classes(owner), description, extra=extra),
             description,
             batch=self.batch,
             seed=self.seed,

@@ -6,30 +6,25 @@ capability, the condition and the options once, for all families.
 """
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, SupportsIndex
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from danlu.contracts import (
-    Batch,
     CapabilityError,
     DanluError,
     DataDescription,
     Evidence,
     Export,
-    Losses,
-    Player,
-    Progress,
-    Stage,
     class_ids,
     unknown,
 )
 from danlu.contracts.noise import ItemNoise, Noise
+from danlu.generative.trained import Trained
 
 Code = Tensor | tuple[Tensor, ...]
 Condition = Tensor | SupportsIndex | None
@@ -43,7 +38,7 @@ class NoOptions:
     """The options of a family that has none."""
 
 
-class GenerativeModel(nn.Module, ABC):
+class GenerativeModel(Trained):
     """A model of data described by a `DataDescription`; see the module docstring.
 
     Attributes:
@@ -67,34 +62,6 @@ class GenerativeModel(nn.Module, ABC):
     def __init__(self, description: DataDescription) -> None:
         super().__init__()
         self.description = description
-
-    # --- training -----------------------------------------------------------------------------
-
-    @abstractmethod
-    def players(self) -> dict[str, list[nn.Module]]:
-        """Who trains: a name and the modules whose parameters it owns."""
-
-    @abstractmethod
-    def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
-        """The losses of one play; changes no buffer."""
-
-    def stages(self) -> list[Stage]:
-        """One stage that plays every player once a round, unless a family says otherwise."""
-        plays = tuple(Player(name) for name in self.players())
-        return [Stage(name="train", share=1.0, plays=plays)]
-
-    def averaged(self) -> list[nn.Module]:
-        """The modules whose averaged weights are used after training; all by default."""
-        return [self]
-
-    def start(self, batch: Batch) -> None:
-        """Data-dependent initialisation, called once before the first step."""
-
-    def after_step(self, player: str, progress: Progress) -> None:
-        """State that changes after a play: statistics, teachers, weight clipping."""
-
-    def finish(self, batches: Iterable[Batch]) -> None:
-        """Last touches on the averaged weights, such as batch-norm statistics."""
 
     # --- use ----------------------------------------------------------------------------------
 

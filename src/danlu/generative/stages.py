@@ -111,6 +111,11 @@ class Staged(GenerativeModel):
         return first | prior
 
     @override
+    def couples(self, player: str) -> str:
+        model, name = self._side(player)
+        return model.couples(name)
+
+    @override
     def stages(self) -> list[Stage]:
         first = [
             _within("first", stage, self.share, _prepare_first(stage.prepare))

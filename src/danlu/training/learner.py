@@ -63,11 +63,12 @@ class Learner:
         self.optimizer.step()
 
     def values(self) -> dict[str, float]:
-        """The last losses as numbers; `total` only where it is not the single part."""
+        """The last losses and figures; `total` only where it is not the single part."""
         if self.losses is None:
             return {}
-        values = {name: float(part) for name, part in self.losses.parts.items()}
-        return values if len(values) == 1 else {"total": float(self.losses.total), **values}
+        total = {} if len(self.losses.parts) == 1 else {"total": self.losses.total}
+        named = {**total, **self.losses.parts, **self.losses.figures}
+        return {name: float(value) for name, value in named.items()}
 
     def _blame(self, progress: Progress) -> str:
         assert self.losses is not None

@@ -65,6 +65,8 @@ class Trainer(Generic[Model]):
         with self._processes.leader_first():
             self.policy, notices = settle(folder, self.options.policy, stream.description)
         self.notices = [*notices, *getattr(model, "cautions", ())]
+        if plan.micro_batches * self._processes.world > 1:
+            self.notices += _coupled(model)
         self.course = Course(model, stream, plan, budget, run=self.options, policy=self.policy)
         self.policy.place(self.course.root)
         self._processes.place(self.course.root)
@@ -289,3 +291,9 @@ class Trainer(Generic[Model]):
         for hook in self.options.hooks:
             call(hook)
         self._hook_seconds += perf_counter() - began
+
+
+def _coupled(model: Trainable) -> list[str]:
+    """What is said of a batch in parts where its examples belong together."""
+    reasons = dict.fromkeys(filter(None, map(model.couples, model.players())))
+    return [f"Of a batch in parts {reason}, in each part by itself." for reason in reasons]

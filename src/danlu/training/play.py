@@ -77,8 +77,10 @@ def _add(whole: Losses | None, losses: Losses, share: float) -> Losses:
     total = losses.total.detach() * share
     parts = {name: part.detach() * share for name, part in losses.parts.items()}
     if whole is None:
-        return Losses(total, parts)
+        figures = {name: figure.detach() for name, figure in losses.figures.items()}
+        return Losses(total, parts, figures)
     return Losses(
         whole.total + total,
         {name: whole.parts.get(name, 0.0) + part for name, part in parts.items()},
+        whole.figures,
     )

@@ -112,8 +112,7 @@ class Policy:
     def take(self, batch: Batch, dtype: torch.dtype) -> Batch:
         """A batch on the device, in the chosen memory order and the model's type."""
         dtype = dtype if batch.x.is_floating_point() else batch.x.dtype  # ids stay ids
-        if self.device != "cpu" or batch.x.dtype != dtype:
-            batch = batch.to(torch.device(self.device), dtype)
+        batch = batch.to(torch.device(self.device), dtype)
         if self.channels_last and batch.x.ndim == 4:
             return replace(batch, x=batch.x.contiguous(memory_format=torch.channels_last))
         return batch

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -17,16 +18,26 @@ from danlu.training.records import typed
 
 FOLDER = "prepared"
 CHUNK = 1024
+X, EXTRA = "x", "extra."
+FORMAT = "2"
+"""Of the files; those of earlier versions have the two halves of a pair as channels of x."""
+EARLIER_PAIRS = {"reflow": "noise", "distil": "noise"}
+"""Stages whose pairs stood so, and what the second half is called now."""
 
 
 def keep(folder: Path, stage: str, stream: Stream) -> None:
-    """Save the values of a prepared stream with their description and a digest of both."""
-    x = torch.cat([batch.x for batch in stream.once(CHUNK)]).cpu().contiguous()
+    """Save what a prepared stream gives, with its description and a digest of both."""
+    rows: dict[str, list[Tensor]] = {}
+    for batch in stream.once(CHUNK):
+        for name, value in [(X, batch.x), *((EXTRA + k, v) for k, v in batch.extra.items())]:
+            rows.setdefault(name, []).append(value)
+    tensors = {name: torch.cat(parts).cpu().contiguous() for name, parts in rows.items()}
     (folder / FOLDER).mkdir(parents=True, exist_ok=True)
     description = json.dumps(asdict(stream.description))
-    facts = {"description": description, "digest": _digest(x, description)}
+    digest = _digest(tensors, description)
+    facts = {"description": description, "digest": digest, "format": FORMAT}
     with whole_file(_path(folder, stage)) as temporary:
-        save_file({"x": x}, temporary, facts)
+        save_file(tensors, temporary, facts)
 
 
 def recall(folder: Path, stage: str, data: Stream) -> Stream:
@@ -40,23 +51,39 @@ def recall(folder: Path, stage: str, data: Stream) -> Stream:
         raise DanluError(f"{path} is absent")
     try:
         with safe_open(path, framework="pt") as file:
-            facts, x = file.metadata() or {}, file.get_tensor("x")
+            facts = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
         description = facts["description"]
-        # Earlier versions wrote no digest.
-        if facts.get("digest", _digest(x, description)) != _digest(x, description):
+        # The first versions wrote no digest.
+        if facts.get("digest", digest := _digest(tensors, description)) != digest:
             raise DanluError(f"{path} is not what was written")
         told = renamed(json.loads(description))  # an earlier version may have kept it
         found: DataDescription = typed(told, DataDescription, str(path))
-        return data.replaced(x, found)
+        if "format" not in facts and stage in EARLIER_PAIRS:
+            tensors, found = _parted(tensors[X], found, EARLIER_PAIRS[stage])
+        x = tensors.pop(X)
+        return data.replaced(x, found, {n.removeprefix(EXTRA): v for n, v in tensors.items()})
     except DanluError:
         raise
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DanluError(f"{path} cannot be read ({type(error).__name__})") from error
 
 
-def _digest(x: Tensor, description: str) -> str:
+def _parted(
+    x: Tensor, description: DataDescription, second: str
+) -> tuple[dict[str, Tensor], DataDescription]:
+    """Pairs that stood in one tensor, half of it each."""
+    first, *rest = description.shape
+    halves = x.chunk(2, dim=1)
+    return {X: halves[0], EXTRA + second: halves[1]}, replace(
+        description, shape=(first // 2, *rest)
+    )
+
+
+def _digest(tensors: Mapping[str, Tensor], description: str) -> str:
     digest = hashlib.blake2b(description.encode(), digest_size=16)
-    digest.update(x.reshape(-1).view(torch.uint8).numpy().data)
+    for _, tensor in sorted(tensors.items(), reverse=True):  # x comes first
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -52,7 +52,8 @@ class WithinMemory(Hook):
         gpus = range(torch.cuda.device_count()) if device.startswith("cuda") else []
         with torch.random.fork_rng(devices=gpus):
             for name in dict.fromkeys(play.name for play in stage.plays):
-                self._fit(trainer, name, _part(batch, trainer.plan.micro_batches))
+                largest = max(batch.split(trainer.plan.micro_batches), key=len)
+                self._fit(trainer, name, largest)
 
     @override
     def close(self) -> None:
@@ -144,12 +145,6 @@ def _trains(block: nn.Module) -> bool:
 
 def _dtype(model: Any) -> torch.dtype:
     return next((p.dtype for p in model.parameters()), torch.float32)
-
-
-def _part(batch: Batch, parts: int) -> Batch:
-    size = -(-len(batch) // parts)
-    condition = None if batch.condition is None else batch.condition[:size]
-    return Batch(batch.x[:size], condition, batch.index[:size])
 
 
 def memory_from(text: str) -> float:

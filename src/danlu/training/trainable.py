@@ -17,7 +17,11 @@ class Trainable(Protocol):
         ...
 
     def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
-        """The losses of one play, a mean over examples; changes no buffer."""
+        """The losses of one play, a mean over examples unless it `couples`; changes no buffer."""
+        ...
+
+    def couples(self, player: str) -> str:
+        """What the player's loss does with a batch as a whole; empty for a mean over examples."""
         ...
 
     def stages(self) -> list[Stage]:

@@ -9,6 +9,7 @@ from jaxtyping import Int, Num
 from torch import Tensor
 
 from danlu.contracts import Batch, DanluError, Rows, SequenceContext
+from danlu.contracts.batch import extra_to
 from danlu.layers.packing import boundaries, check_boundaries, document_ids
 
 NO_TARGET = -100
@@ -28,6 +29,7 @@ class PackedBatch(Batch):
         positions: by default the order inside each document.
         labels: what is predicted of each token, -100 where nothing; the ids unless given.
         lengths: of the documents; filled in from the boundaries.
+        extra: what else belongs to each token, `[1, total, ...]`.
     """
 
     cu_seqlens: Int[Tensor, " boundaries"]
@@ -86,12 +88,22 @@ class PackedBatch(Batch):
         return Rows(0, self.count, self.count) if self.part is None else self.part
 
     def to(self, device: torch.device, dtype: torch.dtype | None = None) -> "PackedBatch":
-        """The same batch on a device; `dtype` changes x alone."""
+        """The same batch on a device; `dtype` is for x, and for what else has fractions."""
         rest = {
             name: None if (part := getattr(self, name)) is None else part.to(device)
             for name in ("index", "condition", "cu_seqlens", "positions", "labels")
         }
-        return replace(self, x=self.x.to(device, dtype), **rest)
+        extra = extra_to(self.extra, device, dtype)
+        return replace(self, x=self.x.to(device, dtype), extra=extra, **rest)
+
+    def __getitem__(self, rows: slice | Int[Tensor, " chosen"]) -> "PackedBatch":
+        """Documents next to one another, as a batch of their own."""
+        if not isinstance(rows, slice):
+            raise DanluError("Of packed documents a slice can be taken, not a choice.")
+        begin, end, step = rows.indices(len(self.lengths))
+        if step != 1:
+            raise DanluError(f"Packed documents are taken one after the other, not by {step}.")
+        return self._documents(begin, max(begin, end))
 
     def split(self, parts: int) -> Iterator["PackedBatch"]:
         """At most so many parts of whole documents with about as many tokens, none empty."""
@@ -118,5 +130,6 @@ class PackedBatch(Batch):
             cu_seqlens=self.cu_seqlens[begin : end + 1] - self.cu_seqlens[begin],
             positions=None if self.positions is None else self.positions[:, tokens],
             labels=None if self.labels is None else self.labels[:, tokens],
+            extra={name: value[:, tokens] for name, value in self.extra.items()},
             part=None,
         )

@@ -9,7 +9,7 @@ trainer keeps that alone, and packs again, without reading a token, on the way t
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -123,7 +123,12 @@ class PackedStream:
         stream.load(deepcopy(self.state()))
         return stream
 
-    def replaced(self, x: Tensor, description: DataDescription) -> "PackedStream":
+    def replaced(
+        self,
+        x: Tensor,
+        description: DataDescription,
+        extra: Mapping[str, Tensor] | None = None,
+    ) -> "PackedStream":
         """Codes in place of tokens: there are none.
 
         Raises:

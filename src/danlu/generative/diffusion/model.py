@@ -91,6 +91,10 @@ class DiffusionModel(Scored):
         return {"model": [self.network]}
 
     @override
+    def couples(self, player: str) -> str:
+        return self.parts.couples()
+
+    @override
     def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
         draws = BatchNoise(len(batch), device=batch.x.device, dtype=batch.x.dtype)
         x = batch.x

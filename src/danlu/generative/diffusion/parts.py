@@ -73,6 +73,12 @@ class Parts:
         z = coupling.pair(x, draws.normal(*x.shape[1:]), condition, draws)
         return coupling.bend(x, z, t, path, draws)
 
+    def couples(self) -> str:
+        """What the coupling does with a whole batch at once; empty where noise stays as drawn."""
+        if COUPLINGS[self.coupling].target.independent:
+            return ""
+        return f"the coupling {self.coupling!r} pairs noise with the examples of a batch"
+
     def allow(self, name: str, solver: Solver) -> None:
         """Refuse a solver that needs a score where there is none.
 

@@ -49,6 +49,8 @@ from danlu.layers.rows import per_row
 
 FLOW, REFLOW = "flow", "reflow"
 """Players, and the stages in which they play."""
+NOISE = "noise"
+"""What a pair has beside its sample."""
 UNCONDITIONAL_EVERY = 10
 MADE_AT_ONCE = 256
 COST = 40
@@ -120,7 +122,7 @@ class Reflow(DiffusionModel):
     def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
         if player == FLOW:
             return super().loss(batch, player, progress)
-        x, noise = batch.x.chunk(2, dim=1)
+        x, noise = batch.x, batch.extra[NOISE]
         draws = BatchNoise(len(batch), device=x.device, dtype=x.dtype)
         t = self.pair_times(player, draws)
         share = per_row(t, x)
@@ -191,7 +193,7 @@ def affordable(pairs: int, taken: int, share: float) -> int:
 
 @torch.no_grad()
 def paired(model: Reflow, stream: Stream, *, share: float = 1.0) -> Stream:
-    """The stream of pairs that the model makes, samples and noise stacked along the first axis.
+    """The stream of pairs that the model makes: samples, each with its noise as `extra`.
 
     The classes are spread like those of the data. Torch's seed decides the noise. There are fewer
     pairs than asked for where the budget is short, by what the stages before have read.
@@ -199,14 +201,13 @@ def paired(model: Reflow, stream: Stream, *, share: float = 1.0) -> Stream:
     seed = int(torch.randint(2**62, ()))
     shape, count = model.description.shape, affordable(model.pairs, stream.position, share)
     z = ItemNoise(seed, range(count), dtype=model.dtype).normal(*shape)
-    noises = stream.replaced(z, replace(model.description, levels=None))
-    pairs = []
+    continuous = replace(model.description, levels=None)
+    noises, samples = stream.replaced(z, continuous), []
     for batch in noises.once(MADE_AT_ONCE):
         batch = batch.to(model.device, model.dtype)
         x = model.carried(batch.x, model.pair_classes(batch.condition, batch.index))
-        pairs.append(torch.cat([x, batch.x], dim=1).cpu())
-    double = replace(model.description, shape=(2 * shape[0], *shape[1:]), levels=None)
-    return noises.replaced(torch.cat(pairs), double)
+        samples.append(x.cpu())
+    return noises.replaced(torch.cat(samples), continuous, {NOISE: z})
 
 
 def build(

@@ -117,12 +117,8 @@ class VQVAE(Chain):
         total = distortion / self.description.dims + COMMITMENT * commitment
         return Losses(
             total,
-            {
-                "distortion": distortion,
-                "commitment": commitment,
-                "perplexity": block.codebook.perplexity(ids),
-                "used_codes": block.codebook.used(),
-            },
+            {"distortion": distortion, "commitment": commitment},
+            {"perplexity": block.codebook.perplexity(ids), "used_codes": block.codebook.used()},
         )
 
     @override

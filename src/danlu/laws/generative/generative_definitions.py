@@ -88,8 +88,8 @@ def _vq_loss() -> float:
     total = distortion / TINY_VECTOR.dims + 0.25 * commitment
     share = torch.bincount(ids.flatten(), minlength=5) / ids.numel()
     perplexity = torch.special.entr(share).sum().exp()
-    names = ("distortion", "commitment", "perplexity")
-    parts = [found.parts[name] for name in names]
+    parts = [found.parts[name] for name in ("distortion", "commitment")]
+    parts.append(found.figures["perplexity"])
     return gap((found.total, parts), (total, [distortion, commitment, perplexity]))
 
 

@@ -43,6 +43,10 @@ class OnePlayer(nn.Module):
         """The network alone."""
         return {"model": [self.network]}
 
+    def couples(self, player: str) -> str:
+        """Nothing: every loss is a mean over examples."""
+        return ""
+
     def stages(self) -> list[Stage]:
         """One, playing every player in turn."""
         plays = tuple(Player(name) for name in self.players())
