@@ -96,7 +96,7 @@ def test_packed_documents_keep_that_of_their_tokens():
 
 
 def test_images_with_more_beside_them_are_not_mirrored():
-    grey = DataDescription(shape=(1, 2, 2), levels=None, low=-1.0, high=1.0, classes=0)
+    grey = DataDescription(shape=(1, 2, 2), levels=None, low=-1.0, high=1.0)
     examples = Examples(torch.zeros(3, 1, 2, 2), None, grey, extra={"boxes": torch.zeros(3, 4)})
     with pytest.raises(DanluError, match=r"\['boxes'\] beside them: train without flips"):
         ExampleStream(examples, grey, batch=1, seed=0, flips=True)

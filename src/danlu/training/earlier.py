@@ -1,6 +1,14 @@
 """What earlier versions wrote in another way, as this one reads it: the one place that knows."""
 
+from dataclasses import replace
 from typing import Any
+
+from torch import Tensor
+
+from danlu.contracts import DataDescription
+
+PAIRS = {"reflow": "noise", "distil": "noise"}
+"""Stages that prepared pairs, and what the second half is called."""
 
 
 def renamed(raw: Any) -> Any:
@@ -17,3 +25,18 @@ def renamed(raw: Any) -> Any:
         classes = found.pop("classes")
         found.setdefault("condition", {"classes": classes} if classes else None)
     return found
+
+
+def parted(
+    x: Tensor, description: DataDescription, stage: str
+) -> tuple[Tensor, DataDescription, dict[str, Tensor]]:
+    """What a stage prepared before such files had a format, with the second half of its pairs.
+
+    It stood behind the first half, on the same axis.
+    """
+    second = PAIRS.get(stage)
+    if second is None:
+        return x, description, {}
+    one, other = x.chunk(2, dim=1)
+    shape = (description.shape[0] // 2, *description.shape[1:])
+    return one, replace(description, shape=shape), {second: other}

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -13,16 +13,14 @@ from torch import Tensor
 
 from danlu.contracts import DanluError, DataDescription, Stream
 from danlu.files import whole_file
-from danlu.training.earlier import renamed
+from danlu.training.earlier import parted, renamed
 from danlu.training.records import typed
 
 FOLDER = "prepared"
 CHUNK = 1024
 X, EXTRA = "x", "extra."
 FORMAT = "2"
-"""Of the files; those of earlier versions have the two halves of a pair as channels of x."""
-EARLIER_PAIRS = {"reflow": "noise", "distil": "noise"}
-"""Stages whose pairs stood so, and what the second half is called now."""
+"""Of the files; those of earlier versions say none."""
 
 
 def keep(folder: Path, stage: str, stream: Stream) -> None:
@@ -59,25 +57,15 @@ def recall(folder: Path, stage: str, data: Stream) -> Stream:
             raise DanluError(f"{path} is not what was written")
         told = renamed(json.loads(description))  # an earlier version may have kept it
         found: DataDescription = typed(told, DataDescription, str(path))
-        if "format" not in facts and stage in EARLIER_PAIRS:
-            tensors, found = _parted(tensors[X], found, EARLIER_PAIRS[stage])
         x = tensors.pop(X)
-        return data.replaced(x, found, {n.removeprefix(EXTRA): v for n, v in tensors.items()})
+        extra = {name.removeprefix(EXTRA): value for name, value in tensors.items()}
+        if "format" not in facts:
+            x, found, extra = parted(x, found, stage)
+        return data.replaced(x, found, extra)
     except DanluError:
         raise
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DanluError(f"{path} cannot be read ({type(error).__name__})") from error
-
-
-def _parted(
-    x: Tensor, description: DataDescription, second: str
-) -> tuple[dict[str, Tensor], DataDescription]:
-    """Pairs that stood in one tensor, half of it each."""
-    first, *rest = description.shape
-    halves = x.chunk(2, dim=1)
-    return {X: halves[0], EXTRA + second: halves[1]}, replace(
-        description, shape=(first // 2, *rest)
-    )
 
 
 def _digest(tensors: Mapping[str, Tensor], description: str) -> str:
