@@ -15,7 +15,7 @@ from danlu.data import Examples, ExampleStream
 from danlu.generative import FAMILIES
 from danlu.generative.tiny import TINY
 from danlu.laws.gaps import relative_gap
-from danlu.laws.generative.family import CHEAP, cheap, class_ids, examples
+from danlu.laws.generative.subjects import CHEAP, cheap, class_ids, examples
 from danlu.laws.mixers.sequences import context_for, gradients, made, tokens
 from danlu.mixers import MIXERS
 from danlu.mixers.softmax import Softmax

@@ -10,7 +10,7 @@ import torch
 from danlu.contracts import Progress, SequenceContext
 from danlu.generative import FAMILIES
 from danlu.generative.tiny import TINY
-from danlu.laws.generative.family import plays
+from danlu.laws.generative.subjects import plays
 from danlu.mixers import MIXERS
 from danlu.mixers.softmax import Softmax
 from danlu.positions import POSITIONS

@@ -14,7 +14,7 @@ from danlu.generative.diffusion.model import DiffusionModel
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.paths import Point
 from danlu.generative.tiny import TINY_VECTOR
-from danlu.laws.generative.family import cheap
+from danlu.laws.generative.subjects import cheap
 
 HOME = "danlu.generative.diffusion"
 ROOM = sorted(name for name, row in FAMILIES.items() if row.target.__module__.startswith(HOME))

@@ -16,7 +16,7 @@ from danlu.generative import FAMILIES
 from danlu.generative.base import GenerativeModel
 from danlu.generative.tiny import TINY
 from danlu.laws.gaps import gap
-from danlu.laws.generative.family import Build, N, cheap, class_ids, examples, seeded_loss, tiny
+from danlu.laws.generative.subjects import Build, N, cheap, class_ids, examples, seeded_loss, tiny
 from danlu.laws.law import Case, Law, law_of_cases
 
 Use = Callable[..., Any]

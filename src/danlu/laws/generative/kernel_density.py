@@ -15,7 +15,8 @@ from danlu.generative.kernel_density.bandwidth import best_bandwidth, squared_di
 from danlu.laws.draws import seed, standard_normal
 from danlu.laws.gaps import deviation, excess, gap, largest, sigmas
 from danlu.laws.generative.chain import vectors
-from danlu.laws.generative.family import examples, family_laws
+from danlu.laws.generative.family import family_laws
+from danlu.laws.generative.subjects import examples
 from danlu.laws.law import Law, Rows, table
 
 N, CLASSES = 40, 3
