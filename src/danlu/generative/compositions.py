@@ -28,7 +28,7 @@ def latent_flow(
     share: float = 0.6,
 ) -> Staged:
     """A VAE and a rectified flow over its code; the VAE gets `share` of the budget."""
-    first = build_vae(replace(description), latent=latent, width=width)
+    first = build_vae(replace(description, condition=None), latent=latent, width=width)
     code = replace(first.prior.description, condition=description.condition)
     prior = build_flow(code, width=flow_width, blocks=flow_blocks, features=flow_width)
     return Staged(description, first, prior, share=share)

@@ -46,7 +46,7 @@ def vq(
     share: float = 0.4,
 ) -> Staged:
     """A VQ-VAE, then a causal transformer over its ids; the VQ-VAE gets `share` of the budget."""
-    first = build_first(replace(description), codes=codes, width=width)
+    first = build_first(replace(description, condition=None), codes=codes, width=width)
     ids = replace(first.prior.description, condition=description.condition)
     heads = max(1, prior_width // HEAD_DIM)
     prior = build_prior(ids, dim=prior_width, depth=prior_depth, heads=heads, replaced=replaced)
