@@ -13,6 +13,7 @@ QUICK = (
     "gan two-moons",
     "flow two-moons",
     "vq two-moons",
+    "latent-flow digits",
     "lm text.txt model.mixer=softmax",
     "lm text.txt model.mixer=mamba2",
 )

@@ -23,11 +23,8 @@ from danlu.laws.generative.couplings import LAWS as COUPLING_LAWS
 from danlu.laws.generative.diffusion.reverse_equations import LAWS as REVERSE_LAWS
 from danlu.laws.generative.diffusion.reverse_equations import half
 from danlu.laws.generative.diffusion.solver_laws import (
-    apart_gap,
-    evaluations_gap,
     final_moments,
     moments_gap,
-    order_gap,
     worst_of,
 )
 from danlu.laws.generative.diffusion.test_bed import RecordedNoise, item_noise, points
@@ -116,11 +113,6 @@ def table_moments() -> float:
     return largest(gap(m, 0.2) + gap(s, 0.5) for m, s in pairs)
 
 
-def solver_orders() -> float:
-    """Every solver of the table that has an order reaches it."""
-    return worst_of(order_gap, [solver for solver in every_solver() if solver.order])
-
-
 def stepper_orders() -> float:
     """Every stepper reaches its order on a linear equation with a matrix exponential."""
     matrix = torch.tensor([[-0.5, 1.0], [-1.0, 0.2]], dtype=torch.float64)
@@ -177,28 +169,6 @@ _LAWS: Rows = {
             "every stepper reaches its order on x' = Ax",
             0.1,
             stepper_orders,
-        ),
-    ],
-    "self-consistency": [
-        (
-            "diffusion/solver orders",
-            "every solver reaches its order on a mixture's flow",
-            0.25,  # orders are whole; at 64 steps they are seen to about 0.1
-            solver_orders,
-        ),
-    ],
-    "contract": [
-        (
-            "diffusion/solvers apart",
-            "with every solver no sample depends on others or on earlier runs",
-            1e-10,
-            lambda: worst_of(apart_gap, every_solver()),
-        ),
-        (
-            "diffusion/solver evaluations",
-            "every solver costs the evaluations that it declares",
-            0.0,
-            lambda: worst_of(evaluations_gap, every_solver()),
         ),
     ],
 }

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from danlu.contracts import built
+from danlu.generative.diffusion import SOLVERS
 from danlu.generative.diffusion.analytic import GaussianDenoiser, two_dimensional
 from danlu.generative.diffusion.grids import karras
 from danlu.generative.diffusion.paths import Linear
@@ -152,3 +153,8 @@ def solver_laws(name: str, target: Any) -> list[Law]:
             )
         )
     return rows
+
+
+LAWS = [
+    law for name, row in SOLVERS.items() for law in solver_laws(f"diffusion/{name}", row.build())
+]

@@ -1,0 +1,221 @@
+"""What it takes to add a member: CONTRIBUTING promises how many files, a copy of the tree counts.
+
+Each toy of `toys/` is added to a copy as a reader of CONTRIBUTING would: its file, its line. The
+copy is then compared with the original, file by file, and used: the toy is listed, its laws are
+measured, and something is trained with it. Methods pages are generated, so they do not count.
+"""
+
+import filecmp
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TOYS = Path(__file__).parent / "toys"
+LIBRARY = Path("src/danlu")
+SMALL = "--steps 1 --set train.batch=8"
+
+
+@dataclass(frozen=True)
+class Toy:
+    """A member to be added.
+
+    Attributes:
+        name: its public name.
+        room: the package whose `__init__.py`, or the module, that has the table.
+        table: name of the table; the row becomes its first.
+        files: where each file of `toys/` goes.
+        imports: line that the table's module needs.
+        row: the line of the table.
+        most: files that may change.
+        listed: the table's name for `danlu list`; empty where it is none of methods.
+        laws: whose laws are measured.
+        commands: of danlu, what follows the program's name; each must end with 0.
+    """
+
+    name: str
+    room: str
+    table: str
+    files: dict[str, str]
+    imports: str
+    row: str
+    most: int
+    listed: str
+    laws: int
+    commands: tuple[str, ...]
+
+
+def member(kind, room, table, home, target, *, listed, laws, commands, build=""):
+    """A toy that is one file and one line."""
+    name = f"toy-{kind}"
+    module = ".".join((LIBRARY / home).with_suffix("").parts[1:])
+    return Toy(
+        name=name,
+        room=room,
+        table=table,
+        files={f"{kind}.py": home},
+        imports=f"from {module} import {target}",
+        row=f'"{name}": {build or f"Method({target}, ({name!r},), {target})"},',
+        most=2,
+        listed=listed,
+        laws=laws,
+        commands=commands,
+    )
+
+
+MEMBERS = (
+    member(
+        "solver",
+        "generative/diffusion/__init__.py",
+        "SOLVERS",
+        "generative/diffusion/solvers/toy_solver.py",
+        "ToySolver",
+        listed="solvers",
+        laws=4,
+        commands=(
+            f"train rectified-flow two-moons {SMALL} --set sampler.solver=toy-solver --out run",
+        ),
+    ),
+    member(
+        "position",
+        "positions/__init__.py",
+        "POSITIONS",
+        "positions/toy_position.py",
+        "ToyPosition",
+        listed="positions",
+        laws=8,
+        commands=(
+            f"train lm text.txt {SMALL} --size 8 --set model.position=toy-position --out run",
+        ),
+    ),
+    member(
+        "metric",
+        "evaluation/metrics/__init__.py",
+        "METRICS",
+        "evaluation/metrics/toy_metric.py",
+        "ToyMetric",
+        listed="metrics",
+        laws=2,
+        commands=(f"train vae two-moons {SMALL} --out run", "eval run --json"),
+    ),
+    member(
+        "source",
+        "data/__init__.py",
+        "SOURCES",
+        "data/densities/toy_density.py",
+        "ToyDensity",
+        build='_density("toy-source", ToyDensity, "toys")',
+        listed="sources",
+        laws=2,
+        commands=(f"train vae toy-source {SMALL} --out run",),
+    ),
+    Toy(
+        name="toy-count",
+        room="cli/main.py",
+        table="VERBS",
+        files={"verb.py": "cli/toy_count.py"},
+        imports="from danlu.cli import toy_count",
+        row='"toy-count": toy_count,',
+        most=3,
+        listed="",
+        laws=0,
+        commands=("toy-count", "toy-count --help"),
+    ),
+)
+
+
+def add(toy, tree):
+    """Write the toy's files and its line."""
+    for source, home in toy.files.items():
+        path = tree / LIBRARY / home
+        assert not path.exists()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(TOYS / source, path)
+    path = tree / LIBRARY / toy.room
+    text = path.read_text(encoding="utf-8")
+    opening = re.search(rf"^{toy.table}\b.*\{{$", text, re.MULTILINE)
+    first = re.search(r"^(from|import) ", text, re.MULTILINE)
+    assert opening, f"{toy.room} has no table {toy.table}"
+    assert first
+    text = f"{text[: opening.end()]}\n    {toy.row}{text[opening.end() :]}"
+    text = f"{text[: first.start()]}{toy.imports}\n{text[first.start() :]}"
+    path.write_text(text, encoding="utf-8")
+
+
+def copied(place):
+    """The sources alone, without what running them left."""
+    shutil.copytree(ROOT / "src", place / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    return place
+
+
+def changed(tree):
+    """Files of the copy that are new or other than in the original; none may be gone."""
+    found, pending = [], [filecmp.dircmp(ROOT / "src", tree / "src", ignore=["__pycache__"])]
+    while pending:
+        here = pending.pop()
+        assert not here.left_only, here.left_only
+        found += [Path(here.right) / name for name in (*here.right_only, *here.diff_files)]
+        pending += here.subdirs.values()
+    return [each for path in found for each in ([path] if path.is_file() else path.rglob("*.py"))]
+
+
+SCRIPT = """
+import sys
+from danlu.cli.main import main
+for command in sys.argv[1:]:
+    print("$", command, flush=True)
+    code = main(command.split())
+    assert code == 0, (command, code)
+"""
+
+
+def used(tree, folder, commands):
+    """What danlu prints, run from the copy."""
+    shutil.copy(TOYS.parent / "fixtures" / "text.txt", folder)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *commands],
+        cwd=folder,
+        env={"PYTHONPATH": str(tree / "src"), "OMP_NUM_THREADS": "1", "COLUMNS": "200",
+             "DANLU_CACHE": str(folder / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("toy", MEMBERS, ids=lambda toy: toy.name)
+def test_a_toy_touches_what_is_promised(toy, tmp_path):
+    tree, folder = copied(tmp_path / "tree"), tmp_path / "work"
+    folder.mkdir()
+    assert changed(tree) == []
+    add(toy, tree)
+    assert 2 <= len(changed(tree)) <= toy.most
+    listing = [f"list {toy.listed}"] if toy.listed else []
+    laws = [f"check {toy.name}"] if toy.laws else []
+    said = used(tree, folder, [*listing, *laws, *toy.commands])
+    assert toy.name in said.replace(" ".join(("$", f"check {toy.name}")), "")
+    if laws:
+        hold, total = map(int, re.search(r"(\d+) of (\d+) laws hold", said).groups())
+        assert hold == total >= toy.laws
+
+
+def test_the_count_sees_every_change(tmp_path):
+    """The oracle of the counting: three files written by hand are three."""
+    tree = copied(tmp_path / "tree")
+    (tree / LIBRARY / "positions" / "new.py").write_text("")
+    (tree / LIBRARY / "new" / "deep").mkdir(parents=True)
+    (tree / LIBRARY / "new" / "deep" / "file.py").write_text("")
+    old = tree / LIBRARY / "positions" / "none.py"
+    old.write_text(old.read_text() + "# more\n")
+    assert len(changed(tree)) == 3
+    old.unlink()
+    with pytest.raises(AssertionError, match=r"none\.py"):
+        changed(tree)
