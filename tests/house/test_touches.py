@@ -50,66 +50,55 @@ class Toy:
     commands: tuple[str, ...]
 
 
-def member(kind, room, table, home, target, *, listed, laws, commands, build=""):
-    """A toy that is one file and one line."""
-    name = f"toy-{kind}"
-    module = ".".join((LIBRARY / home).with_suffix("").parts[1:])
-    return Toy(
-        name=name,
-        room=room,
-        table=table,
-        files={f"{kind}.py": home},
-        imports=f"from {module} import {target}",
-        row=f'"{name}": {build or f"Method({target}, ({name!r},), {target})"},',
-        most=2,
-        listed=listed,
-        laws=laws,
-        commands=commands,
-    )
-
-
 MEMBERS = (
-    member(
-        "solver",
-        "generative/diffusion/__init__.py",
-        "SOLVERS",
-        "generative/diffusion/solvers/toy_solver.py",
-        "ToySolver",
+    Toy(
+        name="toy-solver",
+        room="generative/diffusion/__init__.py",
+        table="SOLVERS",
+        files={"solver.py": "generative/diffusion/solvers/toy_solver.py"},
+        imports="from danlu.generative.diffusion.solvers.toy_solver import ToySolver",
+        row='"toy-solver": Method(ToySolver, ("a book",), ToySolver),',
+        most=2,
         listed="solvers",
         laws=4,
         commands=(
             f"train rectified-flow two-moons {SMALL} --set sampler.solver=toy-solver --out run",
         ),
     ),
-    member(
-        "position",
-        "positions/__init__.py",
-        "POSITIONS",
-        "positions/toy_position.py",
-        "ToyPosition",
+    Toy(
+        name="toy-position",
+        room="positions/__init__.py",
+        table="POSITIONS",
+        files={"position.py": "positions/toy_position.py"},
+        imports="from danlu.positions.toy_position import ToyPosition",
+        row='"toy-position": Method(ToyPosition, ("arXiv:1812.02014",), ToyPosition),',
+        most=2,
         listed="positions",
         laws=8,
         commands=(
             f"train lm text.txt {SMALL} --size 8 --set model.position=toy-position --out run",
         ),
     ),
-    member(
-        "metric",
-        "evaluation/metrics/__init__.py",
-        "METRICS",
-        "evaluation/metrics/toy_metric.py",
-        "ToyMetric",
+    Toy(
+        name="toy-metric",
+        room="evaluation/metrics/__init__.py",
+        table="METRICS",
+        files={"metric.py": "evaluation/metrics/toy_metric.py"},
+        imports="from danlu.evaluation.metrics.toy_metric import ToyMetric",
+        row='"toy-metric": Method(ToyMetric, ("arXiv:1706.08500",), ToyMetric),',
+        most=2,
         listed="metrics",
         laws=2,
         commands=(f"train vae two-moons {SMALL} --out run", "eval run --json"),
     ),
-    member(
-        "source",
-        "data/__init__.py",
-        "SOURCES",
-        "data/densities/toy_density.py",
-        "ToyDensity",
-        build='_density("toy-source", ToyDensity, "toys")',
+    Toy(
+        name="toy-source",
+        room="data/__init__.py",
+        table="SOURCES",
+        files={"source.py": "data/densities/toy_density.py"},
+        imports="from danlu.data.densities.toy_density import ToyDensity",
+        row='"toy-source": _density("toy-source", ToyDensity, "a book"),',
+        most=2,
         listed="sources",
         laws=2,
         commands=(f"train vae toy-source {SMALL} --out run",),
