@@ -94,8 +94,24 @@ def law_of_cases(
     return Law(name, statement, tolerance, measure, example, oracle=oracle)
 
 
-Rows = Mapping[Oracle, Sequence[tuple[str, str, float, Callable[..., Any]]]]
-"""By their oracle: name, statement, tolerance, and the measure or the cases of each law."""
+def stated(name: str, tolerance: float, run: Callable[[], Any], oracle: Oracle) -> Law:
+    """A law whose statement is the docstring of its measure, or of its cases."""
+    make = Law if run.__annotations__["return"] is float else law_of_cases
+    return make(name, statement_of(run), tolerance, run, oracle=oracle)
+
+
+def statement_of(run: Callable[..., Any]) -> str:
+    """A docstring of one line as a statement: without its full stop, and inside a sentence."""
+    said = (run.__doc__ or "").removesuffix(".")
+    name = len(said) > 1 and not (said[1].islower() or said[1] == " ")
+    return said if name else said[:1].lower() + said[1:]
+
+
+Row = tuple[str, float, Callable[..., Any]] | tuple[str, str, float, Callable[..., Any]]
+"""Name, statement, tolerance, and what gives the error or the cases, whose docstring is the
+statement where there is no other."""
+Rows = Mapping[Oracle, Sequence[Row]]
+"""Rows by their oracle."""
 
 
 def table(
@@ -103,9 +119,15 @@ def table(
 ) -> list[Law]:
     """The laws of a table, by `Law` or by `law_of_cases`; `given` is what each measure is given."""
     return [
-        make(prefix + name, said, limit, partial(run, *given) if given else run, oracle=oracle)
+        make(
+            prefix + name,
+            said[0] if said else statement_of(run),
+            limit,
+            partial(run, *given) if given else run,
+            oracle=oracle,
+        )
         for oracle, group in rows.items()
-        for name, said, limit, run in group
+        for name, *said, limit, run in group
     ]
 
 

@@ -21,7 +21,7 @@ from danlu.embeddings.skip_gram import SkipGram
 from danlu.embeddings.subwords import Subwords
 from danlu.embeddings.svd_ppmi import SvdPpmi
 from danlu.laws.gaps import largest, relative_gap
-from danlu.laws.law import Case, Law, law_of_cases
+from danlu.laws.law import Case, Law, stated
 
 LINES = [["a", "cat", "a", "dog", "sat"], ["dog", "a", "cat"], ["sat", "a", "a", "cat", "dog"]]
 VOCABULARY = Vocabulary.of(count_words(LINES * 2), min_count=1)
@@ -123,6 +123,7 @@ class _Trained:
 
 
 def _negative_sampling() -> list[Case]:
+    """Skip-gram, CBOW and fastText after two epochs equal word2vec's loop written apart."""
     plain = {"dim": 3, "window": 2, "negatives": 3, "epochs": 2, "rate": 0.3, "sample": 0.2}
     fast = FastText(**plain, subwords=SUBWORDS)  # type: ignore[arg-type]
     _, rows = fast.bags_of_words(VOCABULARY)
@@ -145,7 +146,7 @@ def _negative_sampling() -> list[Case]:
 
 
 def _cbow_softmax() -> float:
-    """Cross-entropy of centres given summed windows, by Adam with a rate that falls linearly."""
+    """CBOW with a softmax after three epochs equals its loop written apart."""
     o = CbowSoftmax(dim=3, window=2, epochs=3, rate=0.02, sample=0.2, seed=4)
     draws = torch.Generator().manual_seed(o.seed)
     n, counts = len(VOCABULARY), VOCABULARY.counts
@@ -184,7 +185,7 @@ def _ppmi() -> np.ndarray:
 
 
 def _factorised() -> float:
-    """Products of all pairs of vectors, which no sign or rotation changes."""
+    """Both factorise the shifted PPMI that loops count, with its singular values' powers."""
     left, values, _ = np.linalg.svd(_ppmi())
     shared = {"dim": 2, "shift": 0.5, "smoothing": 0.75, "counting": Counting(window=2)}
     svd = SvdPpmi(power=0.5, **shared)  # type: ignore[arg-type]
@@ -198,25 +199,7 @@ def _factorised() -> float:
 
 
 LAWS: list[Law] = [
-    law_of_cases(
-        "words/negative-sampling",
-        "skip-gram, CBOW and fastText after two epochs equal word2vec's loop written apart",
-        1e-6,
-        _negative_sampling,
-        oracle="definition",
-    ),
-    Law(
-        "words/cbow-softmax",
-        "CBOW with a softmax after three epochs equals its loop written apart",
-        1e-6,
-        _cbow_softmax,
-        oracle="definition",
-    ),
-    Law(
-        "words/svd-ppmi-linear-autoencoder",
-        "both factorise the shifted PPMI that loops count, with its singular values' powers",
-        1e-4,
-        _factorised,
-        oracle="definition",
-    ),
+    stated("words/negative-sampling", 1e-6, _negative_sampling, "definition"),
+    stated("words/cbow-softmax", 1e-6, _cbow_softmax, "definition"),
+    stated("words/svd-ppmi-linear-autoencoder", 1e-4, _factorised, "definition"),
 ]

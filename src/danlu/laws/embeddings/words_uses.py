@@ -22,7 +22,7 @@ from danlu.embeddings.truncated_svd import truncated_svd
 from danlu.laws.draws import generator
 from danlu.laws.embeddings.words_definitions import SUBWORDS, grams, hashed
 from danlu.laws.gaps import gap, largest, relative_gap
-from danlu.laws.law import Law
+from danlu.laws.law import Law, stated
 
 
 def _vectors() -> WordVectors:
@@ -35,7 +35,7 @@ def _cosine(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def _nearness() -> float:
-    """Cosines, neighbours and analogies by loops over all words."""
+    """Cosines, neighbours and analogies equal loops over all words."""
     vectors = _vectors()
     table = dict(zip(vectors.words, vectors.matrix.tolist(), strict=True))
     unit = {word: [x / math.hypot(*v) for x in v] for word, v in table.items()}
@@ -57,7 +57,7 @@ def _nearness() -> float:
 
 
 def _sentences() -> float:
-    """Averages of the known words, weighted or not; nothing without one."""
+    """Sentences are the weighted means of their known words."""
     vectors, texts = _vectors(), ["abba", "cx", "xy", "f"]
     frequency = {word: n / 100 for word, n in zip("abcdef", (50, 20, 15, 9, 5, 1), strict=True)}
     worst = 0.0
@@ -74,7 +74,7 @@ def _sentences() -> float:
 
 
 def _unknown_words() -> float:
-    """A word that was never seen is the mean of its n-grams that were."""
+    """An unknown word is the mean of its n-grams that were trained."""
     known = WordVectors(["cat"], torch.randn(1, 3, generator=generator()))
     kept = sorted({hashed(gram) % 7 for gram in ("<c", "ca", "<ca")})
     rows = torch.randn(len(kept), 3, generator=generator(1))
@@ -84,7 +84,7 @@ def _unknown_words() -> float:
 
 
 def _classifier() -> float:
-    """Adam on the mean's linear scores, batches of max(16, n / 64), the rate falling to 1 %."""
+    """A classifier of bags after two epochs equals its loop written apart."""
     texts = [[f"w{(i * j) % 7}" for j in range(1 + i % 4)] for i in range(40)]
     bags, labels = ngram_bags(texts, longest=2, buckets=50), torch.arange(40) % 3
     grams = [
@@ -110,7 +110,7 @@ def _classifier() -> float:
 
 
 def _refused() -> float:
-    """More directions than the shorter side of a matrix has are refused, as many are not."""
+    """A matrix has as many singular values as its shorter side, and no more."""
     matrix = csr_array(np.arange(15.0).reshape(5, 3) ** 2)
     wrong = gap(len(truncated_svd(matrix, 3)[1]), 3)
     for each in (matrix, csr_array(matrix.T)):
@@ -123,39 +123,9 @@ def _refused() -> float:
 
 
 LAWS: list[Law] = [
-    Law(
-        "words/decomposed",
-        "a matrix has as many singular values as its shorter side, and no more",
-        0.0,
-        _refused,
-        oracle="contract",
-    ),
-    Law(
-        "words/vectors",
-        "cosines, neighbours and analogies equal loops over all words",
-        1e-12,
-        _nearness,
-        oracle="definition",
-    ),
-    Law(
-        "words/sentences",
-        "sentences are the weighted means of their known words",
-        1e-12,
-        _sentences,
-        oracle="definition",
-    ),
-    Law(
-        "words/subwords",
-        "an unknown word is the mean of its n-grams that were trained",
-        1e-12,
-        _unknown_words,
-        oracle="definition",
-    ),
-    Law(
-        "words/bag-classifier",
-        "a classifier of bags after two epochs equals its loop written apart",
-        1e-10,
-        _classifier,
-        oracle="definition",
-    ),
+    stated("words/decomposed", 0.0, _refused, "contract"),
+    stated("words/vectors", 1e-12, _nearness, "definition"),
+    stated("words/sentences", 1e-12, _sentences, "definition"),
+    stated("words/subwords", 1e-12, _unknown_words, "definition"),
+    stated("words/bag-classifier", 1e-10, _classifier, "definition"),
 ]

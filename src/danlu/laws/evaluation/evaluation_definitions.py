@@ -27,7 +27,7 @@ from danlu.evaluation.results import Measured
 from danlu.laws.draws import generator
 from danlu.laws.gaps import gap, largest, relative_gap
 from danlu.laws.golden import golden_law
-from danlu.laws.law import Case, Law, law_of_cases
+from danlu.laws.law import Case, Law, stated
 
 PLANE = DataDescription(shape=(2,), levels=None, low=-4.0, high=4.0, condition=Classes(2))
 MODES = torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, 9.0]], dtype=torch.float64)
@@ -108,6 +108,7 @@ def _definitions(comparison: Comparison) -> dict[str, tuple[float, float]]:
 
 
 def _metric_cases() -> list[Case]:
+    """Metrics of points and their standard errors equal plain loops with the source's numbers."""
     comparison = _comparison()
     return [
         (name, lambda name=name, facts=facts: gap(_facts(name, comparison), facts))
@@ -121,7 +122,7 @@ def _facts(name: str, comparison: Comparison) -> tuple[float, float]:
 
 
 def _frechet_error() -> float:
-    """The delta method with the slope of the distance by automatic differentiation."""
+    """The error of the Fréchet distance is the delta method's, slopes by differentiation."""
     x, y = _normal(30, 3, stream=3), 1.5 * _normal(40, 3, stream=4) + 0.2
     mean, covariance = x.mean(0).requires_grad_(), x.T.cov().requires_grad_()
     values, vectors = torch.linalg.eigh(y.T.cov())
@@ -141,7 +142,7 @@ def _frechet_error() -> float:
 
 
 def _sharpness_error() -> float:
-    """The ratio of powers by sums of waves, image by image, and its standard error."""
+    """Sharpness and its error equal sums of waves above a quarter of a cycle a pixel."""
     description = DataDescription(shape=(1, 4, 6), levels=None, low=-9.0, high=9.0)
     x, y = _normal(5, 1, 4, 6, stream=5), 0.7 * _normal(7, 1, 4, 6, stream=6)
     reference = Reference(Examples(y, None, description), description)
@@ -175,7 +176,7 @@ def _power(image: list[list[float]]) -> float:
 
 
 def _slices() -> float:
-    """The distance along many directions of a shift: its length over the root of the dimension."""
+    """A shift costs its squared length over the dimension, in standard errors of 256 views."""
     x, shift = _normal(50, 4, stream=7), torch.tensor([3.0, 0.0, 4.0, 0.0], dtype=torch.float64)
     found = sliced_wasserstein(Cloud(x), Cloud(x + shift))
     # <theta, s>^2 has the mean |s|^2 / d and sqrt(2 (d - 1) / (d + 2)) times that as deviation.
@@ -248,33 +249,9 @@ CONSTANTS = golden_law(
 )
 
 LAWS: list[Law] = [
-    law_of_cases(
-        "evaluation/definitions",
-        "metrics of points and their standard errors equal plain loops with the source's numbers",
-        1e-6,
-        _metric_cases,
-        oracle="definition",
-    ),
-    Law(
-        "evaluation/frechet-error",
-        "the error of the Fréchet distance is the delta method's, slopes by differentiation",
-        1e-9,
-        _frechet_error,
-        oracle="automatic differentiation",
-    ),
-    Law(
-        "evaluation/sharpness-definition",
-        "sharpness and its error equal sums of waves above a quarter of a cycle a pixel",
-        1e-9,
-        _sharpness_error,
-        oracle="definition",
-    ),
-    Law(
-        "evaluation/sliced-shift",
-        "a shift costs its squared length over the dimension, in standard errors of 256 views",
-        4.0,
-        _slices,
-        oracle="closed form",
-    ),
+    stated("evaluation/definitions", 1e-6, _metric_cases, "definition"),
+    stated("evaluation/frechet-error", 1e-9, _frechet_error, "automatic differentiation"),
+    stated("evaluation/sharpness-definition", 1e-9, _sharpness_error, "definition"),
+    stated("evaluation/sliced-shift", 4.0, _slices, "closed form"),
     CONSTANTS,
 ]

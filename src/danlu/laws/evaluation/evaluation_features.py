@@ -20,7 +20,7 @@ from danlu.evaluation.metrics.metric import Comparison
 from danlu.evaluation.reference import Reference
 from danlu.laws.draws import generator
 from danlu.laws.gaps import gap, largest, relative_gap
-from danlu.laws.law import Law
+from danlu.laws.law import Law, stated
 
 SHAPE = (1, 8, 8)
 
@@ -34,7 +34,7 @@ def _examples(n: int) -> Examples:
 
 
 def _training() -> float:
-    """AdamW in shuffled batches that run on over epochs, the rate up for a share and down."""
+    """The classifier's training equals its loop written apart, rate and memory in one cycle."""
     examples, recipe = _examples(40), Recipe(epochs=2, least_examples=100, batch=16, rate=0.01)
     found = FeatureNetwork.seeded(1, SHAPE, 3).float()
     train(found, examples, recipe, halved=False)
@@ -72,7 +72,7 @@ def _memory(step: int, steps: int) -> float:
 
 
 def _settled() -> float:
-    """Features of the data have a mean square of 1, and class scores do not change."""
+    """Settled features have a mean square of 1 and leave the scores alone."""
     examples, network = _examples(30), FeatureNetwork.seeded(2, SHAPE, 3).float().eval()
     before = network(examples.x()).detach()
     network.settle(examples)
@@ -82,7 +82,7 @@ def _settled() -> float:
 
 
 def _shapes() -> float:
-    """A grid of at most 32 by 32, halved thrice, rounded up; 128 features."""
+    """Images come to a grid of at most 32 by 32 and to 128 features."""
     found = []
     for shape in ((1, 8, 8), (3, 28, 28), (1, 64, 24), (2, 5, 9)):
         network = FeatureNetwork.seeded(0, shape, 4).float().eval()
@@ -93,7 +93,7 @@ def _shapes() -> float:
 
 
 def _layers() -> float:
-    """Convolution, norm, rectifier and maximum, thrice, then a rectified linear layer."""
+    """Features are those of the layers by hand, of 32, 64 and 128 channels."""
     worst = 0.0
     for side, stride in ((8, 1), (40, 2)):
         network = FeatureNetwork.seeded(4, (2, side, side), 3).float().eval()
@@ -120,7 +120,7 @@ def _layers() -> float:
 
 
 def _hits() -> float:
-    """The share of right classes of a network, and the features of a space in their order."""
+    """Accuracy counts right classes, and chunks of features come in order."""
     examples, network = _examples(700), FeatureNetwork.seeded(3, SHAPE, 3).float().eval()
     with torch.no_grad():
         right = network(examples.x()).argmax(1) == torch.arange(700) % 3
@@ -131,7 +131,7 @@ def _hits() -> float:
 
 
 def _matched() -> float:
-    """Both sides are cut to as many, at most 2000, each by its own subset."""
+    """Samples and held-out data are cut to equal numbers."""
     x, y = (torch.randn(n, 2, generator=generator(n)) for n in (30, 20))
     description = DataDescription(shape=(2,), levels=None, low=-9.0, high=9.0)
     space = FeatureSpace("plane", "7", lambda v: v, title="a plane")
@@ -148,7 +148,7 @@ def _matched() -> float:
 
 
 def _applies() -> float:
-    """Which metrics look at vectors of 3 and 4 numbers, and at images of 3 and 4 pixels."""
+    """Metrics apply to the data that they are made for."""
     found = []
     for shape in ((3,), (4,), (1, 3, 9), (1, 4, 4)):
         description = DataDescription(shape=shape, levels=None, low=-1.0, high=1.0)
@@ -163,14 +163,14 @@ def _applies() -> float:
 
 
 def _flat() -> float:
-    """A direction in which nothing varies adds nothing to the error of a Fréchet distance."""
+    """Flat directions carry no error."""
     x, y = (torch.randn(n, 2, generator=generator(n)) for n in (30, 40))
     wide = [Cloud(torch.cat([v, torch.full((len(v), 1), 2.0)], dim=1)) for v in (x, y)]
     return relative_gap(frechet_stderr(*wide), frechet_stderr(Cloud(x), Cloud(y)))
 
 
 def _subsets() -> float:
-    """Fewer of many are drawn once and stay the same, in order; all where there are no more."""
+    """Subsets are the same every time, and in order."""
     chosen = subset(100, 30)
     again = subset(100, 40)
     kept = set(chosen.tolist()) <= set(again.tolist())
@@ -179,67 +179,13 @@ def _subsets() -> float:
 
 
 LAWS: list[Law] = [
-    Law(
-        "evaluation/matched",
-        "samples and held-out data are cut to equal numbers",
-        0.0,
-        _matched,
-        oracle="definition",
-    ),
-    Law(
-        "evaluation/applies",
-        "metrics apply to the data that they are made for",
-        0.0,
-        _applies,
-        oracle="contract",
-    ),
-    Law(
-        "evaluation/frechet-flat",
-        "flat directions carry no error",
-        1e-6,
-        _flat,
-        oracle="closed form",
-    ),
-    Law(
-        "evaluation/classifier",
-        "the classifier's training equals its loop written apart, rate and memory in one cycle",
-        1e-4,
-        _training,
-        oracle="definition",
-    ),
-    Law(
-        "evaluation/settled",
-        "settled features have a mean square of 1 and leave the scores alone",
-        1e-5,
-        _settled,
-        oracle="definition",
-    ),
-    Law(
-        "evaluation/feature-sizes",
-        "images come to a grid of at most 32 by 32 and to 128 features",
-        0.0,
-        _shapes,
-        oracle="enumeration",
-    ),
-    Law(
-        "evaluation/feature-layers",
-        "features are those of the layers by hand, of 32, 64 and 128 channels",
-        1e-4,
-        _layers,
-        oracle="definition",
-    ),
-    Law(
-        "evaluation/hits",
-        "accuracy counts right classes, and chunks of features come in order",
-        1e-5,
-        _hits,
-        oracle="definition",
-    ),
-    Law(
-        "evaluation/subsets",
-        "subsets are the same every time, and in order",
-        0.0,
-        _subsets,
-        oracle="contract",
-    ),
+    stated("evaluation/matched", 0.0, _matched, "definition"),
+    stated("evaluation/applies", 0.0, _applies, "contract"),
+    stated("evaluation/frechet-flat", 1e-6, _flat, "closed form"),
+    stated("evaluation/classifier", 1e-4, _training, "definition"),
+    stated("evaluation/settled", 1e-5, _settled, "definition"),
+    stated("evaluation/feature-sizes", 0.0, _shapes, "enumeration"),
+    stated("evaluation/feature-layers", 1e-4, _layers, "definition"),
+    stated("evaluation/hits", 1e-5, _hits, "definition"),
+    stated("evaluation/subsets", 0.0, _subsets, "contract"),
 ]

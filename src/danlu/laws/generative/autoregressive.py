@@ -32,7 +32,7 @@ def every_code() -> torch.Tensor:
 
 
 def sums_to_one() -> float:
-    """The probabilities of all rows, by class and without."""
+    """Probabilities of all rows sum to 1."""
     model, codes, worst = tiny(), every_code(), 0.0
     for condition in (None, 0, 1):
         found = model.log_prob(codes.double(), condition=condition).value
@@ -41,7 +41,7 @@ def sums_to_one() -> float:
 
 
 def steps_agree() -> float:
-    """Log-probabilities through `step` and at once."""
+    """Step by step is all at once."""
     model, codes = tiny(), every_code()
     classes = torch.arange(len(codes)) % 2
     total, state = torch.zeros(len(codes)), None
@@ -54,7 +54,7 @@ def steps_agree() -> float:
 
 
 def draws_follow() -> float:
-    """The rarest frequency of drawn rows under their probabilities, in standard errors."""
+    """Rows appear as often as they should."""
     model, codes, n = tiny(), every_code(), 4000
     ids = model.sample(n, condition=1, seed=seed(5), batch=n).long()
     place = ids @ torch.tensor([27, 9, 3, 1])
@@ -63,7 +63,7 @@ def draws_follow() -> float:
 
 
 def levels_are_ids() -> float:
-    """The likelihood of data on its scale against that of its ids."""
+    """Levels of the data are ids."""
     there = DataDescription(shape=(1, 2, 2), levels=3, low=-1.0, high=1.0)
     model, codes = build(there, dim=8, depth=1, heads=2).double(), every_code()
     x = model.data(codes)
@@ -72,7 +72,7 @@ def levels_are_ids() -> float:
 
 
 def truncation() -> float:
-    """Temperature, top-k and top-p against probabilities done by hand."""
+    """Options give the right probabilities."""
     logits = torch.tensor([[0.1, 0.4, 0.2, 0.3]]).log()
     by_hand = [
         (AutoregressiveOptions(), [0.1, 0.4, 0.2, 0.3]),
@@ -86,14 +86,14 @@ def truncation() -> float:
 
 
 def picks_by_intervals() -> float:
-    """Ids at numbers inside and at the edges of their intervals."""
+    """An id owns an interval."""
     p = torch.tensor([0.25, 0.0, 0.5, 0.25]).expand(5, 4)
     found = pick(p, torch.tensor([0.0, 0.249, 0.25, 0.749, 0.999]))
     return gap(found, torch.tensor([0, 0, 2, 2, 3]))
 
 
 def items_are_their_own() -> float:
-    """Ids of one item drawn alone and among others."""
+    """A row does not depend on its batch."""
     model = tiny()
     with torch.no_grad():
         options = AutoregressiveOptions()
@@ -108,21 +108,21 @@ def items_are_their_own() -> float:
 
 _LAWS: Rows = {
     "enumeration": [
-        ("autoregressive/total", "probabilities of all rows sum to 1", 1e-12, sums_to_one),
+        ("autoregressive/total", 1e-12, sums_to_one),
     ],
     "self-consistency": [
-        ("autoregressive/steps", "step by step is all at once", 1e-12, steps_agree),
-        ("autoregressive/levels", "levels of the data are ids", 1e-12, levels_are_ids),
+        ("autoregressive/steps", 1e-12, steps_agree),
+        ("autoregressive/levels", 1e-12, levels_are_ids),
     ],
     "statistics": [
-        ("autoregressive/draws", "rows appear as often as they should", sigmas(81), draws_follow),
+        ("autoregressive/draws", sigmas(81), draws_follow),
     ],
     "contract": [
-        ("autoregressive/items", "a row does not depend on its batch", 0.0, items_are_their_own),
+        ("autoregressive/items", 0.0, items_are_their_own),
     ],
     "closed form": [
-        ("autoregressive/truncation", "options give the right probabilities", 1e-12, truncation),
-        ("autoregressive/pick", "an id owns an interval", 0.0, picks_by_intervals),
+        ("autoregressive/truncation", 1e-12, truncation),
+        ("autoregressive/pick", 0.0, picks_by_intervals),
     ],
 }
 

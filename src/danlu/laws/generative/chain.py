@@ -39,7 +39,7 @@ def bijections() -> list[Layer]:
 
 
 def volumes() -> float:
-    """Each contribution, and that of the chain, against the log-determinant by autograd."""
+    """Contributions are log|det| of the Jacobian by autograd."""
     layers, x, worst = bijections(), standard_normal(5, DIM), 0.0
     chain = Chain(vectors(DIM), layers, GaussianPrior(vectors(DIM)))
     encoders: list[Callable[[Tensor], Any]] = [
@@ -56,7 +56,7 @@ def volumes() -> float:
 
 
 def inverses() -> float:
-    """Data to code and back."""
+    """Decode inverts encode."""
     chain = Chain(vectors(DIM), bijections(), GaussianPrior(vectors(DIM)))
     x = standard_normal(50, DIM)
     return gap(chain.reconstruct(x), x)
@@ -74,7 +74,7 @@ def split_chain() -> Chain:
 
 
 def splits() -> float:
-    """A linear chain with a split is a Gaussian: its mean and covariance give the density."""
+    """A linear chain with a split is its closed-form Gaussian."""
     chain = split_chain()
     with torch.no_grad():
         split = cast(Split, chain.links[-1])
@@ -98,7 +98,7 @@ def splits() -> float:
 
 
 def two_splits() -> float:
-    """Of two splits each keeps its own part: 4 numbers, of these 3, of these 1; there and back."""
+    """Each of several splits gets back what it kept."""
     networks = [nn.Linear(n, 2 * m) for n, m in ((3, 1), (1, 2))]
     layers = [*bijections(), Split(3, networks[0]), Split(1, networks[1])]
     chain = Chain(vectors(DIM), layers, GaussianPrior(vectors(1))).double()
@@ -129,7 +129,7 @@ def dequantisation(estimator: str) -> float:
 
 
 def rounding() -> float:
-    """Dequantised values round back to their level, and a flat density is exact."""
+    """Dequantised values round back; -log q is the bin's log-size."""
     chain, x, _ = dequantised()
     (layer,) = chain.links
     y, contribution = layer.encode(x, None, item_noise(len(x)))
@@ -139,20 +139,15 @@ def rounding() -> float:
 
 _LAWS: Rows = {
     "automatic differentiation": [
-        ("chain/volumes", "contributions are log|det| of the Jacobian by autograd", 1e-9, volumes),
+        ("chain/volumes", 1e-9, volumes),
     ],
     "self-consistency": [
-        ("chain/inverses", "decode inverts encode", 1e-10, inverses),
-        ("chain/splits", "each of several splits gets back what it kept", 1e-10, two_splits),
+        ("chain/inverses", 1e-10, inverses),
+        ("chain/splits", 1e-10, two_splits),
     ],
     "closed form": [
-        ("chain/split", "a linear chain with a split is its closed-form Gaussian", 1e-9, splits),
-        (
-            "chain/rounding",
-            "dequantised values round back; -log q is the bin's log-size",
-            1e-12,
-            rounding,
-        ),
+        ("chain/split", 1e-9, splits),
+        ("chain/rounding", 1e-12, rounding),
     ],
     "statistics": [
         (

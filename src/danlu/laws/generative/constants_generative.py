@@ -27,7 +27,7 @@ from danlu.generative.vq import vq
 from danlu.laws.draws import generator, seed
 from danlu.laws.gaps import gap, relative_gap
 from danlu.laws.golden import golden_law
-from danlu.laws.law import Case, Law, law_of_cases
+from danlu.laws.law import Case, Law, stated
 from danlu.layers import codebook
 from danlu.layers.condition import ClassEmbedding
 from danlu.losses import DIVERGENCES
@@ -67,6 +67,7 @@ def _judged(logit: Tensor, *seen: Tensor) -> Judged:
 
 
 def _rows() -> list[Case]:
+    """Every row's losses at two logits are those of its source's formula."""
     return [
         (name, lambda name=name, each=each: gap(_row(name), tuple(map(_numbers, each))))
         for name, each in PLAYED.items()
@@ -142,6 +143,7 @@ def _game(player: str, step: int) -> float:
 
 
 def _games() -> list[Case]:
+    """The turns of critic and generator are the row's losses, the penalty every 8th round."""
     turns = (("critic", 0), ("critic", 3), ("critic", 8), ("generator", 0))
     return [
         (f"{player} in round {step}", lambda player=player, step=step: _game(player, step))
@@ -150,7 +152,7 @@ def _games() -> list[Case]:
 
 
 def _critic_logit() -> float:
-    r"""$v^\top\phi + e_c^\top\phi$ over the number of features, and a slope of 0.2 below 0."""
+    """The critic's logit is its features' plus their mean product with the class."""
     torch.manual_seed(seed(7))
     description = DataDescription(shape=(3,), levels=None, low=-1.0, high=1.0, condition=Classes(2))
     critic = gan.Critic(description, width=4, features=5)
@@ -166,7 +168,7 @@ def _critic_logit() -> float:
 
 
 def _generator_range() -> float:
-    r"""Images of a generator lie in the range of the data by $a + (b - a)(1 + \tanh h)/2$."""
+    """Generated images fill the range of the data."""
     torch.manual_seed(seed(8))
     description = DataDescription(shape=(1, 4, 4), levels=None, low=-2.0, high=6.0)
     made = gan.Generator(description, 3, width=4)
@@ -259,32 +261,8 @@ CONSTANTS = golden_law(
 
 LAWS: list[Law] = [
     CONSTANTS,
-    law_of_cases(
-        "gan/rows",
-        "every row's losses at two logits are those of its source's formula",
-        1e-12,
-        _rows,
-        oracle="definition",
-    ),
-    law_of_cases(
-        "gan/game",
-        "the turns of critic and generator are the row's losses, the penalty every 8th round",
-        1e-10,
-        _games,
-        oracle="definition",
-    ),
-    Law(
-        "gan/projection",
-        "the critic's logit is its features' plus their mean product with the class",
-        1e-12,
-        _critic_logit,
-        oracle="definition",
-    ),
-    Law(
-        "gan/range",
-        "generated images fill the range of the data",
-        1e-12,
-        _generator_range,
-        oracle="definition",
-    ),
+    stated("gan/rows", 1e-12, _rows, "definition"),
+    stated("gan/game", 1e-10, _games, "definition"),
+    stated("gan/projection", 1e-12, _critic_logit, "definition"),
+    stated("gan/range", 1e-12, _generator_range, "definition"),
 ]

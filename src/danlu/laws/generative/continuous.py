@@ -53,7 +53,7 @@ class TanhField(nn.Module):
 
 
 def linear_field() -> float:
-    """Code and volume of a linear velocity against the matrix exponential, and the way back."""
+    """A linear velocity gives the matrix exponential and its trace, and leads back."""
     field, x = LinearField(), points(8, 1.0)
     layer = Continuous(field, steps=40)
     code, volume = layer.encode(x, None, item_noise(8))
@@ -64,7 +64,7 @@ def linear_field() -> float:
 
 
 def density_integrates() -> float:
-    """The integral of the density of an untrained but not trivial flow over the plane."""
+    """The density of a continuous flow integrates to 1."""
     with seeded():
         model = build(TINY_VECTOR, width=8).double()
         for parameter in model.layers.parameters():
@@ -96,7 +96,7 @@ def gradients() -> float:
 
 
 def probes_average() -> float:
-    """The volume by every probe of the plane, fixed for its solve, averages to the exact one."""
+    """Over all probes, each fixed for a solve, the estimate is the exact volume."""
     field, x = TanhField(), points(8, 1.0)
     code, exact = Continuous(field, steps=8).encode(x, None, item_noise(8))
     total, worst = torch.zeros_like(exact), 0.0
@@ -111,7 +111,7 @@ def probes_average() -> float:
 
 
 def order() -> float:
-    """How fast the volume converges with the steps: distance from the fourth order."""
+    """The volume has the fourth order, which is whole."""
     field, x = TanhField(), points(8, 1.0)
     volumes = [Continuous(field, steps=n).encode(x, None, item_noise(8))[1] for n in (16, 32, 256)]
     coarse, fine = ((volume - volumes[-1]).norm().item() for volume in volumes[:2])
@@ -119,7 +119,7 @@ def order() -> float:
 
 
 def spread_of_probes() -> float:
-    """Volumes 1, 3 and 5 deviate by 2, so their mean is known to 2 / sqrt 3; one has no spread."""
+    """The mean volume of probes is known to their deviation over the root of their number."""
     volumes = torch.tensor([[1.0, 4.0], [3.0, 4.0], [5.0, 4.0]], dtype=torch.float64)
     three, one = (Flowed(torch.zeros(2, 1), part, 0) for part in (volumes, volumes[:1]))
     found = [part.tolist() for part in (three.mean(), three.stderr(), one.mean(), one.stderr())]
@@ -128,26 +128,11 @@ def spread_of_probes() -> float:
 
 _LAWS: Rows = {
     "closed form": [
-        (
-            "continuous-flow/spread",
-            "the mean volume of probes is known to their deviation over the root of their number",
-            1e-12,
-            spread_of_probes,
-        ),
-        (
-            "continuous-flow/linear field",
-            "a linear velocity gives the matrix exponential and its trace, and leads back",
-            1e-6,
-            linear_field,
-        ),
+        ("continuous-flow/spread", 1e-12, spread_of_probes),
+        ("continuous-flow/linear field", 1e-6, linear_field),
     ],
     "quadrature": [
-        (
-            "continuous-flow/density",
-            "the density of a continuous flow integrates to 1",
-            1e-4,
-            density_integrates,
-        ),
+        ("continuous-flow/density", 1e-4, density_integrates),
         (
             "continuous-flow/gradients",
             "gradients through the solver are those through small steps",
@@ -156,15 +141,10 @@ _LAWS: Rows = {
         ),
     ],
     "enumeration": [
-        (
-            "continuous-flow/probes",
-            "over all probes, each fixed for a solve, the estimate is the exact volume",
-            1e-12,
-            probes_average,
-        ),
+        ("continuous-flow/probes", 1e-12, probes_average),
     ],
     "self-consistency": [
-        ("continuous-flow/order", "the volume has the fourth order, which is whole", 0.5, order),
+        ("continuous-flow/order", 0.5, order),
     ],
 }
 

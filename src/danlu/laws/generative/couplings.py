@@ -36,7 +36,7 @@ def cost_of(x: Tensor, z: Tensor) -> float:
 
 
 def optimal_is_least() -> float:
-    """The optimal pairing's cost against the least of all permutations; in a line it sorts."""
+    """Least of all permutations, over the batch and within classes; in a line it sorts."""
     x, z, classes = pairs()
     draws = BatchNoise(COUNT, dtype=torch.float64)
     orders = [list(order) for order in permutations(range(COUNT))]
@@ -53,7 +53,7 @@ def optimal_is_least() -> float:
 
 
 def class_noise_is_kept() -> float:
-    """Within every class the noise is what was drawn, in another order."""
+    """Every class keeps the noise that was drawn for it."""
     x, z, classes = pairs()
     paired = ClassOptimal().pair(x, z, classes, BatchNoise(COUNT, dtype=torch.float64))
     return largest(
@@ -62,7 +62,7 @@ def class_noise_is_kept() -> float:
 
 
 def plan_is_entropic() -> float:
-    """The plan of two pairs in closed form, its margins, and its sharp and blunt limits."""
+    """The entropic plan: closed form of two pairs, even margins, sharp and blunt limits."""
     cost, sharpness = torch.tensor([[0.3, 1.1], [0.9, 0.4]], dtype=torch.float64), 0.37
     # Even margins leave one number free, whose odds are the exponent of half the mixed difference.
     odds = math.exp((cost[0, 1] + cost[1, 0] - cost[0, 0] - cost[1, 1]).item() / (2 * sharpness))
@@ -86,7 +86,7 @@ def plan_is_entropic() -> float:
 
 
 def draws_follow_the_plan() -> float:
-    """Columns drawn from rows, by the rarest frequency of many draws, in standard errors."""
+    """Noise is drawn by the plan's rows, in standard errors."""
     weights = torch.tensor([[0.1, 0.3, 0.6], [0.5, 0.5, 0.0], [0.0, 0.2, 0.8]]).double() / 3
     n, counts = 2000, torch.zeros(3, 3, dtype=torch.float64)
     for _ in range(n):
@@ -95,7 +95,7 @@ def draws_follow_the_plan() -> float:
 
 
 def bridge_is_its_derivative() -> float:
-    """The bridge's velocity is the derivative of its state, and its variance Brownian."""
+    """A bridge's velocity is the derivative of its state."""
     t = torch.tensor([0.1, 0.5, 0.8], dtype=torch.float64, requires_grad=True)
     std = Schrodinger.bridge
     state, rate = bridge_weights(t, std)
@@ -106,44 +106,19 @@ def bridge_is_its_derivative() -> float:
 
 _LAWS: Rows = {
     "enumeration": [
-        (
-            "diffusion/optimal coupling",
-            "least of all permutations, over the batch and within classes; in a line it sorts",
-            1e-12,
-            optimal_is_least,
-        ),
+        ("diffusion/optimal coupling", 1e-12, optimal_is_least),
     ],
     "contract": [
-        (
-            "diffusion/class-optimal coupling",
-            "every class keeps the noise that was drawn for it",
-            0.0,
-            class_noise_is_kept,
-        ),
+        ("diffusion/class-optimal coupling", 0.0, class_noise_is_kept),
     ],
     "closed form": [
-        (
-            "diffusion/sinkhorn coupling",
-            "the entropic plan: closed form of two pairs, even margins, sharp and blunt limits",
-            1e-6,
-            plan_is_entropic,
-        ),
+        ("diffusion/sinkhorn coupling", 1e-6, plan_is_entropic),
     ],
     "statistics": [
-        (
-            "diffusion/drawn pairs",
-            "noise is drawn by the plan's rows, in standard errors",
-            sigmas(9),
-            draws_follow_the_plan,
-        ),
+        ("diffusion/drawn pairs", sigmas(9), draws_follow_the_plan),
     ],
     "automatic differentiation": [
-        (
-            "diffusion/schrodinger coupling",
-            "a bridge's velocity is the derivative of its state",
-            1e-12,
-            bridge_is_its_derivative,
-        ),
+        ("diffusion/schrodinger coupling", 1e-12, bridge_is_its_derivative),
     ],
 }
 

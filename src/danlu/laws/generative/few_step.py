@@ -38,7 +38,7 @@ def times_and_spans(n: int) -> tuple[Tensor, Tensor]:
 
 
 def identity() -> float:
-    """The target of MeanFlow at exact average velocities, against these."""
+    """U = v - (t - s) du/dt at the exact average velocity of a Gaussian and a mixture."""
     x, worst = points(8, 1.0), 0.0
     t, span = times_and_spans(8)
     for exact in (GaussianMap(), MixtureMap()):
@@ -49,7 +49,7 @@ def identity() -> float:
 
 
 def derivative() -> float:
-    """The Jacobian product against differences of the average velocity along a trajectory."""
+    """Du/dt by a Jacobian product is that by differences along a mixture's trajectories."""
     exact, x, h = MixtureMap(), points(8, 1.0), 1e-4
     t, span = times_and_spans(8)
     model = MeanFlow(TINY_VECTOR, exact)
@@ -81,7 +81,7 @@ def mean_target() -> float:
 
 
 def boundaries() -> float:
-    """Maps of random networks where they have nowhere to go."""
+    """Maps of any network stay where they are told to, and u(z, t, t) is the velocity."""
     x, worst = points(8), 0.0
     with seeded(2):
         mean, data = build_meanflow(TINY_VECTOR).double(), build_consistency(TINY_VECTOR).double()
@@ -110,7 +110,7 @@ def composition() -> float:
 
 
 def renoised_moments() -> float:
-    """Mean and deviation after jumps to Gaussian data and back up, from their exact start."""
+    """Jumps to the data and back up keep the marginals of Gaussian data."""
     exact, path = ConsistencyMap(), EDM()
     model = Consistency(LINE, exact, fine=20)
     flow_map, (lowest, _), worst = model.flow_map(None), path.levels(), 0.0
@@ -151,7 +151,7 @@ def consistency_gap() -> float:
 
 
 def consistency_levels() -> float:
-    """How often each pair of levels is drawn, against the normal law of the logarithm."""
+    """Neighbouring levels are drawn by their log-normal masses."""
     model, n = Consistency(LINE, ConsistencyMap(), fine=20), 40_000
     u = (torch.arange(n, dtype=torch.float64) + 0.5) / n
     levels, (lower, upper) = model.levels(0.0), model.neighbours(u, 0.0)
@@ -164,7 +164,7 @@ def consistency_levels() -> float:
 
 
 def loss_of_a_point() -> float:
-    """The losses of exact maps of data that is one point."""
+    """Exact maps of one point have no loss."""
     worst = 0.0
     batch = Batch(torch.full((16, 1), MEAN, dtype=torch.float64), None, torch.arange(16))
     mean = MeanFlow(LINE, GaussianMap(std=0.0), same=0.5)
@@ -179,51 +179,25 @@ def loss_of_a_point() -> float:
 
 _LAWS: Rows = {
     "closed form": [
-        (
-            "few-step/meanflow identity",
-            "u = v - (t - s) du/dt at the exact average velocity of a Gaussian and a mixture",
-            # Steps of h = 0.019 at slopes L of up to 20: e^1 (L h)^4 / 120 = 5e-4 at the worst.
-            1e-4,
-            identity,
-        ),
+        ("few-step/meanflow identity", 1e-4, identity),
         (
             "few-step/composition",
             "f(f(x, t, s), s, r) = f(x, t, r) for the exact map, and its end is known",
             1e-12,
             composition,
         ),
-        (
-            "few-step/renoised moments",
-            "jumps to the data and back up keep the marginals of Gaussian data",
-            1e-5,
-            renoised_moments,
-        ),
+        ("few-step/renoised moments", 1e-5, renoised_moments),
         (
             "few-step/consistency gap",
             "the target of consistency training is a step on the trajectory, of first order in all",
             0.05,
             consistency_gap,
         ),
-        (
-            "few-step/consistency levels",
-            "neighbouring levels are drawn by their log-normal masses",
-            1e-4,
-            consistency_levels,
-        ),
-        (
-            "few-step/loss of a point",
-            "exact maps of one point have no loss",
-            1e-12,
-            loss_of_a_point,
-        ),
+        ("few-step/consistency levels", 1e-4, consistency_levels),
+        ("few-step/loss of a point", 1e-12, loss_of_a_point),
     ],
     "finite differences": [
-        (
-            "few-step/meanflow derivative",
-            "du/dt by a Jacobian product is that by differences along a mixture's trajectories",
-            1e-5,
-            derivative,
-        ),
+        ("few-step/meanflow derivative", 1e-5, derivative),
     ],
     "quadrature": [
         (
@@ -234,12 +208,7 @@ _LAWS: Rows = {
         ),
     ],
     "contract": [
-        (
-            "few-step/boundaries",
-            "maps of any network stay where they are told to, and u(z, t, t) is the velocity",
-            1e-12,
-            boundaries,
-        ),
+        ("few-step/boundaries", 1e-12, boundaries),
     ],
 }
 

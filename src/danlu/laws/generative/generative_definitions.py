@@ -25,7 +25,7 @@ from danlu.laws.draws import generator
 from danlu.laws.gaps import gap, largest
 from danlu.laws.generative.diffusion.diffusion_losses import NET
 from danlu.laws.generative.diffusion.test_bed import item_noise
-from danlu.laws.law import Law
+from danlu.laws.law import Law, stated
 from danlu.losses.likelihoods import Gaussian
 
 START = Progress(step=0, fraction=0.0, seed=3)
@@ -41,7 +41,7 @@ def _with(model: torch.nn.Module, seed: int) -> None:
 
 
 def _chain_loss() -> float:
-    """Minus contributions and the prior's evidence for each number; one play in ten is blind."""
+    """A chain's loss is its volumes and its prior's density for each number."""
     torch.manual_seed(1)
     classes = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, condition=Classes(3))
     layer = ClassAffine(2, 3)
@@ -57,7 +57,7 @@ def _chain_loss() -> float:
 
 
 def _averages() -> float:
-    """Means and logarithms of means over draws, with their standard errors."""
+    """Bounds over draws are means, or logarithms of means, with their errors."""
     torch.manual_seed(4)
     model = vae.build(TINY_VECTOR, latent=2, width=4)
     _with(model, 5)
@@ -73,7 +73,7 @@ def _averages() -> float:
 
 
 def _vq_loss() -> float:
-    r"""$-\log p(x|e) / D + 0.25\,\mathrm{mean}(z - e)^2$, and its parts."""
+    """The loss is the source's, part by part."""
     torch.manual_seed(6)
     model = vq_vae.build(TINY_VECTOR, codes=5, dim=3, width=4)
     _with(model, 7)
@@ -94,7 +94,7 @@ def _vq_loss() -> float:
 
 
 def _vae_loss() -> float:
-    """Distortion and the divergence of a diagonal Gaussian, for each number."""
+    """The loss is the source's, part by part."""
     torch.manual_seed(8)
     model = vae.build(TINY_VECTOR, latent=2, width=4)
     _with(model, 9)
@@ -113,7 +113,7 @@ def _vae_loss() -> float:
 
 
 def _ids() -> float:
-    """Cross-entropy of each id given those before it and a first token of no class."""
+    """The loss is the cross-entropy of every id, one prefix at a time."""
     torch.manual_seed(11)
     model = autoregressive.build(IDS, dim=8, depth=1)
     _with(model, 12)
@@ -128,7 +128,7 @@ def _ids() -> float:
 
 
 def _priors() -> float:
-    """Densities and draws of the fixed priors."""
+    """Densities and draws of fixed priors."""
     z, u = torch.randn(4, 2, generator=generator()), torch.rand(4, 3, generator=generator(1))
     normal = GaussianPrior(CODE).log_density(z)
     logistic = LogisticPrior(CODE)
@@ -149,7 +149,7 @@ def _priors() -> float:
 
 
 def _ends() -> float:
-    """Uniform numbers at the very ends stand for chances of 1e-7, and not for infinity."""
+    """A logistic draw is finite whatever uniform number it comes from."""
     u = torch.tensor([[0.0, 1.0]], dtype=torch.float64)
     drawn = LogisticPrior(CODE).draw(GivenNoise([u]), 1, None, None)
     most = math.log((1 - 1e-7) / 1e-7)
@@ -157,7 +157,7 @@ def _ends() -> float:
 
 
 def _staged() -> float:
-    """A first model's share of the budget, the prior's rest, and what a sample costs."""
+    """Stages share the budget and add their costs."""
     torch.manual_seed(13)
     first = vae.build(TINY_VECTOR, latent=2, width=4)
     model = Staged(TINY_VECTOR, first, GaussianPrior(CODE), share=0.3)
@@ -169,7 +169,7 @@ def _staged() -> float:
 
 
 def _tempered() -> float:
-    """Draws of a flow at a temperature are draws of noise that is so much smaller."""
+    """A temperature scales the noise of draws."""
     torch.manual_seed(14)
     model = build_flow(TINY_VECTOR, couplings=1, width=4)
     _with(model, 15)
@@ -179,7 +179,7 @@ def _tempered() -> float:
 
 
 def _velocity() -> float:
-    """The network of a continuous flow is told eight waves of time up to frequency 4, and class."""
+    """What the velocity is told of time and class."""
     torch.manual_seed(16)
     told: list[Tensor] = []
 
@@ -202,66 +202,16 @@ def _gaussian_start() -> float:
 
 
 LAWS: list[Law] = [
-    Law(
-        "chain/loss",
-        "a chain's loss is its volumes and its prior's density for each number",
-        1e-12,
-        _chain_loss,
-        oracle="definition",
-    ),
-    Law(
-        "chain/averages",
-        "bounds over draws are means, or logarithms of means, with their errors",
-        1e-10,
-        _averages,
-        oracle="definition",
-    ),
-    Law("vq/loss", "the loss is the source's, part by part", 1e-6, _vq_loss, oracle="definition"),
-    Law(
-        "vae/parts", "the loss is the source's, part by part", 1e-10, _vae_loss, oracle="definition"
-    ),
-    Law(
-        "autoregressive/loss",
-        "the loss is the cross-entropy of every id, one prefix at a time",
-        1e-10,
-        _ids,
-        oracle="definition",
-    ),
-    Law(
-        "priors/definitions",
-        "densities and draws of fixed priors",
-        1e-12,
-        _priors,
-        oracle="definition",
-    ),
-    Law(
-        "priors/ends",
-        "a logistic draw is finite whatever uniform number it comes from",
-        1e-8,
-        _ends,
-        oracle="closed form",
-    ),
-    Law(
-        "staged/shares",
-        "stages share the budget and add their costs",
-        1e-15,
-        _staged,
-        oracle="definition",
-    ),
-    Law(
-        "flow/tempered",
-        "a temperature scales the noise of draws",
-        1e-12,
-        _tempered,
-        oracle="definition",
-    ),
-    Law(
-        "continuous-flow/velocity",
-        "what the velocity is told of time and class",
-        1e-7,
-        _velocity,
-        oracle="definition",
-    ),
+    stated("chain/loss", 1e-12, _chain_loss, "definition"),
+    stated("chain/averages", 1e-10, _averages, "definition"),
+    stated("vq/loss", 1e-6, _vq_loss, "definition"),
+    stated("vae/parts", 1e-10, _vae_loss, "definition"),
+    stated("autoregressive/loss", 1e-10, _ids, "definition"),
+    stated("priors/definitions", 1e-12, _priors, "definition"),
+    stated("priors/ends", 1e-8, _ends, "closed form"),
+    stated("staged/shares", 1e-15, _staged, "definition"),
+    stated("flow/tempered", 1e-12, _tempered, "definition"),
+    stated("continuous-flow/velocity", 1e-7, _velocity, "definition"),
     Law(
         "likelihoods/start",
         "Gaussians begin at a tenth of the range",

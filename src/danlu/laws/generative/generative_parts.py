@@ -21,7 +21,7 @@ from danlu.laws.draws import generator
 from danlu.laws.gaps import gap, largest
 from danlu.laws.generative.diffusion.test_bed import item_noise
 from danlu.laws.golden import golden_law
-from danlu.laws.law import Law
+from danlu.laws.law import Law, stated
 from danlu.losses.likelihoods import Gaussian
 
 IDS = DataDescription(shape=(6,), levels=4, low=0.0, high=3.0)
@@ -37,7 +37,7 @@ class _Swelling(nn.Module):
 
 
 def _in_time() -> float:
-    """Codes, volumes and the way back of a field that changes in time."""
+    """A field that changes in time carries points, volumes and codes as its solution does."""
     layer, x = Continuous(_Swelling(), steps=40), torch.randn(4, 3, generator=generator())
     code, volume = layer.encode(x, None, item_noise(4))
     exact = x * math.exp(math.sin(3)), torch.full((4,), 3 * math.sin(3))
@@ -55,7 +55,7 @@ SIDES = ((8, 8), (16, 16), (28, 28), (32, 4), (16, 6), (32, 32), (15, 15))
 
 
 def _choices() -> float:
-    """Temperature, the likeliest k and the likeliest of a mass p, by sorting in Python."""
+    """Temperature, top-k and top-p equal sorting in Python."""
     logits, worst = torch.randn(5, 7, generator=generator()), 0.0
     settings = ((1.0, None, 1.0), (0.5, None, 1.0), (2.0, 3, 1.0), (1.0, None, 0.7), (1.0, 4, 0.6))
     for temperature, top_k, top_p in settings:
@@ -76,14 +76,14 @@ def _choices() -> float:
 
 
 def _picked() -> float:
-    """The id in whose part of [0, 1] a number lies; the last one at the very end."""
+    """Ids are picked by the inverse of the cumulative."""
     shares = torch.tensor([[0.2, 0.0, 0.5, 0.3]]).expand(6, 4).contiguous()
     u = torch.tensor([0.0, 0.19, 0.21, 0.69, 0.71, 1.0])
     return gap(pick(shares, u), torch.tensor([0, 0, 2, 2, 3, 3]))
 
 
 def _figures() -> float:
-    """Held-out figures are nats for each token, and the share of hidden ones that is guessed."""
+    """Held-out figures are those of the loss, example by example."""
     torch.manual_seed(1)
     model = language.build(IDS, dim=8, depth=1)
     x = torch.randint(4, (5, 6), generator=generator()).double()
@@ -160,32 +160,8 @@ CONSTANTS = golden_law(
 
 LAWS: list[Law] = [
     CONSTANTS,
-    Law(
-        "continuous-flow/in time",
-        "a field that changes in time carries points, volumes and codes as its solution does",
-        1e-4,
-        _in_time,
-        oracle="closed form",
-    ),
-    Law(
-        "autoregressive/choices",
-        "temperature, top-k and top-p equal sorting in Python",
-        1e-12,
-        _choices,
-        oracle="definition",
-    ),
-    Law(
-        "autoregressive/picked",
-        "ids are picked by the inverse of the cumulative",
-        0.0,
-        _picked,
-        oracle="enumeration",
-    ),
-    Law(
-        "language/figures",
-        "held-out figures are those of the loss, example by example",
-        1e-6,
-        _figures,
-        oracle="definition",
-    ),
+    stated("continuous-flow/in time", 1e-4, _in_time, "closed form"),
+    stated("autoregressive/choices", 1e-12, _choices, "definition"),
+    stated("autoregressive/picked", 0.0, _picked, "enumeration"),
+    stated("language/figures", 1e-6, _figures, "definition"),
 ]

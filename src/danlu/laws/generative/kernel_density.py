@@ -43,7 +43,7 @@ def fitted() -> tuple[KernelDensity, Tensor, Tensor, Tensor]:
 
 
 def against_peers() -> float:
-    """All examples and each class, by scikit-learn; one dimension by scipy."""
+    """Densities of all and of each class are scikit-learn's and scipy's."""
     model, x, ids, bandwidth = fitted()
     y, worst = standard_normal(30, 2, stream=1), 0.0
     for row in range(CLASSES + 1):
@@ -59,7 +59,7 @@ def against_peers() -> float:
 
 
 def moments() -> float:
-    """Mass, mean and covariance on a grid: those of the examples, and h^2 more of each variance."""
+    """Mass, mean and covariance on a grid are the closed form, by class too."""
     model, x, ids, bandwidth = fitted()
     side = torch.linspace(-6.0, 8.0, 300, dtype=torch.float64)
     grid = torch.cartesian_prod(side, side)
@@ -77,7 +77,7 @@ def moments() -> float:
 
 
 def samples() -> float:
-    """Mean and second moments of samples by class, in standard errors."""
+    """Samples have the exact moments, in standard errors."""
     model, x, ids, bandwidth = fitted()
     worst, n = [], 2000
     for row in range(CLASSES + 1):
@@ -92,7 +92,7 @@ def samples() -> float:
 
 
 def choice() -> float:
-    """A bandwidth is a fixed point of the EM step, for held-out points and for each left out."""
+    """A bandwidth is a fixed point of EM."""
     x, _ = clusters()
     worst = 0.0
     for points, own in ((standard_normal(30, 2, stream=2), None), (x, torch.arange(N))):
@@ -107,7 +107,7 @@ def choice() -> float:
 
 
 def leaving_one_out() -> float:
-    """The chosen bandwidth against its neighbours by scikit-learn, one refit for each example."""
+    """No bandwidth beside the chosen one is likelier when each example is left out."""
     x, _ = clusters()
     best = best_bandwidth(x, x, torch.arange(N))
 
@@ -122,37 +122,17 @@ def leaving_one_out() -> float:
 
 _LAWS: Rows = {
     "independent package": [
-        (
-            "kernel-density/peers",
-            "densities of all and of each class are scikit-learn's and scipy's",
-            1e-10,
-            against_peers,
-        ),
-        (
-            "kernel-density/leave-one-out",
-            "no bandwidth beside the chosen one is likelier when each example is left out",
-            0.0,
-            leaving_one_out,
-        ),
+        ("kernel-density/peers", 1e-10, against_peers),
+        ("kernel-density/leave-one-out", 0.0, leaving_one_out),
     ],
     "closed form": [
-        (
-            "kernel-density/moments",
-            "mass, mean and covariance on a grid are the closed form, by class too",
-            1e-9,
-            moments,
-        ),
+        ("kernel-density/moments", 1e-9, moments),
     ],
     "statistics": [
-        (
-            "kernel-density/samples",
-            "samples have the exact moments, in standard errors",
-            sigmas(16),
-            samples,
-        ),
+        ("kernel-density/samples", sigmas(16), samples),
     ],
     "definition": [
-        ("kernel-density/bandwidth", "a bandwidth is a fixed point of EM", 1e-3, choice),
+        ("kernel-density/bandwidth", 1e-3, choice),
     ],
 }
 

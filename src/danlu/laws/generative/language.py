@@ -41,7 +41,7 @@ def strict_mixers() -> list[str]:
 
 
 def totals() -> Iterable[Case]:
-    """The probabilities of all rows."""
+    """Probabilities of all rows sum to 1."""
     rows = torch.tensor(list(product(range(3), repeat=LENGTH))).double()
     for name in strict_mixers():
         yield name, lambda n=name: gap(tiny(n).log_prob(rows).value.exp().sum().item(), 1)
@@ -63,7 +63,7 @@ def naive(model: LanguageModel, options: LanguageOptions, given: list[int]) -> T
 
 
 def generation() -> Iterable[Case]:
-    """Tokens drawn from the state against those of reading all anew."""
+    """Drawn from the state as from all anew."""
     options = LanguageOptions(prompt="ab", length=6, reach=5, temperature=0.8)
     for name in strict_mixers():
 
@@ -77,7 +77,7 @@ def generation() -> Iterable[Case]:
 
 
 def choices() -> float:
-    """Kept ids against all subsets: the k likeliest, and the fewest that reach p, ties by id."""
+    """Top-k and top-p keep what their definitions say."""
     source = generator()
     worst = 0.0
     for trial in range(12):
@@ -103,7 +103,7 @@ def _likeliest(p: Tensor, among: Iterable[int], count: int) -> tuple[int, ...]:
 
 
 def cold() -> float:
-    """A temperature near 0 against the likeliest id alone."""
+    """Temperature 0 is the limit: the likeliest."""
     logits = torch.randn(6, 7, generator=generator(1)).double()
     near = allowed(logits, AutoregressiveOptions(temperature=1e-4))
     at = allowed(logits, AutoregressiveOptions(temperature=0.0))
@@ -113,7 +113,7 @@ def cold() -> float:
 
 
 def documents() -> float:
-    """The loss of packed documents against each by itself, weighted by targets."""
+    """Packed documents are single documents."""
     worst = 0.0
     lengths = (4, 0, 1, 3, 2)
     ids = torch.randint(3, (1, sum(lengths)), generator=generator(2))
@@ -132,7 +132,7 @@ def documents() -> float:
 
 
 def masked_loss() -> float:
-    """The loss against the chosen tokens alone, one by one, from windows spoiled one by one."""
+    """The chosen tokens alone are counted."""
     description = DataDescription(shape=(20,), levels=3, low=0.0, high=2.0)
     model = build_masked(description, dim=8, heads=2).double()
     ids = torch.randint(3, (4, 20), generator=generator(4))
@@ -150,7 +150,7 @@ def masked_loss() -> float:
 
 
 def shares() -> float:
-    """How often a token is chosen, masked and replaced, in standard errors, by BERT's shares."""
+    """15 % are chosen, of these 80 % hidden, 10 % other."""
     description = DataDescription(shape=(20,), levels=50, low=0.0, high=49.0)
     model, n = build_masked(description, dim=8, heads=2), 4000
     ids = torch.zeros(n, 20, dtype=torch.long)
@@ -166,7 +166,7 @@ def shares() -> float:
 
 
 def told_of_steps() -> float:
-    """The number of the step that has been done, which comes to every mixer of the stack once."""
+    """Mixers hear which step has been done."""
     worst = 0.0
     for model in (tiny("softmax"), build_masked(TEXT, dim=8, heads=2)):
         mixers = [part for part in model.modules() if isinstance(part, Mixer)]
@@ -181,29 +181,29 @@ def told_of_steps() -> float:
 
 _LAWS: Rows = {
     "contract": [
-        ("language/steps", "mixers hear which step has been done", 0.0, told_of_steps),
+        ("language/steps", 0.0, told_of_steps),
     ],
     "enumeration": [
-        ("language/choices", "top-k and top-p keep what their definitions say", 1e-12, choices),
+        ("language/choices", 1e-12, choices),
     ],
     "closed form": [
-        ("language/cold", "temperature 0 is the limit: the likeliest", 1e-12, cold),
+        ("language/cold", 1e-12, cold),
     ],
     "self-consistency": [
-        ("language/documents", "packed documents are single documents", 1e-11, documents),
-        ("masked/loss", "the chosen tokens alone are counted", 1e-12, masked_loss),
+        ("language/documents", 1e-11, documents),
+        ("masked/loss", 1e-12, masked_loss),
     ],
     "statistics": [
-        ("masked/shares", "15 % are chosen, of these 80 % hidden, 10 % other", sigmas(22), shares),
+        ("masked/shares", sigmas(22), shares),
     ],
 }
 
 _CASES: Rows = {
     "enumeration": [
-        ("language/total", "probabilities of all rows sum to 1", 1e-11, totals),
+        ("language/total", 1e-11, totals),
     ],
     "self-consistency": [
-        ("language/generation", "drawn from the state as from all anew", 0.0, generation),
+        ("language/generation", 0.0, generation),
     ],
 }
 

@@ -9,7 +9,7 @@ from danlu.contracts import DataDescription
 from danlu.contracts.recorded_noise import GivenNoise
 from danlu.laws.draws import generator
 from danlu.laws.gaps import gap, largest
-from danlu.laws.law import Law
+from danlu.laws.law import Law, stated
 from danlu.losses.likelihoods import DiscretisedLogistic, Gaussian, ids_of, round_to_levels
 
 LEVELS = DataDescription(shape=(2,), levels=5, low=-1.0, high=3.0)
@@ -37,7 +37,7 @@ def _mass(level: int, location: float, scale: float) -> float:
 
 
 def _logistic() -> float:
-    """Probabilities of levels, means, and draws by the inverse, at many locations and scales."""
+    """Masses, means and draws of discretised logistics are those of the distribution function."""
     likelihood, worst = DiscretisedLogistic(LEVELS), 0.0
     for raw in RAW:
         for location in (-1.3, 0.4, 2.9):
@@ -61,7 +61,7 @@ def _logistic() -> float:
 
 
 def _gaussian() -> float:
-    r"""$\log N(x; \mu, s^2)$ with a scale of a tenth of the range at first, and draws."""
+    """Densities and draws of Gaussians of a tenth of the range at first."""
     likelihood = Gaussian(LINE).double()
     x, mean, noise = (torch.randn(6, 2, generator=generator(i)) for i in range(3))
     density = torch.distributions.Normal(mean, 0.4).log_prob(x).sum(1)
@@ -72,7 +72,7 @@ def _gaussian() -> float:
 
 
 def _levels() -> float:
-    """Values go to the nearest level within the range, and count from the lowest."""
+    """Values go to the nearest level of the range."""
     x = torch.tensor([[-7.0, -0.6], [-0.4, 2.6], [1.2, 9.0]])
     rounded: Tensor = round_to_levels(x, LEVELS)
     nearest = torch.tensor([[-1.0, -1.0], [0.0, 3.0], [1.0, 3.0]])
@@ -82,25 +82,7 @@ def _levels() -> float:
 
 
 LAWS: list[Law] = [
-    Law(
-        "likelihoods/logistic",
-        "masses, means and draws of discretised logistics are those of the distribution function",
-        1e-6,
-        _logistic,
-        oracle="definition",
-    ),
-    Law(
-        "likelihoods/gaussian",
-        "densities and draws of Gaussians of a tenth of the range at first",
-        1e-7,
-        _gaussian,
-        oracle="independent package",
-    ),
-    Law(
-        "likelihoods/levels",
-        "values go to the nearest level of the range",
-        0.0,
-        _levels,
-        oracle="enumeration",
-    ),
+    stated("likelihoods/logistic", 1e-6, _logistic, "definition"),
+    stated("likelihoods/gaussian", 1e-7, _gaussian, "independent package"),
+    stated("likelihoods/levels", 0.0, _levels, "enumeration"),
 ]

@@ -17,7 +17,7 @@ START = Progress(step=0, fraction=0.0, seed=3)
 
 
 def nested() -> list[Case]:
-    """Losses of a model of three parts, two of which are a model of stages themselves."""
+    """Players of stages within stages lead to their model."""
     with seeded():
         first = vae.build(TINY_VECTOR, latent=2, width=4)
         middle = vae.build(first.prior.description, latent=2, width=4)
@@ -42,7 +42,7 @@ def nested() -> list[Case]:
 
 _CASES: Rows = {
     "definition": [
-        ("staged/nested", "players of stages within stages lead to their model", 1e-12, nested),
+        ("staged/nested", 1e-12, nested),
     ],
 }
 

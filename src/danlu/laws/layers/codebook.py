@@ -29,14 +29,14 @@ def codebook(decay: float = 0.95, dead_below: float = 0.0) -> Codebook:
 
 
 def nearest() -> float:
-    """Ids that differ from those of all distances."""
+    """The nearest code is that of all distances."""
     book, z = codebook(), standard_normal(N, DIM)
     expected = (z[:, None] - book.vectors).square().sum(-1).argmin(1)
     return gap(book.nearest(z), expected)
 
 
 def straight() -> float:
-    """Value against the hard one, gradient against that of the identity."""
+    """Straight-through has the value of the hard and the gradient of the soft."""
     hard, soft = standard_normal(N, DIM), standard_normal(N, DIM, stream=1).requires_grad_()
     y = straight_through(hard, soft)
     weight = standard_normal(N, DIM, stream=2)
@@ -45,7 +45,7 @@ def straight() -> float:
 
 
 def lloyd() -> float:
-    """The codes after an update without memory, against SciPy's k-means."""
+    """Without memory an update is one Lloyd step of k-means."""
     book, z = codebook(decay=0.0), 2 * standard_normal(N, DIM)
     expected = torch.from_numpy(kmeans2(z.numpy(), book.vectors.numpy(), iter=1, minit="matrix")[0])
     book(z.requires_grad_())
@@ -54,7 +54,7 @@ def lloyd() -> float:
 
 
 def moving() -> float:
-    """Codes after several updates against the weighted mean of all vectors of each cell."""
+    """A code is the moving mean of its cell."""
     book = codebook(decay=0.8)
     mass, total = torch.full((CODES,), 1 / CODES).double(), book.sums.clone()
     for step in range(5):
@@ -69,7 +69,7 @@ def moving() -> float:
 
 
 def shards() -> float:
-    """A codebook that saw a batch, against one that got the summed statistics of two parts."""
+    """Summed statistics of two parts give the codes of the whole batch, revival included."""
     books, z = [codebook(dead_below=0.9) for _ in range(3)], standard_normal(N, DIM)
     whole, first, second = books
     whole(z)
@@ -84,7 +84,7 @@ def shards() -> float:
 
 
 def revived() -> float:
-    """Codes without a vector after the revival of all but one, and the change of the whole mass."""
+    """Revived codes have vectors, and the shares still sum to 1."""
     book, z = codebook(decay=0.0, dead_below=0.5), standard_normal(4000, DIM)
     book.vectors[1:] = 50.0 + standard_normal(CODES - 1, DIM, stream=4)
     book(z)
@@ -96,7 +96,7 @@ def revived() -> float:
 
 
 def spread() -> float:
-    """The perplexity of ids against SciPy's entropy."""
+    """Perplexity is the exponential of the entropy of ids."""
     book = codebook()
     ids = book.nearest(standard_normal(N, DIM))
     expected = math.exp(entropy(torch.bincount(ids, minlength=CODES).numpy()))
@@ -109,7 +109,7 @@ def all_ids(length: int, codes: int) -> Tensor:
 
 
 def uniform() -> float:
-    """Distance of the whole probability of all ids from 1, and draws that are no ids."""
+    """The probabilities of uniform ids sum to 1."""
     prior = UniformIds(DataDescription(shape=(4,), levels=3, low=0.0, high=2.0))
     ids, noise = all_ids(4, 3), item_noise(N)
     mass = prior.evidence(ids, item_noise(len(ids)), None, None).value.double().exp().sum()
@@ -120,44 +120,24 @@ def uniform() -> float:
 
 _LAWS: Rows = {
     "enumeration": [
-        ("codebook/nearest", "the nearest code is that of all distances", 0.0, nearest),
-        ("codebook/uniform", "the probabilities of uniform ids sum to 1", 1e-12, uniform),
+        ("codebook/nearest", 0.0, nearest),
+        ("codebook/uniform", 1e-12, uniform),
     ],
     "closed form": [
-        (
-            "codebook/straight-through",
-            "straight-through has the value of the hard and the gradient of the soft",
-            0.0,
-            straight,
-        ),
+        ("codebook/straight-through", 0.0, straight),
     ],
     "independent package": [
-        ("codebook/lloyd", "without memory an update is one Lloyd step of k-means", 1e-12, lloyd),
-        (
-            "codebook/perplexity",
-            "perplexity is the exponential of the entropy of ids",
-            1e-12,
-            spread,
-        ),
+        ("codebook/lloyd", 1e-12, lloyd),
+        ("codebook/perplexity", 1e-12, spread),
     ],
     "definition": [
-        ("codebook/moving-average", "a code is the moving mean of its cell", 1e-12, moving),
+        ("codebook/moving-average", 1e-12, moving),
     ],
     "self-consistency": [
-        (
-            "codebook/shards",
-            "summed statistics of two parts give the codes of the whole batch, revival included",
-            1e-12,
-            shards,
-        ),
+        ("codebook/shards", 1e-12, shards),
     ],
     "contract": [
-        (
-            "codebook/revival",
-            "revived codes have vectors, and the shares still sum to 1",
-            1e-12,
-            revived,
-        ),
+        ("codebook/revival", 1e-12, revived),
     ],
 }
 

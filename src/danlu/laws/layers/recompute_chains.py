@@ -53,7 +53,7 @@ def _told(blocks: list[Telling], x: Tensor, scale: Tensor) -> list[Tensor]:
 
 
 def tuples() -> float:
-    """Blocks that return tuples, in segments of every length, to the bit."""
+    """Blocks that return more than their state give all of it, with plain gradients."""
     with seeded():
         blocks = [Telling().double() for _ in range(4)]
         x, scale = torch.randn(BATCH, NARROW).double(), torch.tensor(0.7).double()
@@ -83,7 +83,7 @@ class Waiting(nn.Module):
 
 
 def bytes_by_hand() -> float:
-    """What blocks keep: the tanh of the middle and the sigmoid, which is the next boundary."""
+    """Costs are the bytes of tensors counted by hand."""
     with seeded():
         blocks = [Waiting(0.0).double() for _ in range(2)]
         x = torch.randn(BATCH, NARROW).double()
@@ -95,7 +95,7 @@ def bytes_by_hand() -> float:
 
 
 def seconds_of_blocks() -> float:
-    """No block takes less than its rest, and all together no more than the whole."""
+    """Seconds of blocks are no less than what they wait, no more than all took."""
     rests = (0.002, 0.004)
     blocks = [Waiting(rest).double() for rest in rests]
     x = torch.zeros(BATCH, NARROW, dtype=torch.float64)
@@ -111,7 +111,7 @@ def _within(cuts: tuple[int, ...], segments: list[Segment]) -> bool:
 
 
 def plans_with_cuts() -> float:
-    """Excess of added time, and of the least peak, over every plan that heeds the cuts."""
+    """With cuts a plan is the best of all whose recomputed segments heed them."""
     worst = 0.0
     for stream, cuts in ((0, (2,)), (1, (1, 4)), (2, (3, 0, 6)), (3, (1, 2, 3, 4, 5))):
         costs = costs_of(stream, 6)
@@ -130,7 +130,7 @@ def plans_with_cuts() -> float:
 
 
 def peaks() -> float:
-    """The peak of a chain of three by hand, kept and recomputed."""
+    """The peak is what backward holds at its worst."""
     costs = [Cost(saved=5, boundary=2, gradients=7, work=3), Cost(saved=11, boundary=1, work=4)]
     costs.append(Cost(saved=1, boundary=6, gradients=13, work=9))
     kept = [(0, 1, False), (1, 2, False), (2, 3, False)]
@@ -146,7 +146,7 @@ def peaks() -> float:
 
 
 def nearly_equal() -> float:
-    """Segments cover the chain, and none has two blocks more than another."""
+    """Segments are of nearly equal length."""
     worst = 0.0
     for n in range(1, 9):
         for pieces in range(1, n + 1):
@@ -162,31 +162,16 @@ def nearly_equal() -> float:
 
 _LAWS: Rows = {
     "definition": [
-        (
-            "recompute/tuples",
-            "blocks that return more than their state give all of it, with plain gradients",
-            0.0,
-            tuples,
-        ),
-        ("recompute/peak", "the peak is what backward holds at its worst", 0.0, peaks),
+        ("recompute/tuples", 0.0, tuples),
+        ("recompute/peak", 0.0, peaks),
     ],
     "enumeration": [
-        ("recompute/bytes", "costs are the bytes of tensors counted by hand", 0.0, bytes_by_hand),
-        (
-            "recompute/cuts",
-            "with cuts a plan is the best of all whose recomputed segments heed them",
-            1e-9,
-            plans_with_cuts,
-        ),
-        ("recompute/uniform", "segments are of nearly equal length", 0.0, nearly_equal),
+        ("recompute/bytes", 0.0, bytes_by_hand),
+        ("recompute/cuts", 1e-9, plans_with_cuts),
+        ("recompute/uniform", 0.0, nearly_equal),
     ],
     "contract": [
-        (
-            "recompute/seconds",
-            "seconds of blocks are no less than what they wait, no more than all took",
-            0.0,
-            seconds_of_blocks,
-        ),
+        ("recompute/seconds", 0.0, seconds_of_blocks),
     ],
 }
 

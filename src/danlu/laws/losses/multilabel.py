@@ -22,7 +22,7 @@ BOTH_WAYS = [name for name in FLAT if name != "asymmetric"]
 
 
 def _hard_form_error() -> float:
-    """The sums over right and wrong classes, written out."""
+    """ZLPR equals its two sums."""
     s, t = logits(), hard()
     rows = [
         math.log(1 + sum(math.exp(x) for x, y in zip(row, mark, strict=True) if not y))
@@ -38,7 +38,7 @@ def _one_class_error() -> float:
 
 
 def _one_right_error() -> float:
-    """ZLPR = log (1 + N)(1 + P), above cross-entropy = log (1 + NP) = the pairwise loss."""
+    """One right class: ZLPR - cross-entropy = log (1+N)(1+P)/(1+NP) > 0; pairwise is equal."""
     s, classes = logits(), torch.arange(6) % 5
     t = torch.nn.functional.one_hot(classes, 5).double()
     n, p = ((1 - t) * s.exp()).sum(1), (t * (-s).exp()).sum(1)
@@ -51,7 +51,7 @@ def _one_right_error() -> float:
 
 
 def _pairs_error() -> float:
-    """The pairwise loss with scale and margin as a double sum."""
+    """Scale and margin: the double sum."""
     s, t, loss = logits(), hard(), Pairwise(scale=1.7, margin=0.3)
     pairs = (1 - t)[:, :, None] * t[:, None, :]
     gaps = (1.7 * (s[:, :, None] - s[:, None, :] + 0.3)).exp()
@@ -64,7 +64,7 @@ def _mirror_error() -> float:
 
 
 def _threshold_error() -> float:
-    """log(e^a + sum_- e^s) + log(e^-a + sum_+ e^-s) for a threshold a."""
+    """A threshold enters both sums."""
     s, t, a = logits(), hard(), 0.7
     wrong, right = ((1 - t) * s.exp()).sum(1), (t * (-s).exp()).sum(1)
     loss = ZLPR(threshold=a)
@@ -73,7 +73,7 @@ def _threshold_error() -> float:
 
 
 def _truncation_excess() -> float:
-    """Cut after the first order, the product inside binary cross-entropy gets smaller."""
+    """ZLPR <= binary cross-entropy."""
     s, t = logits(40), hard(40)
     return excess(ZLPR()(s, t), BinaryCrossEntropy()(s, t))
 
@@ -108,7 +108,7 @@ def _optimum_error(name: str) -> float:
 
 
 def _stationary_error() -> float:
-    """The gradient at s = logit(t) / 2 + threshold."""
+    """No slope at t = sigma(2(s-a))."""
     t = soft()
     s = (t.logit() / 2 + 0.4).requires_grad_()
     (slope,) = torch.autograd.grad(ZLPR(threshold=0.4)(s, t).sum(), s)
@@ -144,7 +144,7 @@ def _extreme_excess(name: str, dtype: torch.dtype) -> float:
 
 
 def _pieces_error() -> float:
-    """Many small pieces and one whole, values and gradients."""
+    """Any pieces give the same."""
     s, t = logits(3, 50), torch.cat([hard(2, 50), soft(1, 50)])
     found = []
     before = log_sums.PIECE
@@ -160,7 +160,7 @@ def _pieces_error() -> float:
 
 
 def _linear_error() -> float:
-    """The layer in pieces against logits and targets in full, values and all gradients."""
+    """A layer in pieces gives the same."""
     hidden, weight, bias = logits(3, 4), logits(40, 4, 1.0), logits(1, 40, 1.0)[0]
     right = torch.tensor([[3, 17, -1], [-1, -1, -1], [39, 0, 21]])
     t = torch.zeros(3, 41).scatter(1, right % 41, 1.0)[:, :40]
@@ -180,7 +180,7 @@ def _linear_error() -> float:
 
 
 def _share_error() -> float:
-    """One right class of 1,000 at the start: log 1000 against log 2, and 999 against 1."""
+    """1 of 1,000: log 1000 against log 2."""
     s, t = torch.zeros(1, 1000), torch.zeros(1, 1000)
     t[0, 0] = 1.0
     zlpr = ZLPR()(s, t).item() - math.log(1000) - math.log(2)
@@ -189,28 +189,23 @@ def _share_error() -> float:
 
 _LAWS: Rows = {
     "definition": [
-        ("multilabel/zlpr-hard", "ZLPR equals its two sums", 1e-13, _hard_form_error),
-        ("multilabel/pairwise-sum", "scale and margin: the double sum", 1e-12, _pairs_error),
-        ("multilabel/zlpr-threshold", "a threshold enters both sums", 1e-13, _threshold_error),
+        ("multilabel/zlpr-hard", 1e-13, _hard_form_error),
+        ("multilabel/pairwise-sum", 1e-12, _pairs_error),
+        ("multilabel/zlpr-threshold", 1e-13, _threshold_error),
     ],
     "independent package": [
         ("multilabel/zlpr-one-class", "one class: binary cross-entropy", 1e-13, _one_class_error),
     ],
     "closed form": [
-        (
-            "multilabel/zlpr-is-not-softmax",
-            "one right class: ZLPR - cross-entropy = log (1+N)(1+P)/(1+NP) > 0; pairwise is equal",
-            1e-13,
-            _one_right_error,
-        ),
-        ("multilabel/zlpr-stationary", "no slope at t = sigma(2(s-a))", 1e-14, _stationary_error),
-        ("multilabel/zlpr-imbalance", "1 of 1,000: log 1000 against log 2", 1e-3, _share_error),
+        ("multilabel/zlpr-is-not-softmax", 1e-13, _one_right_error),
+        ("multilabel/zlpr-stationary", 1e-14, _stationary_error),
+        ("multilabel/zlpr-imbalance", 1e-3, _share_error),
     ],
     "self-consistency": [
         ("multilabel/zlpr-mirror", "L(s, t) = L(-s, 1-t)", 1e-13, _mirror_error),
-        ("multilabel/zlpr-truncation", "ZLPR <= binary cross-entropy", 0.0, _truncation_excess),
-        ("multilabel/zlpr-pieces", "any pieces give the same", 1e-13, _pieces_error),
-        ("multilabel/zlpr-linear", "a layer in pieces gives the same", 1e-12, _linear_error),
+        ("multilabel/zlpr-truncation", 0.0, _truncation_excess),
+        ("multilabel/zlpr-pieces", 1e-13, _pieces_error),
+        ("multilabel/zlpr-linear", 1e-12, _linear_error),
     ],
 }
 

@@ -253,7 +253,8 @@ def means() -> float:
             valid = torch.ones(2, length, dtype=torch.bool) if run.valid is None else run.valid
 
             def found(*parts: Tensor, run: Run = run, valid: Tensor = valid) -> Tensor:
-                y, state = mean_scan(*parts[:4], Mean(*parts[4:]), run=run)
+                k, v, log, bonus, *sums = parts
+                y, state = mean_scan(k, v, log, bonus, Mean(*sums), run=run)
                 size = state.exponent.exp()
                 ends = [size * state.numerator, size * state.denominator]
                 return torch.cat([(y * valid[..., None]).flatten(), *(e.flatten() for e in ends)])

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from danlu.laws.draws import generator
 from danlu.laws.gaps import gap
-from danlu.laws.law import Case, Law, law_of_cases
+from danlu.laws.law import Case, law_of_cases, stated
 from danlu.layers.hippo import fourier, fourier_system, gauss
 from danlu.mixers.hippo_fourier import HippoFourier
 
 
 def published() -> float:
-    """The system of five states against the matrix in arXiv:2206.12037, entry by entry."""
+    """The system is S4-FouT's."""
     root, turn = 2 * math.sqrt(2), 2 * math.pi
     a = [
         [-2, -root, 0, -root, 0],
@@ -54,7 +54,7 @@ def slopes() -> Iterable[Case]:
 
 
 def remembered() -> float:
-    """Error of a band-limited signal drawn from 15 numbers, relative to it."""
+    """15 numbers keep a window to a fifth."""
     time = (torch.arange(1024, dtype=torch.float64) + 0.5) / 1024
     size, phase = torch.rand(2, 8, 1, 16, generator=generator(), dtype=torch.float64)
     periods = torch.arange(1, 9, dtype=torch.float64)[:, None, None]
@@ -69,13 +69,7 @@ def remembered() -> float:
 
 
 LAWS = [
-    Law(
-        "mixers/hippo-fourier/published",
-        "the system is S4-FouT's",
-        1e-12,
-        published,
-        oracle="golden value",
-    ),
+    stated("mixers/hippo-fourier/published", 1e-12, published, "golden value"),
     law_of_cases(
         "mixers/hippo-fourier/slopes",
         "slopes of coefficients, to 1 / N of a jump",
@@ -83,11 +77,5 @@ LAWS = [
         slopes,
         oracle="quadrature",
     ),
-    Law(
-        "mixers/hippo-fourier/memory",
-        "15 numbers keep a window to a fifth",
-        0.2,
-        remembered,
-        oracle="closed form",
-    ),
+    stated("mixers/hippo-fourier/memory", 0.2, remembered, "closed form"),
 ]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from danlu.contracts import SequenceContext
 from danlu.laws.gaps import excess, gap, largest
-from danlu.laws.law import Case, Law, Rows, law_of_cases, table
+from danlu.laws.law import Case, Rows, law_of_cases, stated, table
 from danlu.laws.mixers.mixers import mixer_laws
 from danlu.laws.mixers.sequences import made, tokens
 from danlu.mixers.efficient import EfficientAttention
@@ -21,7 +21,7 @@ Reading = Callable[[], LinearAttention | EfficientAttention]
 
 
 def sums_to_one() -> Iterable[Case]:
-    """Values of one are read as one; first-order weights stay positive when turned."""
+    """Normalised weights sum to 1 and are not negative."""
     for name, build in {
         "elu": partial(LinearAttention, 8, heads=2),
         "first order, turned": partial(
@@ -48,7 +48,7 @@ def sums_to_one() -> Iterable[Case]:
 
 
 def row_scale() -> float:
-    """A factor on the features of each query, which the quotient does not see."""
+    """A factor on the features of a query changes nothing."""
 
     class Scaled(Elu):
         def queries(self, q: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ def turned() -> LinearAttention:
 
 
 def moved() -> float:
-    """Turned features when all positions move."""
+    """A rotation sees differences of positions."""
     layer = made(turned)
     x, places = tokens(layer, LENGTH), torch.arange(LENGTH).expand(2, LENGTH)
     ends = [layer(x, SequenceContext(positions=places + by))[0] for by in (0, 19)]
@@ -77,26 +77,14 @@ def moved() -> float:
 
 ROWS: Rows = {
     "closed form": [
-        ("sums-to-one", "normalised weights sum to 1 and are not negative", 1e-12, sums_to_one),
+        ("sums-to-one", 1e-12, sums_to_one),
     ],
 }
 
 LAWS = [
     *table(ROWS, law_of_cases, prefix="linear-attention/"),
-    Law(
-        "linear-attention/row-scale",
-        "a factor on the features of a query changes nothing",
-        1e-12,
-        row_scale,
-        oracle="self-consistency",
-    ),
-    Law(
-        "linear-attention/moved",
-        "a rotation sees differences of positions",
-        1e-12,
-        moved,
-        oracle="self-consistency",
-    ),
+    stated("linear-attention/row-scale", 1e-12, row_scale, "self-consistency"),
+    stated("linear-attention/moved", 1e-12, moved, "self-consistency"),
     *mixer_laws(
         "linear-attention/turned", turned, only=("steps", "packed", "padding", "future", "split")
     ),

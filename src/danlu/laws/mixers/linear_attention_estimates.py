@@ -32,7 +32,7 @@ def _products(q: Tensor, k: Tensor, projection: Tensor) -> Tensor:
 
 
 def features_are_unbiased() -> float:
-    """Mean and variance of a feature by Gaussian quadrature, against their closed forms."""
+    """Mean and variance are known."""
     q, k = _pair()
     nodes, mass = np.polynomial.hermite_e.hermegauss(60)
     along = (q + k) / (q + k).norm()  # nothing else of the projection matters
@@ -52,14 +52,14 @@ def _estimates() -> Tensor:
 
 
 def orthogonal_is_unbiased() -> float:
-    """Distance of the mean of orthogonal estimates from the truth, in standard errors."""
+    """Orthogonal rows are unbiased, in standard errors."""
     q, k = _pair()
     found = _estimates()
     return deviation(found.mean(), (q @ k).exp(), found.std() / math.sqrt(DRAWS))
 
 
 def orthogonal_is_better() -> float:
-    """Variance of orthogonal estimates relative to the closed form for independent ones."""
+    """And vary less than independent ones."""
     q, k = _pair()
     size = (q + k).square().sum()
     independent = size.exp() * (2 * q @ k).exp() * (1 - (-size).exp()) / SIZE
@@ -67,7 +67,7 @@ def orthogonal_is_better() -> float:
 
 
 def rows_are_orthogonal() -> float:
-    """Products of different rows of a block, and of norms from sqrt(d) where they are equal."""
+    """Equal rows are orthogonal."""
     rows = orthogonal_rows(10, SIZE, norms="equal", seed=seed(3)).double()
     worst = 0.0
     for block in rows.split(SIZE):
@@ -76,7 +76,7 @@ def rows_are_orthogonal() -> float:
 
 
 def large_keys_stay_finite() -> float:
-    """Error of the first output for keys whose plain features would all be zero in float64."""
+    """Large keys are no zero by zero."""
     mixer = made(partial(Performer, SIZE, heads=1, features=6))
     x = tokens(mixer, 7) / 20
     # Away from 0 by the same length, whatever was drawn, so that every exponent is far below 0.
@@ -92,7 +92,7 @@ def large_keys_stay_finite() -> float:
 
 
 def redraw_follows_steps() -> float:
-    """Wrong answers: features must change at every third step, and only then."""
+    """Features change when told."""
     mixer, wrong = Performer(SIZE, heads=1, features=6, redraw_every=3), 0
     for step in range(1, 8):
         before = mixer.projection.clone()
@@ -121,23 +121,18 @@ def codes_start_at_keys() -> float:
 
 _SINGLE: Rows = {
     "quadrature": [
-        ("performer/unbiased", "mean and variance are known", 1e-12, features_are_unbiased),
+        ("performer/unbiased", 1e-12, features_are_unbiased),
     ],
     "statistics": [
-        (
-            "performer/orthogonal",
-            "orthogonal rows are unbiased, in standard errors",
-            sigmas(),
-            orthogonal_is_unbiased,
-        ),
-        ("performer/variance", "and vary less than independent ones", 0.95, orthogonal_is_better),
+        ("performer/orthogonal", sigmas(), orthogonal_is_unbiased),
+        ("performer/variance", 0.95, orthogonal_is_better),
     ],
     "closed form": [
-        ("performer/orthogonal-rows", "equal rows are orthogonal", 1e-5, rows_are_orthogonal),
-        ("performer/large-keys", "large keys are no zero by zero", 1e-9, large_keys_stay_finite),
+        ("performer/orthogonal-rows", 1e-5, rows_are_orthogonal),
+        ("performer/large-keys", 1e-9, large_keys_stay_finite),
     ],
     "contract": [
-        ("performer/redraw", "features change when told", 0.0, redraw_follows_steps),
+        ("performer/redraw", 0.0, redraw_follows_steps),
         ("transformer-vq/start", "k-means halves the commitment", 1e-12, codes_start_at_keys),
     ],
 }

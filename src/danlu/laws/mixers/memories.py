@@ -29,7 +29,7 @@ from danlu.mixers.s4 import S4, diagonal_and_rank_one
 
 
 def projection() -> float:
-    """LegS token by token against the projection of the held signal, by quadrature in numpy."""
+    """A step is the Legendre projection."""
     states, length = 16, 200
     layer, rng = HippoLegS(1, states=states).double(), numbers()
     f = rng.standard_normal(length)
@@ -46,7 +46,7 @@ def projection() -> float:
 
 
 def squeezed() -> float:
-    """LegS between two times against the exponential of its matrix."""
+    """The old past is squeezed by exp(A log)."""
     a, _ = legs_system(8)
     ratio = torch.tensor([1.0, 0.9, 0.5, 0.2], dtype=torch.float64)
     expected = torch.linalg.matrix_exp(-a * ratio.log()[:, None, None])
@@ -90,7 +90,7 @@ def basis_error(functions: Callable[[Tensor, int], Tensor], count: int) -> float
 
 
 def cauchy() -> float:
-    """The kernel by Cauchy sums against powers of the matrix, even and odd lengths."""
+    """The Cauchy kernel is powers of the matrix."""
     torch.manual_seed(seed())
     layer, worst = S4(3, states=16).double(), 0.0
     for length in (1, 2, 33, 256):
@@ -102,7 +102,7 @@ def cauchy() -> float:
 
 
 def normal_plus_low_rank() -> float:
-    """The transfer function of S4's first system against that of HiPPO-LegS."""
+    """The first system is HiPPO-LegS."""
     states = 16
     poles, rank, write = diagonal_and_rank_one(states)
     a, b = legs_system(states)
@@ -128,13 +128,13 @@ def _scanned(length: int) -> list[Tensor]:
 
 
 def differences() -> float:
-    """1 unless the gradient of the scan is that of finite differences, over a chunk's end too."""
+    """The scan's own gradient is that of differences."""
     torch.autograd.gradcheck(in_chunks, _scanned(3))
     return 1.0 - float(torch.autograd.gradcheck(in_chunks, _scanned(35), fast_mode=True))
 
 
 def scans() -> float:
-    """The three forms of the scan, over several chunks, outputs and gradients."""
+    """The three scans agree, gradients included."""
     found = []
     for scan in (one_by_one, in_chunks, at_once):
         parts = _scanned(70)
@@ -149,7 +149,7 @@ def scans() -> float:
 
 
 def kept() -> float:
-    """Share of the states of all tokens that is kept for the gradient, less what chunks need."""
+    """The states of all tokens are not kept."""
     sizes: list[int] = []
     with torch.autograd.graph.saved_tensors_hooks(
         lambda t: (sizes.append(t.numel()), t)[1], lambda t: t
@@ -161,7 +161,7 @@ def kept() -> float:
 
 _LAWS: Rows = {
     "quadrature": [
-        ("mixers/hippo-legs/projection", "a step is the Legendre projection", 1e-12, projection),
+        ("mixers/hippo-legs/projection", 1e-12, projection),
         (
             "mixers/hippo-legs/orthonormal",
             "the functions are orthonormal",
@@ -176,7 +176,7 @@ _LAWS: Rows = {
         ),
     ],
     "closed form": [
-        ("mixers/hippo-legs/squeeze", "the old past is squeezed by exp(A log)", 1e-12, squeezed),
+        ("mixers/hippo-legs/squeeze", 1e-12, squeezed),
     ],
     "automatic differentiation": [
         (
@@ -199,20 +199,15 @@ _LAWS: Rows = {
         ),
     ],
     "self-consistency": [
-        ("mixers/s4/cauchy", "the Cauchy kernel is powers of the matrix", 1e-12, cauchy),
-        ("mixers/s4/low-rank", "the first system is HiPPO-LegS", 1e-11, normal_plus_low_rank),
-        ("mixers/mamba/scans", "the three scans agree, gradients included", 1e-12, scans),
+        ("mixers/s4/cauchy", 1e-12, cauchy),
+        ("mixers/s4/low-rank", 1e-11, normal_plus_low_rank),
+        ("mixers/mamba/scans", 1e-12, scans),
     ],
     "finite differences": [
-        (
-            "mixers/mamba/scan-gradient",
-            "the scan's own gradient is that of differences",
-            0.0,
-            differences,
-        ),
+        ("mixers/mamba/scan-gradient", 0.0, differences),
     ],
     "contract": [
-        ("mixers/mamba/kept", "the states of all tokens are not kept", 0.0, kept),
+        ("mixers/mamba/kept", 0.0, kept),
     ],
 }
 

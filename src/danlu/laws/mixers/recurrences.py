@@ -8,7 +8,7 @@ from torch import Tensor
 
 from danlu.laws.draws import standard_normal
 from danlu.laws.gaps import gap, largest, relative_gap
-from danlu.laws.law import Case, Law, Rows, law_of_cases, table
+from danlu.laws.law import Case, Rows, law_of_cases, stated, table
 from danlu.layers.scans import (
     Run,
     delta_scan,
@@ -39,7 +39,7 @@ def runs() -> Iterable[tuple[str, Run]]:
 
 
 def semiseparable() -> Iterable[Case]:
-    """Outputs against the matrix whose entries are products of decays."""
+    """Decays for each head are a one-semiseparable matrix."""
     q, k, v, _ = parts()
     decay = standard_normal(2, HEADS, LENGTH, stream=4).sigmoid()
     matrix = torch.zeros(2, HEADS, LENGTH, LENGTH, dtype=torch.float64)
@@ -53,7 +53,7 @@ def semiseparable() -> Iterable[Case]:
 
 
 def means() -> Iterable[Case]:
-    """Means against softmax attention over decayed weights, which may be huge."""
+    """Means are a softmax over decayed weights, however large."""
     v, bonus = standard_normal(2, LENGTH, 3, stream=1), standard_normal(3, stream=2)
     log_decay = -standard_normal(3, stream=3).exp()
     for size in (1.0, 300.0):
@@ -69,7 +69,7 @@ def means() -> Iterable[Case]:
 
 
 def harsh_decay() -> Iterable[Case]:
-    """Forgetting nearly all in float32: chunks against steps, relative, with gradients."""
+    """Forgetting nearly all in float32 is finite and right."""
     q, k, v, state = (part.float() for part in parts())
     for factor in (0.0, 1e-30, 1e-6, 1e-2):
         each = torch.full((2, HEADS, LENGTH, KEYS), factor, dtype=torch.float32).log()
@@ -94,7 +94,7 @@ def harsh_decay() -> Iterable[Case]:
 
 
 def equal_decays() -> float:
-    """A vector of equal decays against the number; a constant against the number repeated."""
+    """Equal decays are one decay."""
     q, k, v, state = parts()
     log_decay = -standard_normal(2, HEADS, LENGTH, stream=4).exp()
     each = log_decay[..., None].expand(-1, -1, -1, KEYS)
@@ -108,7 +108,7 @@ def equal_decays() -> float:
 
 
 def shared_keys() -> float:
-    """One head of queries and keys for all heads of values, against copies of it."""
+    """A shared key is a repeated key."""
     q, k, v, state = parts()
     log_decay = -standard_normal(2, HEADS, LENGTH, stream=4).exp()
     scans = (
@@ -123,33 +123,16 @@ def shared_keys() -> float:
 
 ROWS: Rows = {
     "definition": [
-        (
-            "semiseparable",
-            "decays for each head are a one-semiseparable matrix",
-            1e-12,
-            semiseparable,
-        ),
-        ("means", "means are a softmax over decayed weights, however large", 1e-12, means),
+        ("semiseparable", 1e-12, semiseparable),
+        ("means", 1e-12, means),
     ],
     "self-consistency": [
-        ("harsh-decay", "forgetting nearly all in float32 is finite and right", 1e-5, harsh_decay),
+        ("harsh-decay", 1e-5, harsh_decay),
     ],
 }
 
 LAWS = [
     *table(ROWS, law_of_cases, prefix="recurrences/"),
-    Law(
-        "recurrences/equal-decays",
-        "equal decays are one decay",
-        1e-12,
-        equal_decays,
-        oracle="self-consistency",
-    ),
-    Law(
-        "recurrences/shared-keys",
-        "a shared key is a repeated key",
-        1e-12,
-        shared_keys,
-        oracle="self-consistency",
-    ),
+    stated("recurrences/equal-decays", 1e-12, equal_decays, "self-consistency"),
+    stated("recurrences/shared-keys", 1e-12, shared_keys, "self-consistency"),
 ]

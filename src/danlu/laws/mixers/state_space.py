@@ -32,7 +32,7 @@ def normalised(kind: type[LRU]) -> Callable[[], float]:
 
 
 def stable() -> float:
-    """Excess of the largest decay over 1 after parameters were moved far."""
+    """No parameters make a decay larger than 1."""
     worst = 0.0
     for stream in range(20):
         torch.manual_seed(seed(stream))
@@ -45,7 +45,7 @@ def stable() -> float:
 
 
 def rings() -> float:
-    """How far decays lie outside of the ring, and angles beyond the largest."""
+    """Decays start in the ring, angles below the largest."""
     torch.manual_seed(seed())
     layer = LRU(2, states=2000, radii=(0.9, 0.999), largest_angle=0.3)
     assert layer.log_angle is not None
@@ -72,7 +72,7 @@ def vandermonde(spectrum: Spectrum) -> Callable[[], float]:
 
 
 def sampled() -> float:
-    """A step of S4D against the exact solution for a held input, by scipy."""
+    """A step solves the system for a held input."""
     from scipy.signal import cont2discrete
 
     torch.manual_seed(seed())
@@ -93,8 +93,8 @@ _LAWS: Rows = {
         ("mixers/slru/variance", "white noise keeps its variance", 1e-12, normalised(SLRU)),
     ],
     "contract": [
-        ("mixers/lru/stable", "no parameters make a decay larger than 1", 1e-12, stable),
-        ("mixers/lru/ring", "decays start in the ring, angles below the largest", 1e-12, rings),
+        ("mixers/lru/stable", 1e-12, stable),
+        ("mixers/lru/ring", 1e-12, rings),
     ],
     "definition": [
         (
@@ -106,7 +106,7 @@ _LAWS: Rows = {
         ("mixers/s4d/inverse-kernel", "so with other poles", 1e-12, vandermonde(inverse_spectrum)),
     ],
     "independent package": [
-        ("mixers/s4d/held-input", "a step solves the system for a held input", 1e-12, sampled),
+        ("mixers/s4d/held-input", 1e-12, sampled),
     ],
 }
 

@@ -87,7 +87,7 @@ def _memory_error() -> float:
 
 
 def _decay_alone_error() -> float:
-    """Without a gradient from the first step on, nothing moves and nothing is NaN."""
+    """Zero gradients move nothing."""
     weight = nn.Parameter(torch.ones(3, 2))
     optimizer = Amos([weight], 0.1, 1.0)
     for _ in range(3):
@@ -118,7 +118,7 @@ def _halving_error() -> float:
 
 
 def _scaled_error() -> float:
-    """Any inner rate gives the textbook steps: length from the schedule, direction from inside."""
+    """Steps have the length a0 |e0| s_t and the decay a0^2 s_t / 2q, at any inner rate."""
     rate, q, schedule = 0.02, 0.8, AmosSchedule(kind="inverse-time", halve_at=3.0)
     worst = 0.0
     for inner_rate in (1e-3, 7.0):
@@ -146,16 +146,11 @@ _LAWS: Rows = {
             0.0,
             _memory_error,
         ),
-        ("optim/amos-no-gradient", "zero gradients move nothing", 0.0, _decay_alone_error),
+        ("optim/amos-no-gradient", 0.0, _decay_alone_error),
         ("optim/kexue-halving", "both schedules are 1/2 at the chosen step", 1e-15, _halving_error),
     ],
     "definition": [
-        (
-            "optim/kexue-scaled-update",
-            "steps have the length a0 |e0| s_t and the decay a0^2 s_t / 2q, at any inner rate",
-            1e-13,
-            _scaled_error,
-        ),
+        ("optim/kexue-scaled-update", 1e-13, _scaled_error),
     ],
 }
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from danlu.laws.draws import generator
 from danlu.laws.gaps import gap, largest
-from danlu.laws.law import Law
+from danlu.laws.law import Law, stated
 from danlu.optim import (
     OPTIMIZERS,
     AmosSchedule,
@@ -62,7 +62,7 @@ def _amos_cuts() -> float:
 
 
 def _scheduled() -> float:
-    """Rates climb from a tenth over the warm-up and fall by their schedule, decays without."""
+    """Scheduled fields are their base times warm-up and schedule in every group."""
     options = OptimizerOptions(
         name="adamw", rate=0.2, weight_decay=0.4, warmup=0.1, schedule="linear",
         schedules={"weight_decay": "cosine"},
@@ -79,7 +79,7 @@ def _scheduled() -> float:
 
 
 def _decays() -> float:
-    """Matrices decay; vectors and embeddings do not, unless a module says so."""
+    """Matrices decay, vectors and embeddings do not."""
     model = nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 3), nn.LayerNorm(3))
     found = {row.path: row.rule.decay for row in named_parameters(model, [model])}
     expected = {"0.weight": 0.0, "1.weight": 1.0, "1.bias": 0.0, "2.weight": 0.0, "2.bias": 0.0}
@@ -87,12 +87,13 @@ def _decays() -> float:
 
 
 def _patterns() -> float:
+    """A pattern's scale is its number, or the root of its gain over the inputs."""
     shape = torch.Size((3, 4, 2))
     return gap([parse_scale(".*=0.3")[1](shape), parse_scale(".*=2/in")[1](shape)], [0.3, 0.5])
 
 
 def _swapped() -> float:
-    """Inside `swap` parameters are their averages, outside they are themselves."""
+    """Averages stand in for the parameters inside `swap` alone."""
     start, after = torch.randn(2, 3, generator=generator())
     weight = nn.Parameter(start.clone())
     average = PowerAverage([weight], gamma=0.0)
@@ -108,7 +109,7 @@ def _swapped() -> float:
 
 
 def _distances() -> float:
-    """How far weights are from their end: by their own size, their inputs, or a half."""
+    """First distances are the size at the start, and the defaults are the source's."""
     kernel = torch.randn(4, 6, generator=generator())
     root = math.sqrt(24)
     pairs = [
@@ -124,7 +125,7 @@ def _distances() -> float:
 
 
 def _stands_still() -> float:
-    """Where nothing is proposed only the decay acts, rate^2 / 2 at first."""
+    """Without an update a weight decays alone."""
     weight = nn.Parameter(torch.ones(3))
     schedule = AmosSchedule(kind="inverse-square", halve_at=5.0)
     made = scaled_update(torch.optim.SGD([weight], lr=1.0), schedule, rate=0.2)
@@ -134,20 +135,8 @@ def _stands_still() -> float:
 
 
 LAWS: list[Law] = [
-    Law(
-        "optim/kexue-distances",
-        "first distances are the size at the start, and the defaults are the source's",
-        1e-14,
-        _distances,
-        oracle="definition",
-    ),
-    Law(
-        "optim/kexue-still",
-        "without an update a weight decays alone",
-        1e-15,
-        _stands_still,
-        oracle="definition",
-    ),
+    stated("optim/kexue-distances", 1e-14, _distances, "definition"),
+    stated("optim/kexue-still", 1e-15, _stands_still, "definition"),
     Law(
         "optim/amos-groups",
         "Amos' groups have the products of options and rules, and the scales that speak first",
@@ -162,32 +151,8 @@ LAWS: list[Law] = [
         _amos_cuts,
         oracle="definition",
     ),
-    Law(
-        "optim/scheduled",
-        "scheduled fields are their base times warm-up and schedule in every group",
-        1e-15,
-        _scheduled,
-        oracle="definition",
-    ),
-    Law(
-        "optim/decays",
-        "matrices decay, vectors and embeddings do not",
-        0.0,
-        _decays,
-        oracle="contract",
-    ),
-    Law(
-        "optim/scale-patterns",
-        "a pattern's scale is its number, or the root of its gain over the inputs",
-        1e-15,
-        _patterns,
-        oracle="definition",
-    ),
-    Law(
-        "optim/swapped",
-        "averages stand in for the parameters inside `swap` alone",
-        1e-15,
-        _swapped,
-        oracle="definition",
-    ),
+    stated("optim/scheduled", 1e-15, _scheduled, "definition"),
+    stated("optim/decays", 0.0, _decays, "contract"),
+    stated("optim/scale-patterns", 1e-15, _patterns, "definition"),
+    stated("optim/swapped", 1e-15, _swapped, "definition"),
 ]

@@ -27,7 +27,7 @@ def generators() -> Tensor:
 
 
 def general_is_exponential() -> float:
-    """General rotations against scipy's exponential of their generators, and their properties."""
+    """It is exp of its generators."""
     given = generators()
     position = GeneralRotary(6, coordinates=2, generators=given)
     worst = 0.0
@@ -42,7 +42,7 @@ def general_is_exponential() -> float:
 
 
 def general_refuses() -> float:
-    """Generators that are not skew or do not commute and are taken all the same."""
+    """Other generators are refused."""
     skew = [each - each.T for each in standard_normal(2, 4, 4)]
     wrong = refused(lambda: GeneralRotary(4, generators=standard_normal(1, 4, 4)))
     plane = torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64)
@@ -54,7 +54,7 @@ def general_refuses() -> float:
 
 
 def basis_stays_orthogonal() -> float:
-    """The trained basis after large steps against an orthogonal one."""
+    """The basis stays orthogonal."""
     position = GeneralRotary(8).double()
     optimizer = torch.optim.SGD(position.parameters(), lr=1.0)
     x, place = standard_normal(1, 1, 5, 8), torch.arange(5)[None]
@@ -67,7 +67,7 @@ def basis_stays_orthogonal() -> float:
 
 
 def powers() -> float:
-    """Powers of an orthogonal matrix of determinant -1 against repeated products."""
+    """They are powers, determinant -1 too."""
     matrix, _ = torch.linalg.qr(standard_normal(5, 5, stream=1))
     matrix = matrix if torch.linalg.det(matrix) < 0 else -matrix
     position, power = OrthogonalPower(matrix), torch.eye(5, dtype=torch.float64)
@@ -82,14 +82,14 @@ def powers() -> float:
 
 _LAWS: Rows = {
     "closed form": [
-        ("rope-general/exponential", "it is exp of its generators", 1e-11, general_is_exponential),
+        ("rope-general/exponential", 1e-11, general_is_exponential),
     ],
     "definition": [
-        ("orthogonal-power/powers", "they are powers, determinant -1 too", 1e-12, powers),
+        ("orthogonal-power/powers", 1e-12, powers),
     ],
     "contract": [
-        ("rope-general/refusals", "other generators are refused", 0.0, general_refuses),
-        ("rope-general/basis", "the basis stays orthogonal", 1e-12, basis_stays_orthogonal),
+        ("rope-general/refusals", 0.0, general_refuses),
+        ("rope-general/basis", 1e-12, basis_stays_orthogonal),
     ],
 }
 

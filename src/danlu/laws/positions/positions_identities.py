@@ -38,7 +38,7 @@ def matrix_at(position: Any, point: Point, dim: int) -> Tensor:
 
 
 def grid_is_exponential() -> float:
-    """A rotation on a grid against blocks of the plain one, and its completeness."""
+    """Axes turn on their own, relative and apart."""
     grid = RotaryGrid(8, layout="interleaved")
     found = completeness(lambda point: matrix_at(grid, point, 8), GRID)
     plain = Rotary(4, layout="interleaved")
@@ -48,7 +48,7 @@ def grid_is_exponential() -> float:
 
 
 def text_is_plain() -> float:
-    """M-RoPE on text against the plain encoding; pairs of a section against their coordinate."""
+    """Text is the plain encoding."""
     x, text, worst = standard_normal(1, 2, 6, 16), torch.arange(6)[None], 0.0
     for order in ("blocks", "interleaved"):
         rope: Any = MRoPE(16, sections=(2, 3, 3), order=order)
@@ -62,7 +62,7 @@ def text_is_plain() -> float:
 
 
 def negative_cases() -> float:
-    """Wrong verdicts on the two-dimensional counterexamples."""
+    """Counterexamples are told."""
 
     def diagonal(point: Point) -> Tensor:
         return matrix_at(Rotary(4), (sum(point),), 4)
@@ -83,7 +83,7 @@ def negative_cases() -> float:
 
 
 def hierarchy_keeps_rows() -> float:
-    """The first n rows against the trained ones, all against sums of two rows."""
+    """The first rows are the trained ones."""
     position = Hierarchical(6, 4).double()
     table = position.table.detach()
     long = hierarchical_table(table, 16)
@@ -107,7 +107,7 @@ class _Linear(nn.Module):
 
 
 def recursion_is_exponential() -> float:
-    """A linear equation against the matrix exponential; no slope, no change."""
+    """Linear dynamics are exponentials."""
     skew = standard_normal(4, 4)
     skew = (skew - skew.T) / 2
     worst = 0.0
@@ -121,7 +121,7 @@ def recursion_is_exponential() -> float:
 
 
 def border_tells() -> float:
-    """A shift inside changes nothing, the border does, and causal layers refuse."""
+    """The border alone tells."""
     position, x = ZeroPaddedConvolution(6).double(), standard_normal(1, 12, 6)
     x[:, :4] = x[:, 8:] = x[:, 4:5]  # constant but for the middle
     context = SequenceContext()
@@ -133,7 +133,7 @@ def border_tells() -> float:
 
 
 def tables_end() -> float:
-    """Positions beyond a table that are not refused, and a last one that is."""
+    """A position beyond a table is refused."""
     builds: dict[int, Callable[[], PositionEncoding]] = {
         5: partial(Recursive, 4, 5),
         6: partial(Learned, 4, 6),
@@ -150,27 +150,17 @@ def tables_end() -> float:
 
 _ROWS: Rows = {
     "self-consistency": [
-        (
-            "rope-grid/blocks",
-            "axes turn on their own, relative and apart",
-            1e-12,
-            grid_is_exponential,
-        ),
-        ("m-rope/text", "text is the plain encoding", 1e-12, text_is_plain),
-        ("hierarchical/rows", "the first rows are the trained ones", 1e-12, hierarchy_keeps_rows),
+        ("rope-grid/blocks", 1e-12, grid_is_exponential),
+        ("m-rope/text", 1e-12, text_is_plain),
+        ("hierarchical/rows", 1e-12, hierarchy_keeps_rows),
     ],
     "closed form": [
-        ("rope/completeness", "counterexamples are told", 0.0, negative_cases),
-        (
-            "floater/exponential",
-            "linear dynamics are exponentials",
-            1e-7,
-            recursion_is_exponential,
-        ),
+        ("rope/completeness", 0.0, negative_cases),
+        ("floater/exponential", 1e-7, recursion_is_exponential),
     ],
     "contract": [
-        ("learned/end", "a position beyond a table is refused", 0.0, tables_end),
-        ("zero-padding/border", "the border alone tells", 1e-12, border_tells),
+        ("learned/end", 0.0, tables_end),
+        ("zero-padding/border", 1e-12, border_tells),
     ],
 }
 

@@ -11,7 +11,7 @@ from danlu.contracts.noise import BatchNoise, ItemNoise, Rows, part_of_batch
 from danlu.contracts.recorded_noise import GivenNoise, RecordedNoise
 from danlu.laws.draws import generator
 from danlu.laws.gaps import gap
-from danlu.laws.law import Case, Law, law_of_cases
+from danlu.laws.law import Case, Law, stated
 from danlu.solvers.steppers import Euler, Heun, Midpoint, RungeKutta4, Stepper
 
 # Of each rule its nodes, the rows of its matrix and its weights, as they stand in Hairer et al.
@@ -42,6 +42,7 @@ def _by_tableau(stepper: type, x: Tensor, t: float, t_next: float) -> Tensor:
 
 
 def _steps() -> Iterator[Case]:
+    """A step equals that of the rule's tableau, on a drift that bends in state and time."""
     x = torch.randn(5, generator=generator())
     for kind in TABLEAUX:
         for t, t_next in ((0.3, 0.7), (1.2, 0.5)):
@@ -53,6 +54,7 @@ def _steps() -> Iterator[Case]:
 
 
 def _declared() -> Iterator[Case]:
+    """Order and evaluations are the rule's, and so many are made."""
     for kind, (nodes, _, _, order) in TABLEAUX.items():
 
         def error(kind: type[Stepper] = kind, nodes: list = nodes, order: int = order) -> float:
@@ -64,7 +66,7 @@ def _declared() -> Iterator[Case]:
 
 
 def _item_noise() -> float:
-    """Draw s of item i is torch's own with the seed that belongs to (seed, s, i)."""
+    """The noise of an item is a function of (seed, step, item), and torch's own."""
     noise = ItemNoise(3, [5, 9], dtype=torch.float64)
     found = [noise.normal(4), noise.uniform(2)]
     expected = []
@@ -78,7 +80,7 @@ def _item_noise() -> float:
 
 
 def _stratified() -> float:
-    """Of 64 numbers one lies in each 64th of [0, 1), in no order, and not at its middle."""
+    """Stratified numbers of a batch lie one in each part of [0, 1), in random order."""
     u = BatchNoise(64, dtype=torch.float64).stratified()
     cells = (u * 64).floor()
     if torch.equal(cells, cells.sort().values) or float((u * 64 - cells).std()) < 0.15:
@@ -87,7 +89,7 @@ def _stratified() -> float:
 
 
 def _parts() -> float:
-    """The parts of a batch draw what the whole batch draws, each its rows."""
+    """Parts of a batch draw the rows of what the whole batch draws."""
 
     def drawn(first: int, last: int) -> tuple[Tensor, ...]:
         with part_of_batch(Rows(first, last, 6), 11):
@@ -100,7 +102,7 @@ def _parts() -> float:
 
 
 def _recorded() -> float:
-    """What a noise gave is kept in order, and given again in order."""
+    """Recorded draws come back in their order."""
     recorded = RecordedNoise(ItemNoise(1, [0, 1]))
     drawn = [recorded.normal(3), recorded.uniform(2), recorded.normal(1)]
     if [kind for kind, _ in recorded.draws] != ["normal", "uniform", "normal"]:
@@ -110,46 +112,10 @@ def _recorded() -> float:
 
 
 LAWS: list[Law] = [
-    law_of_cases(
-        "solvers/steppers",
-        "a step equals that of the rule's tableau, on a drift that bends in state and time",
-        1e-14,
-        _steps,
-        oracle="definition",
-    ),
-    law_of_cases(
-        "solvers/declared",
-        "order and evaluations are the rule's, and so many are made",
-        0.0,
-        _declared,
-        oracle="golden value",
-    ),
-    Law(
-        "solvers/item-noise",
-        "the noise of an item is a function of (seed, step, item), and torch's own",
-        0.0,
-        _item_noise,
-        oracle="definition",
-    ),
-    Law(
-        "solvers/stratified",
-        "stratified numbers of a batch lie one in each part of [0, 1), in random order",
-        0.0,
-        _stratified,
-        oracle="definition",
-    ),
-    Law(
-        "solvers/parts",
-        "parts of a batch draw the rows of what the whole batch draws",
-        0.0,
-        _parts,
-        oracle="contract",
-    ),
-    Law(
-        "solvers/recorded-noise",
-        "recorded draws come back in their order",
-        0.0,
-        _recorded,
-        oracle="contract",
-    ),
+    stated("solvers/steppers", 1e-14, _steps, "definition"),
+    stated("solvers/declared", 0.0, _declared, "golden value"),
+    stated("solvers/item-noise", 0.0, _item_noise, "definition"),
+    stated("solvers/stratified", 0.0, _stratified, "definition"),
+    stated("solvers/parts", 0.0, _parts, "contract"),
+    stated("solvers/recorded-noise", 0.0, _recorded, "contract"),
 ]

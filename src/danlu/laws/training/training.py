@@ -58,7 +58,7 @@ def _resume_error(kind: type[OnePlayer]) -> float:
 
 
 def _evaluation_error() -> float:
-    """A run in which every round is followed by draws from the averaged model, against one not."""
+    """Drawing from the averaged model between rounds changes no bit of training."""
     plain = trainer(OnePlayer, Budget(steps=STEPS))
     watched = trainer(OnePlayer, Budget(steps=STEPS), hooks=[_Draws()])
     plain.run()
@@ -78,7 +78,7 @@ class _Draws(Hook):
 
 
 def _order_error() -> float:
-    """Places at which the plays of a three-player model differ from what it declares."""
+    """Plays follow the declared order."""
     run = trainer(ThreePlayers, Budget(steps=STEPS))
     run.run()
     declared = [
@@ -89,7 +89,7 @@ def _order_error() -> float:
 
 
 def _batch_error() -> float:
-    """Plays whose batch is not the next one of the stream."""
+    """Every play gets the stream's next batch."""
     run = trainer(TwoPlayers, Budget(steps=STEPS))
     run.run()
     expected = stream()
@@ -97,7 +97,7 @@ def _batch_error() -> float:
 
 
 def _rival_error() -> float:
-    """Change of the critic, and of its gradients, over a play of the generator."""
+    """A play leaves the rival's weights and gradients as they are."""
     run = trainer(TwoPlayers, Budget(steps=STEPS))
     run.begin()
     learners = run.course.active.learners
@@ -115,7 +115,7 @@ def _rival_error() -> float:
 
 
 def _frozen_error() -> float:
-    """Change of the first stage's player over the second stage."""
+    """A player whose last stage is over keeps its averaged weights."""
     run = trainer(TwoStages, Budget(steps=STEPS))
     run.begin()
     for _ in range(STEPS // 2):
@@ -129,7 +129,7 @@ def _frozen_error() -> float:
 
 
 def _accumulation_error() -> float:
-    """Gradients of a batch in three uneven parts against the whole."""
+    """Gradients and losses of uneven micro-batches equal those of the whole batch."""
     found = []
     for parts in (1, 3):
         run = trainer(OnePlayer, Budget(steps=1))
@@ -148,34 +148,14 @@ def _gradients_of(learner: Learner) -> list[Tensor]:
 
 _LAWS: Rows = {
     "contract": [
-        (
-            "training/evaluation",
-            "drawing from the averaged model between rounds changes no bit of training",
-            0.0,
-            _evaluation_error,
-        ),
-        ("training/order", "plays follow the declared order", 0.0, _order_error),
-        ("training/batches", "every play gets the stream's next batch", 0.0, _batch_error),
-        (
-            "training/rival",
-            "a play leaves the rival's weights and gradients as they are",
-            0.0,
-            _rival_error,
-        ),
-        (
-            "training/frozen",
-            "a player whose last stage is over keeps its averaged weights",
-            0.0,
-            _frozen_error,
-        ),
+        ("training/evaluation", 0.0, _evaluation_error),
+        ("training/order", 0.0, _order_error),
+        ("training/batches", 0.0, _batch_error),
+        ("training/rival", 0.0, _rival_error),
+        ("training/frozen", 0.0, _frozen_error),
     ],
     "self-consistency": [
-        (
-            "training/accumulation",
-            "gradients and losses of uneven micro-batches equal those of the whole batch",
-            1e-12,
-            _accumulation_error,
-        ),
+        ("training/accumulation", 1e-12, _accumulation_error),
     ],
 }
 

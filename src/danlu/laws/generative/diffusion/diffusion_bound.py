@@ -68,7 +68,7 @@ def bound_is_below() -> float:
 
 
 def bound_of_the_chain() -> float:
-    """How far DDPM's bound lies above the chain's own log p anywhere, which is a Gaussian's."""
+    """DDPM's bound is nowhere above the exact log p of its own chain."""
     x = torch.linspace(-2.5, 2.5, 21, dtype=torch.float64)[:, None]
     levels, worst = levels_of(100), 0.0
     for variance in ("small", "large"):
@@ -90,7 +90,7 @@ def chain_moments(levels: list[float], variance: str) -> tuple[float, float]:
 
 
 def terms_are_divergences() -> float:
-    """Every term against torch's divergence of the two Gaussian steps, in DDPM's own symbols."""
+    """Every term is the divergence of DDPM's two Gaussian steps."""
     betas = linear_betas(20)
     bars = (1 - betas).cumprod(0)
     x, z, worst = points(16)[:, :1], points(16)[:, 1:], 0.0
@@ -116,7 +116,7 @@ def terms_are_divergences() -> float:
 
 
 def drawn_terms_are_unbiased() -> float:
-    """The drawn bound's mean over many draws against the summed one, in standard errors."""
+    """Terms drawn at random have the summed bound as their mean, in standard errors."""
     chain = Chain(levels_of(50))
     x = torch.tensor([[0.7]], dtype=torch.float64).expand(4000, 1)
     drawn = chain.bound(gaussian(), x, item_noise(4000), LINE, 4)
@@ -124,7 +124,7 @@ def drawn_terms_are_unbiased() -> float:
 
 
 def decoder_sums_to_one() -> float:
-    """The last step's probabilities over all levels, near and far from its mean."""
+    """The last step's probabilities of all levels sum to 1."""
     grey = DataDescription(shape=(1,), levels=9, low=-1.0, high=1.0)
     levels = torch.linspace(-1, 1, 9, dtype=torch.float64)[:, None]
     worst = 0.0
@@ -145,36 +145,16 @@ _LAWS: Rows = {
         ),
     ],
     "closed form": [
-        (
-            "diffusion/bound of the chain",
-            "DDPM's bound is nowhere above the exact log p of its own chain",
-            0.0,
-            bound_of_the_chain,
-        ),
+        ("diffusion/bound of the chain", 0.0, bound_of_the_chain),
     ],
     "definition": [
-        (
-            "diffusion/bound terms",
-            "every term is the divergence of DDPM's two Gaussian steps",
-            1e-10,
-            terms_are_divergences,
-        ),
+        ("diffusion/bound terms", 1e-10, terms_are_divergences),
     ],
     "statistics": [
-        (
-            "diffusion/drawn terms",
-            "terms drawn at random have the summed bound as their mean, in standard errors",
-            sigmas(),
-            drawn_terms_are_unbiased,
-        ),
+        ("diffusion/drawn terms", sigmas(), drawn_terms_are_unbiased),
     ],
     "enumeration": [
-        (
-            "diffusion/last step",
-            "the last step's probabilities of all levels sum to 1",
-            1e-12,
-            decoder_sums_to_one,
-        ),
+        ("diffusion/last step", 1e-12, decoder_sums_to_one),
     ],
 }
 

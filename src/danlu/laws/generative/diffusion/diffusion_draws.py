@@ -23,7 +23,7 @@ from danlu.generative.diffusion.solvers.stochastic_heun import StochasticHeun
 from danlu.laws.draws import generator, seed
 from danlu.laws.gaps import gap, largest
 from danlu.laws.generative.diffusion.diffusion_losses import NET, PLANE
-from danlu.laws.law import Case, Law, law_of_cases
+from danlu.laws.law import Case, Law, law_of_cases, stated
 
 N = 4
 
@@ -97,7 +97,7 @@ def _even(steps: int) -> list[float]:
 
 
 def _network() -> float:
-    """Body of state and of what time, span and class say, each entering as the source has it."""
+    """Networks are told time, span and class by sums of their embeddings."""
     torch.manual_seed(seed(9))
     classes = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, condition=Classes(3))
     options, worst = NetworkOptions(width=4, features=6), 0.0
@@ -133,7 +133,7 @@ def _unconditional(y: Tensor, level: float) -> Tensor:
 
 
 def _chosen() -> float:
-    """Within its times scale, projection and contrast as asked; outside the plain denoiser."""
+    """Options choose scale, projection, contrast and the times of guidance."""
     (y,), worst, path = _noise(0), 0.0, Linear()
     for rescale, by in ((0.0, "classifier-free"), (0.4, "classifier-free"), (0.0, "projected")):
         options = DiffusionOptions(
@@ -156,7 +156,7 @@ def _chosen() -> float:
 
 
 def _churn() -> float:
-    """Heun's rule from a level raised by fresh noise, where the raised one is from 0.05 to 50."""
+    """Stochastic Heun takes algorithm 2 of EDM, within its levels."""
     (y, z), worst = _noise(0, 1), 0.0
     for level, churn in ((2.0, 0.2), (0.03, 0.2), (0.045, 0.2), (49.0, 0.2), (2.0, 0.0)):
         raised = level * (1 + churn) if 0.05 <= level * (1 + churn) <= 50 else level
@@ -173,7 +173,7 @@ def _churn() -> float:
 
 
 def _clipped() -> float:
-    """What lies beyond the levels of training goes, its end stands in for what was above."""
+    """A grid is cut to the levels of training, with a notice where it was."""
     cases = [
         ([9.0, 3.0, 1.0, 0.1, 0.0], [5.0, 3.0, 1.0, 0.0]),
         ([5.0, 0.5, 0.0], [5.0, 0.5, 0.0]),
@@ -195,27 +195,9 @@ CASES: list[Case] = [
 ]
 
 LAWS: list[Law] = [
-    Law(
-        "guidance/chosen",
-        "options choose scale, projection, contrast and the times of guidance",
-        1e-12,
-        _chosen,
-        oracle="definition",
-    ),
-    Law(
-        "diffusion/churn",
-        "stochastic Heun takes algorithm 2 of EDM, within its levels",
-        1e-12,
-        _churn,
-        oracle="definition",
-    ),
-    Law(
-        "diffusion/clipped",
-        "a grid is cut to the levels of training, with a notice where it was",
-        0.0,
-        _clipped,
-        oracle="enumeration",
-    ),
+    stated("guidance/chosen", 1e-12, _chosen, "definition"),
+    stated("diffusion/churn", 1e-12, _churn, "definition"),
+    stated("diffusion/clipped", 0.0, _clipped, "enumeration"),
     law_of_cases(
         "diffusion/draws",
         "samples of given noise are those of the sources' algorithms, step by step",
@@ -223,11 +205,5 @@ LAWS: list[Law] = [
         lambda: CASES,
         oracle="definition",
     ),
-    Law(
-        "diffusion/network",
-        "networks are told time, span and class by sums of their embeddings",
-        1e-12,
-        _network,
-        oracle="definition",
-    ),
+    stated("diffusion/network", 1e-12, _network, "definition"),
 ]

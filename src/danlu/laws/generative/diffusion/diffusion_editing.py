@@ -30,7 +30,7 @@ def model_around(mean: Tensor) -> DiffusionModel:
 
 
 def encode_is_affine() -> float:
-    """Codes of Gaussian data are its standard scores on the scale of the flow's end."""
+    """Codes of Gaussian data are affine in it, in closed form, and decode inverts them."""
     mean, x = torch.tensor([0.5, -0.3]).double(), points(16, 1.0)
     model = model_around(mean)
     first, last = (model.path.at(t) for t in model.ends())
@@ -43,7 +43,7 @@ def encode_is_affine() -> float:
 
 
 def interpolation_is_an_arc() -> float:
-    """Around zero the flow only stretches, so examples between two are on the arc of the two."""
+    """Between Gaussian examples around zero lies their arc."""
     model, first, second = model_around(torch.zeros(2).double()), points(16), points(32)[16:]
     shares = (0.0, 0.3, 1.0)
     found = interpolate(model, first, second, shares)
@@ -52,7 +52,7 @@ def interpolation_is_an_arc() -> float:
 
 
 def arc_turns_evenly() -> float:
-    """Between codes of one length: that length, and the share of their angle."""
+    """Arcs keep length and turn evenly."""
     first, second, worst = points(32).view(16, 4), points(64).view(32, 4)[16:], 0.0
     second = second * first.norm(dim=1, keepdim=True) / second.norm(dim=1, keepdim=True)
     whole = torch.cosine_similarity(first, second).arccos()
@@ -66,7 +66,7 @@ def arc_turns_evenly() -> float:
 
 
 def redraw_shrinks() -> float:
-    """A redrawn example is the noisy one, drawn to the mean by the flow's closed form."""
+    """Redrawn Gaussian data is drawn to its mean by the closed form of the flow."""
     mean, x, worst = torch.tensor([0.5, -0.3]).double(), points(16), 0.0
     model, options = model_around(mean), DiffusionOptions(grid="karras", evaluations=100)
     for t in (0.1, 0.5, 0.95):
@@ -110,7 +110,7 @@ def inpainting_converges() -> float:
 
 
 def known_stays() -> float:
-    """Known numbers are untouched, by example and for all, and all known changes nothing."""
+    """Inpainting leaves the known as they are."""
     model, x = model_around(torch.zeros(2).double()), points(8)
     options, worst = DiffusionOptions(solver="ancestral", evaluations=6), 0.0
     masks = (torch.tensor([True, False]), points(8) > 0, torch.tensor([True, True]))
@@ -126,25 +126,10 @@ def known_stays() -> float:
 
 _LAWS: Rows = {
     "closed form": [
-        (
-            "diffusion/encode",
-            "codes of Gaussian data are affine in it, in closed form, and decode inverts them",
-            1e-4,
-            encode_is_affine,
-        ),
-        (
-            "diffusion/interpolation",
-            "between Gaussian examples around zero lies their arc",
-            1e-3,
-            interpolation_is_an_arc,
-        ),
-        ("diffusion/arc", "arcs keep length and turn evenly", 1e-12, arc_turns_evenly),
-        (
-            "diffusion/redraw",
-            "redrawn Gaussian data is drawn to its mean by the closed form of the flow",
-            2e-3,
-            redraw_shrinks,
-        ),
+        ("diffusion/encode", 1e-4, encode_is_affine),
+        ("diffusion/interpolation", 1e-3, interpolation_is_an_arc),
+        ("diffusion/arc", 1e-12, arc_turns_evenly),
+        ("diffusion/redraw", 2e-3, redraw_shrinks),
         (
             "diffusion/inpainting",
             "with repeated steps the unknown gets the conditional law of Gaussian data",
@@ -153,7 +138,7 @@ _LAWS: Rows = {
         ),
     ],
     "contract": [
-        ("diffusion/known numbers", "inpainting leaves the known as they are", 0.0, known_stays),
+        ("diffusion/known numbers", 0.0, known_stays),
     ],
 }
 

@@ -99,7 +99,7 @@ def flow_is_not_the_reversal() -> float:
 
 
 def heat_equation() -> float:
-    """The noisy density's derivative by the variance is half its Laplacian, by autograd."""
+    """The noisy density's derivative by the variance is half its Laplacian."""
     mixture, worst = two_dimensional(), 0.0
     for level in (0.3, 1.0, 3.0):
         y = points(16).requires_grad_()
@@ -113,7 +113,7 @@ def heat_equation() -> float:
 
 
 def heat_kernel() -> float:
-    """A density at one level, spread by a Gaussian on a grid, is the density at a higher level."""
+    """A density spread by a Gaussian on a grid is that of a higher level."""
     mixture, low, high = two_dimensional(), 0.4, 0.9
     line = torch.linspace(-7, 7, 281, dtype=torch.float64)
     grid = torch.cartesian_prod(line, line)
@@ -125,7 +125,7 @@ def heat_kernel() -> float:
 
 
 def continuity() -> float:
-    """On every path the log-density changes by minus the flow's divergence along the flow."""
+    """On every path the log-density changes by minus the divergence along the flow."""
     mixture, worst = two_dimensional(), 0.0
     for path in (method.build() for method in PATHS.values()):
         x = (path.at(0.4037).alpha * points(16)).requires_grad_()
@@ -178,7 +178,7 @@ def line_mixture() -> MixtureDenoiser:
 
 
 def pointwise_by_quadrature() -> float:
-    """The I-MMSE integral of points of a mixture, over noise and levels, is its log-density."""
+    """The I-MMSE integral of a point is its log-density, by quadrature."""
     nodes, weights = (torch.from_numpy(each) for each in np.polynomial.hermite_e.hermegauss(96))
     x, mixture = torch.tensor([-1.7, 0.1, 1.5]).double()[:, None], line_mixture()
     rows, noise = x.repeat_interleave(96, 0), RecordedNoise(nodes.repeat(3)[:, None])
@@ -192,7 +192,7 @@ def pointwise_by_quadrature() -> float:
 
 
 def pointwise_is_unbiased() -> float:
-    """The mean of many drawn estimates against the log-density, in standard errors."""
+    """Drawn levels have the log-density as their mean, in standard errors."""
     mixture = two_dimensional()
     x = torch.tensor([[0.4, 0.9]]).double().expand(4000, 2)
     drawn = pointwise(mixture, x, item_noise(4000), (1e-3, 1e3), 12)
@@ -222,40 +222,15 @@ _LAWS: Rows = {
         ),
     ],
     "automatic differentiation": [
-        (
-            "diffusion/heat equation",
-            "the noisy density's derivative by the variance is half its Laplacian",
-            1e-12,
-            heat_equation,
-        ),
-        (
-            "diffusion/continuity",
-            "on every path the log-density changes by minus the divergence along the flow",
-            1e-9,
-            continuity,
-        ),
+        ("diffusion/heat equation", 1e-12, heat_equation),
+        ("diffusion/continuity", 1e-9, continuity),
     ],
     "quadrature": [
-        (
-            "diffusion/heat kernel",
-            "a density spread by a Gaussian on a grid is that of a higher level",
-            1e-9,
-            heat_kernel,
-        ),
-        (
-            "diffusion/pointwise",
-            "the I-MMSE integral of a point is its log-density, by quadrature",
-            1e-5,
-            pointwise_by_quadrature,
-        ),
+        ("diffusion/heat kernel", 1e-9, heat_kernel),
+        ("diffusion/pointwise", 1e-5, pointwise_by_quadrature),
     ],
     "statistics": [
-        (
-            "diffusion/pointwise draws",
-            "drawn levels have the log-density as their mean, in standard errors",
-            sigmas(),
-            pointwise_is_unbiased,
-        ),
+        ("diffusion/pointwise draws", sigmas(), pointwise_is_unbiased),
     ],
 }
 

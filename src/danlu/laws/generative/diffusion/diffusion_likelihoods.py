@@ -19,14 +19,14 @@ from danlu.laws.gaps import gap
 from danlu.laws.generative.diffusion.diffusion_losses import NET, PLANE
 from danlu.laws.generative.diffusion.diffusion_parts import ExactNetwork
 from danlu.laws.generative.diffusion.test_bed import item_noise
-from danlu.laws.law import Case, Law, law_of_cases
+from danlu.laws.law import Case, Law, law_of_cases, stated
 
 LEVELS = DataDescription(shape=(2,), levels=5, low=-1.0, high=1.0)
 N = 4
 
 
 def _exact() -> list[Case]:
-    """Of Gaussian data every path's model gives the Gaussian's density."""
+    """Models of Gaussian data give its density, but for the steps of the flow."""
     mean, root = torch.tensor([0.3, -0.2]), torch.tensor([[0.6, 0.0], [0.3, 0.5]])
     law = torch.distributions.MultivariateNormal(mean, root @ root.T)
     x = mean + torch.randn(N, 2, generator=generator()) @ root.T
@@ -84,13 +84,7 @@ def _one(model: DiffusionModel, x: Tensor, noise: object, likelihood: str) -> tu
 
 
 LAWS: list[Law] = [
-    law_of_cases(
-        "diffusion/exact likelihoods",
-        "models of Gaussian data give its density, but for the steps of the flow",
-        2e-2,
-        _exact,
-        oracle="closed form",
-    ),
+    stated("diffusion/exact likelihoods", 2e-2, _exact, "closed form"),
     law_of_cases(
         "diffusion/passes",
         "likelihoods of discrete data are means over passes with their error and cost",

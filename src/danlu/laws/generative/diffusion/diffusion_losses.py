@@ -14,7 +14,7 @@ from danlu.generative.diffusion.model import DiffusionModel
 from danlu.generative.diffusion.parts import Parts
 from danlu.laws.draws import generator, seed
 from danlu.laws.gaps import gap
-from danlu.laws.law import Case, Law, law_of_cases
+from danlu.laws.law import Case, Law, stated
 from danlu.layers.condition import ClassEmbedding
 
 PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0)
@@ -146,6 +146,7 @@ def _improved(x: Tensor, noise: Tensor) -> float:
 
 
 def _cases() -> list[Case]:
+    """The losses of the families are the formulas of their sources."""
     x, noise = _drawn()
     losses = {
         "rectified flow, arXiv:2209.03003 eq. 1": _rectified,
@@ -161,11 +162,5 @@ def _cases() -> list[Case]:
 
 
 LAWS: list[Law] = [
-    law_of_cases(
-        "diffusion/losses",
-        "the losses of the families are the formulas of their sources",
-        1e-9,
-        _cases,
-        oracle="definition",
-    ),
+    stated("diffusion/losses", 1e-9, _cases, "definition"),
 ]

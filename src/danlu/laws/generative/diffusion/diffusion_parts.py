@@ -32,7 +32,7 @@ def paths() -> list[Path]:
 
 
 def path_rates() -> float:
-    """Rates against automatic differentiation, relative; and time against level."""
+    """Rates are derivatives of the coefficients; time inverts level."""
     worst = 0.0
     for path in paths():
         t = torch.tensor(TIMES, dtype=torch.float64, requires_grad=True)
@@ -46,7 +46,7 @@ def path_rates() -> float:
 
 
 def forward_equation() -> float:
-    """Drift and diffusion of every path against differences of its coefficients, relative."""
+    """Every path's drift and diffusion are those of its coefficients' differences."""
     worst, h = 0.0, 1e-4
     for path in paths():
         for t in TIMES[1:]:
@@ -62,7 +62,7 @@ def forward_equation() -> float:
 
 
 def known_equations() -> float:
-    """Drift and diffusion of four paths against their published forms, relative."""
+    """Variance-preserving, sub-VP, exploding and EDM have their published equations."""
     worst = 0.0
     for t in TIMES:
         beta = 0.1 + 19.9 * t
@@ -83,7 +83,7 @@ def known_equations() -> float:
 
 
 def discrete_nodes() -> float:
-    """A table's coefficients at its own times, from its products of shares."""
+    """An interpolated table is exact at its own times."""
     betas = linear_betas(50)
     path, worst = Discrete(betas), 0.0
     kept = (1 - betas).cumprod(0)
@@ -95,7 +95,7 @@ def discrete_nodes() -> float:
 
 
 def predictions_convert() -> float:
-    """Every prediction on every path gives back the data and noise it was made of, relative."""
+    """Every prediction converts to data and noise and back on every path."""
     data, noise = points(), points().flip(0)
     worst = 0.0
     for path in paths():
@@ -113,7 +113,7 @@ def predictions_convert() -> float:
 
 
 def edm_has_unit_variance() -> float:
-    """For data of the assumed deviation, edm's input and target have variance 1 at every level."""
+    """Edm's input and target have unit variance, and are uncorrelated."""
     worst = 0.0
     for path in paths():
         t = torch.tensor(TIMES, dtype=torch.float64)
@@ -129,7 +129,7 @@ def edm_has_unit_variance() -> float:
 
 
 def weighting_forms() -> float:
-    """Every weighting against its published form in noise levels, and as weight of its own."""
+    """Every weighting has its closed form; likelihood is minus half the SNR's rate."""
     worst = 0.0
     for path in paths():
         t = torch.tensor(TIMES, dtype=torch.float64, requires_grad=True)
@@ -176,7 +176,7 @@ class ExactNetwork(nn.Module):
 
 
 def cross_training() -> float:
-    """The loss of one denoiser under every prediction, relative, with a weighting that is fixed."""
+    """Under a weighting of the data's error the loss is the same for every prediction."""
     worst = 0.0
     for path in PATHS:
         for weighting in ("simple", "edm", "min-snr"):
@@ -195,7 +195,7 @@ def cross_training() -> float:
 
 
 def any_training_samples_alike() -> float:
-    """Exact networks of every path and prediction are one denoiser."""
+    """Every path and prediction gives back the same exact denoiser."""
     mixture, y, worst = two_dimensional(), points(), 0.0
     for path in PATHS:
         for prediction in PREDICTIONS:
@@ -211,68 +211,23 @@ def any_training_samples_alike() -> float:
 
 _LAWS: Rows = {
     "automatic differentiation": [
-        (
-            "diffusion/path rates",
-            "rates are derivatives of the coefficients; time inverts level",
-            1e-11,
-            path_rates,
-        ),
+        ("diffusion/path rates", 1e-11, path_rates),
     ],
     "finite differences": [
-        (
-            "diffusion/forward equation",
-            "every path's drift and diffusion are those of its coefficients' differences",
-            1e-4,
-            forward_equation,
-        ),
+        ("diffusion/forward equation", 1e-4, forward_equation),
     ],
     "definition": [
-        (
-            "diffusion/known equations",
-            "variance-preserving, sub-VP, exploding and EDM have their published equations",
-            1e-12,
-            known_equations,
-        ),
-        (
-            "diffusion/discrete nodes",
-            "an interpolated table is exact at its own times",
-            1e-12,
-            discrete_nodes,
-        ),
-        (
-            "diffusion/weightings",
-            "every weighting has its closed form; likelihood is minus half the SNR's rate",
-            1e-9,
-            weighting_forms,
-        ),
+        ("diffusion/known equations", 1e-12, known_equations),
+        ("diffusion/discrete nodes", 1e-12, discrete_nodes),
+        ("diffusion/weightings", 1e-9, weighting_forms),
     ],
     "self-consistency": [
-        (
-            "diffusion/predictions",
-            "every prediction converts to data and noise and back on every path",
-            1e-12,
-            predictions_convert,
-        ),
-        (
-            "diffusion/cross-training",
-            "under a weighting of the data's error the loss is the same for every prediction",
-            1e-9,
-            cross_training,
-        ),
+        ("diffusion/predictions", 1e-12, predictions_convert),
+        ("diffusion/cross-training", 1e-9, cross_training),
     ],
     "closed form": [
-        (
-            "diffusion/edm scalings",
-            "edm's input and target have unit variance, and are uncorrelated",
-            1e-12,
-            edm_has_unit_variance,
-        ),
-        (
-            "diffusion/one denoiser",
-            "every path and prediction gives back the same exact denoiser",
-            1e-11,
-            any_training_samples_alike,
-        ),
+        ("diffusion/edm scalings", 1e-12, edm_has_unit_variance),
+        ("diffusion/one denoiser", 1e-11, any_training_samples_alike),
     ],
 }
 

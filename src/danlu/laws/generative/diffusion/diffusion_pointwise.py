@@ -15,11 +15,11 @@ from danlu.laws.draws import generator
 from danlu.laws.gaps import gap
 from danlu.laws.generative.diffusion.diffusion_losses import NET, PLANE
 from danlu.laws.generative.diffusion.test_bed import item_noise
-from danlu.laws.law import Law
+from danlu.laws.law import Law, stated
 
 
 def _gain() -> float:
-    """The integrand of pointwise I-MMSE with its control, at given noise."""
+    """The integrand of I-MMSE and its sum over drawn levels, term by term."""
     x, z = (torch.randn(5, 2, generator=generator(i)) for i in range(2))
     level = torch.tensor([0.1, 0.5, 1.0, 3.0, 9.0])
 
@@ -48,7 +48,7 @@ def _gain() -> float:
 
 
 def _refused() -> float:
-    """How many of what needs a score are done without one, or refused without need."""
+    """Without a score bounds and pointwise values are refused, and the flow's is not."""
     wrong, x = 0, torch.zeros(2, 2)
     for coupling, likelihood in (
         ("optimal", "bound"),
@@ -66,18 +66,6 @@ def _refused() -> float:
 
 
 LAWS: list[Law] = [
-    Law(
-        "diffusion/pointwise definition",
-        "the integrand of I-MMSE and its sum over drawn levels, term by term",
-        1e-10,
-        _gain,
-        oracle="definition",
-    ),
-    Law(
-        "diffusion/refusals",
-        "without a score bounds and pointwise values are refused, and the flow's is not",
-        0.0,
-        _refused,
-        oracle="contract",
-    ),
+    stated("diffusion/pointwise definition", 1e-10, _gain, "definition"),
+    stated("diffusion/refusals", 0.0, _refused, "contract"),
 ]

@@ -44,7 +44,7 @@ def posterior_of(mixture: MixtureDenoiser, component: int, y: Tensor, level: flo
 
 
 def scale_one_is_bayes() -> float:
-    """The exact classifier with scale 1 makes the conditional denoiser of the unconditional."""
+    """The exact classifier with scale 1 makes the unconditional denoiser the conditional."""
     mixture, y, worst = two_dimensional(), points(), 0.0
     for component in range(3):
         guidance = Classifier(lambda y, level, c=component: posterior_of(mixture, c, y, level))
@@ -54,7 +54,7 @@ def scale_one_is_bayes() -> float:
 
 
 def two_ways_to_guide() -> float:
-    """With the exact classifier, both kinds of guidance are one at every scale."""
+    """Classifier-free = classifier guidance with the exact classifier, at every scale."""
     mixture, y, worst = two_dimensional(), points(), 0.0
     for scale in (0.0, 0.5, 1.0, SCALE):
         by_classifier = Classifier(lambda y, level: posterior_of(mixture, 1, y, level), scale)
@@ -79,7 +79,7 @@ def similarity_tilts() -> float:
 
 
 def linear_in_velocity() -> float:
-    """Guiding the velocity equals guiding the denoiser on every path."""
+    """Guiding the velocity = guiding the denoiser, on every path."""
     mixture, y, worst = two_dimensional(), points(), 0.0
     whole = ClassifierFree(mixture, SCALE)(mixture.only(0))
     for method in PATHS.values():
@@ -93,7 +93,7 @@ def linear_in_velocity() -> float:
 
 
 def same_for_every_prediction() -> float:
-    """Guiding a predicted value equals guiding the denoiser, relative to the level."""
+    """Guiding any predicted value = guiding the denoiser, on every path."""
     mixture, y, worst = two_dimensional(), points(), 0.0
     whole = ClassifierFree(mixture, SCALE)(mixture.only(0))
     for path in (method.build() for method in PATHS.values()):
@@ -112,7 +112,7 @@ def same_for_every_prediction() -> float:
 
 
 def neutral_settings() -> float:
-    """Settings that ask for nothing: the conditional denoiser, whatever the method."""
+    """Every method with neutral settings is the denoiser, or the guidance, that it wraps."""
     mixture, y = wide_mixture(), states()
     own, twice = mixture.only(0), ClassifierFree(mixture, SCALE)
     scaled = ("classifier-free", "autoguidance", "projected")
@@ -131,7 +131,7 @@ def neutral_settings() -> float:
 
 
 def interval_is_either() -> float:
-    """Inside the levels it is the guidance, outside the denoiser, and both ends are inside."""
+    """Guided at levels inside, plain outside."""
     mixture, y, worst = wide_mixture(), states(), 0.0
     own, twice = mixture.only(0), ClassifierFree(mixture, SCALE)
     guided = Interval(twice, LEVELS[1], LEVELS[2])(own)
@@ -142,7 +142,7 @@ def interval_is_either() -> float:
 
 
 def levels_of_times() -> float:
-    """From 0 to 1 it acts at every level, else at t / (1 - t) or tan(pi t / 2) of its times."""
+    """Guidance acts at the noise levels of its times, without bound at the ends."""
     times, found = ((0.0, 1.0), (0.2, 1.0), (0.0, 0.5), (0.2, 0.5)), []
     for name in ("linear", "trigonometric"):
         path = PATHS[name].build()
@@ -172,7 +172,7 @@ def rescaled_has_the_deviation() -> float:
 
 
 def projected_turns() -> float:
-    """What is added is at a right angle to the example, by an explicit projection matrix."""
+    """Projected guidance adds the part at a right angle to the example, and nothing else."""
     mixture, y, worst = wide_mixture(), states(), 0.0
     own = mixture.only(0)
     for level in LEVELS:
@@ -191,7 +191,7 @@ def projected_turns() -> float:
 
 
 def projected_is_short() -> float:
-    """A longest difference shortens those above it to it and leaves the others as they are."""
+    """No difference of guidance is longer than the longest allowed."""
     mixture, y, worst = wide_mixture(), states(), 0.0
     own, longest = mixture.only(0), 0.5
     for level in LEVELS:
@@ -203,7 +203,7 @@ def projected_is_short() -> float:
 
 
 def between_two_gaussians() -> float:
-    r"""Two Gaussians $N(\pm m, s^2)$ alike often: what guidance adds, by the logistic posterior."""
+    """Between two Gaussians it follows the logistic posterior, at a scale other than 1."""
     mean, std = torch.tensor([[1.2], [-1.2]], dtype=torch.float64), 0.6
     both = torch.ones(2, dtype=torch.float64)
     mixture, y = MixtureDenoiser(mean, std * both, both), points()[:, :1]
@@ -219,57 +219,22 @@ def between_two_gaussians() -> float:
 
 _LAWS: Rows = {
     "closed form": [
-        (
-            "guidance/scale 1 is bayes",
-            "the exact classifier with scale 1 makes the unconditional denoiser the conditional",
-            1e-12,
-            scale_one_is_bayes,
-        ),
-        (
-            "guidance/two ways",
-            "classifier-free = classifier guidance with the exact classifier, at every scale",
-            1e-12,
-            two_ways_to_guide,
-        ),
+        ("guidance/scale 1 is bayes", 1e-12, scale_one_is_bayes),
+        ("guidance/two ways", 1e-12, two_ways_to_guide),
         (
             "guidance/similarity",
             "similarity to an embedding tilts Gaussian data by its closed form",
             1e-12,
             similarity_tilts,
         ),
-        (
-            "guidance/closed form",
-            "between two Gaussians it follows the logistic posterior, at a scale other than 1",
-            1e-12,
-            between_two_gaussians,
-        ),
-        (
-            "guidance/times",
-            "guidance acts at the noise levels of its times, without bound at the ends",
-            1e-12,
-            levels_of_times,
-        ),
+        ("guidance/closed form", 1e-12, between_two_gaussians),
+        ("guidance/times", 1e-12, levels_of_times),
     ],
     "self-consistency": [
-        (
-            "guidance/velocity",
-            "guiding the velocity = guiding the denoiser, on every path",
-            1e-12,
-            linear_in_velocity,
-        ),
-        (
-            "guidance/predictions",
-            "guiding any predicted value = guiding the denoiser, on every path",
-            1e-12,
-            same_for_every_prediction,
-        ),
-        (
-            "guidance/neutral",
-            "every method with neutral settings is the denoiser, or the guidance, that it wraps",
-            1e-12,
-            neutral_settings,
-        ),
-        ("guidance/interval", "guided at levels inside, plain outside", 0.0, interval_is_either),
+        ("guidance/velocity", 1e-12, linear_in_velocity),
+        ("guidance/predictions", 1e-12, same_for_every_prediction),
+        ("guidance/neutral", 1e-12, neutral_settings),
+        ("guidance/interval", 0.0, interval_is_either),
     ],
     "definition": [
         (
@@ -278,18 +243,8 @@ _LAWS: Rows = {
             1e-12,
             rescaled_has_the_deviation,
         ),
-        (
-            "guidance/projected",
-            "projected guidance adds the part at a right angle to the example, and nothing else",
-            1e-11,
-            projected_turns,
-        ),
-        (
-            "guidance/projected length",
-            "no difference of guidance is longer than the longest allowed",
-            1e-12,
-            projected_is_short,
-        ),
+        ("guidance/projected", 1e-11, projected_turns),
+        ("guidance/projected length", 1e-12, projected_is_short),
     ],
 }
 

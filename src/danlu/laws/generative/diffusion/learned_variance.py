@@ -54,7 +54,7 @@ def fixed_shares(share: float) -> Noted:
 
 
 def ends_are_the_fixed_chains() -> float:
-    """The bound with shares 0 and 1 against those of the small and the large variance."""
+    """With shares 0 and 1 the bound is that of the small and of the large variance."""
     x, levels, worst = points(8, 1.0)[:, :1], levels_of(STEPS), 0.0
     for share, variance in ((0.0, "small"), (1.0, "large")):
         found, known = (
@@ -69,7 +69,7 @@ def ends_are_the_fixed_chains() -> float:
 
 
 def divergences() -> float:
-    """Every term against torch's divergence of the two Gaussian steps."""
+    """Every term is the divergence of two Gaussian steps."""
     levels, x = levels_of(STEPS), torch.tensor([[0.7, -0.4]], dtype=torch.float64)
     data, shares = x + 0.3, torch.tensor([[0.2, 0.9]], dtype=torch.float64)
     chain, worst = LearnedChain(levels), 0.0
@@ -120,7 +120,7 @@ def few_steps() -> float:
 
 
 def bound_leaves_the_mean_alone() -> float:
-    """The gradient of the bound at the last layer: none for the mean, some for the variance."""
+    """No gradient of the bound reaches the mean."""
     with seeded():
         model = build(TINY_VECTOR).double()
         torch.nn.init.normal_(model.network.body.leave.weight)
@@ -133,20 +133,10 @@ def bound_leaves_the_mean_alone() -> float:
 
 _LAWS: Rows = {
     "self-consistency": [
-        (
-            "improved-ddpm/ends",
-            "with shares 0 and 1 the bound is that of the small and of the large variance",
-            1e-9,
-            ends_are_the_fixed_chains,
-        ),
+        ("improved-ddpm/ends", 1e-9, ends_are_the_fixed_chains),
     ],
     "independent package": [
-        (
-            "improved-ddpm/divergences",
-            "every term is the divergence of two Gaussian steps",
-            1e-9,
-            divergences,
-        ),
+        ("improved-ddpm/divergences", 1e-9, divergences),
     ],
     "closed form": [
         (
@@ -163,12 +153,7 @@ _LAWS: Rows = {
         ),
     ],
     "contract": [
-        (
-            "improved-ddpm/mean",
-            "no gradient of the bound reaches the mean",
-            0.0,
-            bound_leaves_the_mean_alone,
-        ),
+        ("improved-ddpm/mean", 0.0, bound_leaves_the_mean_alone),
     ],
 }
 

@@ -14,7 +14,7 @@ from danlu.generative.diffusion.paths import Path, Point
 from danlu.generative.diffusion.predictions import combine, solve
 from danlu.laws.draws import generator
 from danlu.laws.gaps import gap, largest, relative_gap
-from danlu.laws.law import Case, Law, law_of_cases
+from danlu.laws.law import Case, Law, law_of_cases, stated
 from danlu.losses.multilabel import MULTILABEL, MultiLabelLoss, linear_zlpr
 
 INSIDE = 1e-9
@@ -82,7 +82,7 @@ def score_refused(path: Path) -> float:
 
 
 def betas() -> float:
-    """The squared diffusion at time 0 against its published rate of forgetting."""
+    """At time 0 they forget at their rate."""
     return largest(gap(PATHS[n].build().at(0.0).squared_diffusion, b) for n, b in BETA_AT_0.items())
 
 
@@ -166,7 +166,7 @@ def impossible(build: Callable[[], MultiLabelLoss]) -> float:
 
 
 def linear_left_out() -> float:
-    """ZLPR of a last layer whose bias leaves classes out, against one without them."""
+    """A bias of -inf leaves a class out."""
     hidden, weight = torch.randn(2, 4, 7, generator=generator(), dtype=torch.float64)
     bias = torch.zeros(4, dtype=torch.float64)
     bias[1] = -math.inf
@@ -221,18 +221,6 @@ def _paths(name: str, build: Callable[[], Path]) -> list[Law]:
 LAWS = [
     *(law for name, method in MULTILABEL.items() for law in _losses(name, method.build)),
     *(law for name, method in PATHS.items() for law in _paths(name, method.build)),
-    Law(
-        "diffusion/paths/forgetting",
-        "at time 0 they forget at their rate",
-        1e-6,
-        betas,
-        oracle="golden value",
-    ),
-    Law(
-        "multilabel/zlpr/linear-left-out",
-        "a bias of -inf leaves a class out",
-        1e-12,
-        linear_left_out,
-        oracle="definition",
-    ),
+    stated("diffusion/paths/forgetting", 1e-6, betas, "golden value"),
+    stated("multilabel/zlpr/linear-left-out", 1e-12, linear_left_out, "definition"),
 ]

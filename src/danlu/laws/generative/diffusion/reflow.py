@@ -90,13 +90,13 @@ def pairs() -> tuple[Tensor, Tensor]:
 
 
 def marginals() -> float:
-    """Quantiles of the samples among the mixture's, against those of their noise."""
+    """Pairs on a line are quantiles of one another, so samples keep the data's law."""
     x, z = pairs()
     return gap(distribution(x), torch.special.ndtr(z))
 
 
 def straight_loss() -> float:
-    """The loss of the straight flow on pairs, over that of the flow that made them."""
+    """On its pairs the straight flow has next to no loss, beside the flow that made them."""
     x, z = pairs()
     batch, losses = Batch(x, None, torch.arange(PAIRS), extra={"noise": z}), []
     for network in (StraightNetwork(), exact()):
@@ -106,7 +106,7 @@ def straight_loss() -> float:
 
 
 def one_step() -> float:
-    """One step of the straight flow from noise, against the exact end of the trajectory."""
+    """One step of a straight flow is exact."""
     z = torch.linspace(-2.0, 2.0, 21, dtype=torch.float64)[:, None]
     options = DiffusionOptions(solver="euler", evaluations=1)
     once = Reflow(LINE, StraightNetwork(), pairs=PAIRS, shares=(0.5, 0.5), fine=options)
@@ -114,7 +114,7 @@ def one_step() -> float:
 
 
 def straightness_falls() -> float:
-    """The straightness of the straight flow over that of the flow it was made from."""
+    """The flow of pairs on a line is straight, that of independent pairs is not."""
     z = torch.linspace(-2.0, 2.0, 21, dtype=torch.float64)[:, None]
     bent, straight = (
         straightness(model(each).drift(None), z, start=0.999, steps=40)
@@ -124,7 +124,7 @@ def straightness_falls() -> float:
 
 
 def gaussian_straightness() -> float:
-    """The straightness of the flow of a Gaussian against quadrature of its closed form."""
+    """The straightness of a Gaussian's flow is that of its closed form."""
     std = 0.4
     law = MixtureDenoiser(
         torch.zeros(1, 1, dtype=torch.float64),
@@ -142,33 +142,13 @@ def gaussian_straightness() -> float:
 
 _LAWS: Rows = {
     "closed form": [
-        (
-            "reflow/marginals",
-            "pairs on a line are quantiles of one another, so samples keep the data's law",
-            2e-3,
-            marginals,
-        ),
-        (
-            "reflow/straight loss",
-            "on its pairs the straight flow has next to no loss, beside the flow that made them",
-            1e-3,
-            straight_loss,
-        ),
-        ("reflow/one step", "one step of a straight flow is exact", 1e-2, one_step),
-        (
-            "reflow/straightness falls",
-            "the flow of pairs on a line is straight, that of independent pairs is not",
-            1e-3,
-            straightness_falls,
-        ),
+        ("reflow/marginals", 2e-3, marginals),
+        ("reflow/straight loss", 1e-3, straight_loss),
+        ("reflow/one step", 1e-2, one_step),
+        ("reflow/straightness falls", 1e-3, straightness_falls),
     ],
     "quadrature": [
-        (
-            "reflow/straightness",
-            "the straightness of a Gaussian's flow is that of its closed form",
-            2e-3,
-            gaussian_straightness,
-        ),
+        ("reflow/straightness", 2e-3, gaussian_straightness),
     ],
 }
 

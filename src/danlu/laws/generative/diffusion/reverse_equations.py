@@ -32,7 +32,7 @@ def half(level: float) -> float:
 
 
 def corrector_moments() -> float:
-    """The deviation of predictor-corrector samples against its recursion."""
+    """Predictor and corrector move Gaussian data by their closed forms."""
     std, ratio = 0.4, 0.16
     solver, grid = PredictorCorrector(ratio), karras(Linear(), 400, 2e-3, 20.0)
     variance = grid[0] ** 2 + std**2
@@ -49,7 +49,7 @@ def corrector_moments() -> float:
 
 
 def corrector_ends() -> float:
-    """The moments of 400 predictor-corrector steps against the data's."""
+    """400 predictor-corrector steps end near Gaussian data's moments."""
     grid = karras(Linear(), 400, 2e-3, 20.0)
     mean, found = final_moments(PredictorCorrector(), grid, 0.7, 0.4)
     return largest(gap(mean, 0.7), gap(found, 0.4))
@@ -79,7 +79,7 @@ def joint_law() -> float:
 
 
 def first_order_sde_is_ancestral() -> float:
-    """The SDE integrator is the ancestral chain at first order, and 2M without fresh noise."""
+    """The SDE integrator: ancestral at first order, 2M without fresh noise."""
     mixture, y, z = two_dimensional(), 3.0 * points(), points().flip(0)
     noise, worst = RecordedNoise(z), 0.0
     for level, level_next in ((3.0, 1.7), (0.5, 0.1)):
@@ -95,7 +95,7 @@ def first_order_sde_is_ancestral() -> float:
 
 
 def maruyama_is_euler() -> float:
-    """Euler-Maruyama without noise is Euler on its path."""
+    """Without fresh noise it is Euler on its path."""
     mixture, y, grid = two_dimensional(), 40.0 * points(), karras(Linear(), 12, 0.02, 40.0)
     worst = 0.0
     for path in (Linear(), LinearBeta()):
@@ -138,18 +138,8 @@ def polynomial_steps() -> float:
 
 _LAWS: Rows = {
     "closed form": [
-        (
-            "diffusion/corrector moments",
-            "predictor and corrector move Gaussian data by their closed forms",
-            1e-12,
-            corrector_moments,
-        ),
-        (
-            "diffusion/corrector ends",
-            "400 predictor-corrector steps end near Gaussian data's moments",
-            3e-3,
-            corrector_ends,
-        ),
+        ("diffusion/corrector moments", 1e-12, corrector_moments),
+        ("diffusion/corrector ends", 3e-3, corrector_ends),
         (
             "diffusion/joint law of solvers",
             "covariance of two levels: forward = reverse equation with all noise, not the flow's",
@@ -158,18 +148,8 @@ _LAWS: Rows = {
         ),
     ],
     "self-consistency": [
-        (
-            "diffusion/sde is ancestral",
-            "the SDE integrator: ancestral at first order, 2M without fresh noise",
-            1e-12,
-            first_order_sde_is_ancestral,
-        ),
-        (
-            "diffusion/euler-maruyama",
-            "without fresh noise it is Euler on its path",
-            1e-10,
-            maruyama_is_euler,
-        ),
+        ("diffusion/sde is ancestral", 1e-12, first_order_sde_is_ancestral),
+        ("diffusion/euler-maruyama", 1e-10, maruyama_is_euler),
     ],
     "quadrature": [
         (

@@ -35,7 +35,7 @@ LEVELS = (0.1, 0.5, 2.0, 10.0)
 
 
 def ddim_is_euler() -> float:
-    """DDIM equals Euler on the linear path and Euler in the coordinates of the noise level."""
+    """DDIM = Euler on the linear path = Euler in noise levels."""
     mixture, grid, y = two_dimensional(), karras(Linear(), 12, 0.02, 40.0), 40.0 * points()
     ddim = run(DDIM(), mixture, y, grid, item_noise(64))
     linear = run(EulerSolver(), mixture, y, grid, item_noise(64))
@@ -46,7 +46,7 @@ def ddim_is_euler() -> float:
 
 
 def ancestral_is_ddpm() -> float:
-    """The ancestral chain against DDPM's own formulas, on a table and on every other step of it."""
+    """The ancestral chain, and DDIM with eta = 1, take DDPM's posterior steps."""
     betas, mixture, x, z = linear_betas(40), two_dimensional(), points(), points().flip(0)
     bars, worst = (1 - betas).cumprod(0), 0.0
     for i, before in ((20, 19), (20, 18)):
@@ -72,7 +72,7 @@ def ancestral_is_ddpm() -> float:
 
 
 def ddim_step_is_affine() -> float:
-    """The steps of DDIM on Gaussian data have their closed-form slope and noise."""
+    """DDIM on Gaussian data has its closed-form slope and noise."""
     std, level, level_next, eta = 0.4, 3.0, 1.7, 0.6
     one = torch.ones(1, dtype=torch.float64)
     gaussian = MixtureDenoiser(torch.zeros(1, 2, dtype=torch.float64), std * one, one)
@@ -87,7 +87,7 @@ def ddim_step_is_affine() -> float:
 
 
 def solver_moments() -> float:
-    """Mean and deviation at the end, for endless steps, are the data's for every solver."""
+    """With endless steps every solver, noise or none, ends at Gaussian data's moments."""
     fading = lambda level: 2 * level / (1 + level)
     solvers = [
         *(DDIM(eta) for eta in (0.5, 1.0)),
@@ -106,7 +106,7 @@ def every_solver() -> list[Solver]:
 
 
 def table_moments() -> float:
-    """DDPM's thousand steps end at the moments of Gaussian data, with both variances."""
+    """DDPM's thousand steps end at the exact moments of Gaussian data."""
     path = Discrete(linear_betas())
     grid = uniform(path, 1000, *path.levels())
     pairs = [final_moments(Ancestral(v), grid, 0.2, 0.5) for v in ("small", "large")]
@@ -114,7 +114,7 @@ def table_moments() -> float:
 
 
 def stepper_orders() -> float:
-    """Every stepper reaches its order on a linear equation with a matrix exponential."""
+    """Every stepper reaches its order on x' = Ax."""
     matrix = torch.tensor([[-0.5, 1.0], [-1.0, 0.2]], dtype=torch.float64)
     start = torch.tensor([1.0, 0.5], dtype=torch.float64)
     exact = torch.linalg.matrix_exp(2 * matrix) @ start
@@ -132,44 +132,14 @@ def stepper_orders() -> float:
 
 _LAWS: Rows = {
     "definition": [
-        (
-            "diffusion/ddim is euler",
-            "DDIM = Euler on the linear path = Euler in noise levels",
-            1e-12,
-            ddim_is_euler,
-        ),
-        (
-            "diffusion/ancestral is ddpm",
-            "the ancestral chain, and DDIM with eta = 1, take DDPM's posterior steps",
-            1e-12,
-            ancestral_is_ddpm,
-        ),
+        ("diffusion/ddim is euler", 1e-12, ddim_is_euler),
+        ("diffusion/ancestral is ddpm", 1e-12, ancestral_is_ddpm),
     ],
     "closed form": [
-        (
-            "diffusion/affine step",
-            "DDIM on Gaussian data has its closed-form slope and noise",
-            1e-12,
-            ddim_step_is_affine,
-        ),
-        (
-            "diffusion/moments",
-            "with endless steps every solver, noise or none, ends at Gaussian data's moments",
-            3e-4,
-            solver_moments,
-        ),
-        (
-            "diffusion/table moments",
-            "DDPM's thousand steps end at the exact moments of Gaussian data",
-            5e-3,
-            table_moments,
-        ),
-        (
-            "solvers/stepper orders",
-            "every stepper reaches its order on x' = Ax",
-            0.1,
-            stepper_orders,
-        ),
+        ("diffusion/affine step", 1e-12, ddim_step_is_affine),
+        ("diffusion/moments", 3e-4, solver_moments),
+        ("diffusion/table moments", 5e-3, table_moments),
+        ("solvers/stepper orders", 0.1, stepper_orders),
     ],
 }
 
