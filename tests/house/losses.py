@@ -33,7 +33,8 @@ TEXT = "text.txt"
 DATA = ("digits", "two-moons", TEXT)
 ROUNDS, MIXER_ROUNDS = 20, 5
 FIRST, LATER = 1e-4, 0.2
-"""Relative; by the second round, Adam has gone by the signs of gradients that are nearly zero."""
+"""Of the row's largest loss, since a critic's passes through zero; by the second round Adam has gone
+by the signs of gradients that are nearly zero."""
 
 FEWER = {"reflow": ["model.pairs=256"], "distilled": ["model.pairs=256"]}
 """Pairs are drawn by solving an equation for each: thousands take a minute."""
@@ -133,9 +134,10 @@ def difference(now, then, same):
     """What is wrong with losses; empty where nothing is."""
     if [player for player, _ in now] != [player for player, _ in then]:
         return f"plays are {len(now)}, were {len(then)}, or of other players"
+    largest = max(abs(old) for _, old in then)
     for index, ((player, new), (_, old)) in enumerate(zip(now, then, strict=True)):
         allowed = 0.0 if same else FIRST if index == 0 else LATER
-        if not abs(new - old) <= allowed * abs(old):
+        if not abs(new - old) <= allowed * largest:
             return f"play {index + 1} of {player}: {new!r}, was {old!r}"
     return ""
 

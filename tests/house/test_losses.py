@@ -50,7 +50,7 @@ def test_the_last_digit_is_told_on_the_same_processor():
 
 def test_another_loss_is_told_on_every_processor():
     player, value = changed(3, "", 0.0)[0][3]
-    then, now = changed(3, player, 2 * value)
+    then, now = changed(3, player, value + max(abs(each) for _, each in changed(3, "", 0.0)[0]))
     assert losses.difference(now, then, same=False).startswith("play 4 of")
     then, now = changed(3, player, float("nan"))
     assert losses.difference(now, then, same=False).startswith("play 4 of")
