@@ -33,8 +33,8 @@ TEXT = "text.txt"
 DATA = ("digits", "two-moons", TEXT)
 ROUNDS, MIXER_ROUNDS = 20, 5
 FIRST, LATER = 1e-4, 0.2
-"""Of the row's largest loss, since a critic's passes through zero; by the second round Adam has gone
-by the signs of gradients that are nearly zero."""
+"""Of the row's largest loss, since a critic's passes through zero; by the second round Adam has
+gone by the signs of gradients that are nearly zero."""
 
 FEWER = {"reflow": ["model.pairs=256"], "distilled": ["model.pairs=256"]}
 """Pairs are drawn by solving an equation for each: thousands take a minute."""

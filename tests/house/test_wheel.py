@@ -77,7 +77,7 @@ def test_it_holds_the_library_and_nothing_else(wheel, capsys):
     assert "danlu/py.typed" in library
     assert "Provides-Extra: test" in text
     with capsys.disabled():
-        print(f"\n{wheel.name}: {wheel.stat().st_size:,} bytes, {len(library)} files")
+        sys.stdout.write(f"\n{wheel.name}: {wheel.stat().st_size:,} bytes, {len(library)} files\n")
     assert wheel.stat().st_size < MOST
 
 
