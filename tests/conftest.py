@@ -1,5 +1,6 @@
 import os
 import random
+import signal
 import sys
 
 import numpy as np
@@ -23,6 +24,8 @@ def pytest_configure(config):
 
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)
+    # A suite that was itself started under `nohup` would hand its deafness on to what it starts.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_ignore_collect(collection_path, config):
