@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW
 
-from danlu.contracts import Classes, DataDescription, Progress
+from danlu.contracts import Classes, DataDescription, DataKind, Progress
 from danlu.data import Examples, ExampleStream
 from danlu.generative.diffusion.rectified_flow import RectifiedFlow, build
 from danlu.layers import attention
@@ -26,7 +26,9 @@ from danlu.training import Budget, Plan, Policy, Trainer, TrainingRun
 ROUNDS, STEPS, WARM = 5, 20, 3
 MOST_RATIO, MOST_MILLISECONDS = 1.03, 0.5
 GAMMA = 6.94
-IMAGES = DataDescription(shape=(1, 28, 28), levels=256, low=-1.0, high=1.0, condition=Classes(10))
+IMAGES = DataDescription(
+    kind=DataKind.IMAGE, shape=(1, 28, 28), levels=256, low=-1.0, high=1.0, condition=Classes(10)
+)
 POINTS = DataDescription(shape=(2,), levels=None, low=-4.0, high=4.0)
 
 Report = Callable[[str], None]

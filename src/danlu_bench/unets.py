@@ -16,12 +16,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from danlu.contracts import Batch, DataDescription, Progress
+from danlu.contracts import Batch, DataDescription, DataKind, Progress
 from danlu.generative.diffusion import ddpm
 from danlu_bench.peers import peer, peer_alone
 
 SIDE, CHANNELS, CHAIN, EVALUATIONS = 32, 1, 1000, 50
-IMAGES = DataDescription(shape=(CHANNELS, SIDE, SIDE), levels=256, low=-1.0, high=1.0)
+IMAGES = DataDescription(
+    kind=DataKind.IMAGE, shape=(CHANNELS, SIDE, SIDE), levels=256, low=-1.0, high=1.0
+)
 
 PARTS = "path=linear,prediction=velocity,times=logit-normal,weighting=unit"
 """The loss of danlu's network, as a rectified flow has it."""

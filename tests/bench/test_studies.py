@@ -170,11 +170,11 @@ def test_mosaics_mark_what_they_show():
     """With constant tiles of known classes, the filled quarters are where the marks are."""
     import torch
 
-    from danlu.contracts import DataDescription
+    from danlu.contracts import DataDescription, DataKind
     from danlu.data import Examples
 
     description = DataDescription(
-        shape=(1, 4, 4), levels=None, low=-1.0, high=3.0, condition=Classes(3)
+        kind=DataKind.IMAGE, shape=(1, 4, 4), levels=None, low=-1.0, high=3.0, condition=Classes(3)
     )
     values = torch.arange(3.0).view(3, 1, 1, 1).expand(3, 1, 4, 4)
     examples = Examples(values, torch.arange(3), description)

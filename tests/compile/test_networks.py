@@ -11,12 +11,12 @@ from danlu.backbones.convnets import ConvDecoder, ConvEncoder
 from danlu.backbones.dit import DiT
 from danlu.backbones.mlp import MLP
 from danlu.backbones.unet import UNet
-from danlu.contracts import DataDescription
+from danlu.contracts import DataDescription, DataKind
 from danlu.layers.attention import attend
 from danlu.losses import DIVERGENCES
 from danlu.losses.likelihoods import DiscretisedLogistic
 
-GREY = DataDescription(shape=(1, 8, 8), levels=17, low=-1.0, high=1.0)
+GREY = DataDescription(kind=DataKind.IMAGE, shape=(1, 8, 8), levels=17, low=-1.0, high=1.0)
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("float64")]
 

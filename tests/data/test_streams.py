@@ -3,10 +3,12 @@ import time
 import pytest
 import torch
 
-from danlu.contracts import Classes, DanluError, DataDescription, Stream
+from danlu.contracts import Classes, DanluError, DataDescription, DataKind, Stream
 from danlu.data import Examples, ExampleStream
 
-DESCRIPTION = DataDescription(shape=(1, 2, 3), levels=256, low=-1.0, high=1.0, condition=Classes(4))
+DESCRIPTION = DataDescription(
+    kind=DataKind.IMAGE, shape=(1, 2, 3), levels=256, low=-1.0, high=1.0, condition=Classes(4)
+)
 
 
 def examples(n):
@@ -121,7 +123,9 @@ def test_bad_streams_are_refused():
 
 
 def test_a_batch_costs_far_less_than_a_training_step():
-    description = DataDescription(shape=(1, 28, 28), levels=256, low=-1.0, high=1.0)
+    description = DataDescription(
+        kind=DataKind.IMAGE, shape=(1, 28, 28), levels=256, low=-1.0, high=1.0
+    )
     values = torch.randint(256, (5_000, 1, 28, 28), dtype=torch.uint8)
     fast = ExampleStream(
         Examples(values, None, description), description, batch=64, seed=0, flips=True

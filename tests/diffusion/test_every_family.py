@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from danlu.contracts import Classes, DanluError, DataDescription
+from danlu.contracts import Classes, DanluError, DataDescription, DataKind
 from danlu.contracts.noise import ItemNoise
 from danlu.generative import FAMILIES
 from danlu.generative.diffusion import predictions
@@ -24,7 +24,9 @@ DENOISERS = [
     if isinstance(model := FAMILIES[name].build(), DiffusionModel)
     and issubclass(model.Options, DiffusionOptions)
 ]
-IMAGES = DataDescription(shape=(1, 8, 8), levels=None, low=-1.0, high=1.0, condition=Classes(3))
+IMAGES = DataDescription(
+    kind=DataKind.IMAGE, shape=(1, 8, 8), levels=None, low=-1.0, high=1.0, condition=Classes(3)
+)
 CLASSES = torch.tensor([0, 1, 2, 0, 1, 2, 0])
 
 

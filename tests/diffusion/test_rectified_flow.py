@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from danlu.contracts import DanluError, DataDescription
+from danlu.contracts import DanluError, DataDescription, DataKind
 from danlu.contracts.noise import BatchNoise
 from danlu.generative import FAMILIES
 from danlu.generative.diffusion import GRIDS, SOLVERS
@@ -124,7 +124,9 @@ def test_samples_of_discrete_data_lie_on_its_levels():
 
 @pytest.mark.long
 def test_exact_and_estimated_traces_agree_within_the_error():
-    description = DataDescription(shape=(1, 4, 4), levels=None, low=-1.0, high=1.0)
+    description = DataDescription(
+        kind=DataKind.IMAGE, shape=(1, 4, 4), levels=None, low=-1.0, high=1.0
+    )
     model = perturbed(build(description))
     x = model.sample(4)
     exact = model.log_prob(x, options=DiffusionOptions(trace="exact"))

@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from danlu.backbones.named import fitting
-from danlu.contracts import Batch, CapabilityError, DanluError, DataDescription, Progress
+from danlu.contracts import Batch, CapabilityError, DanluError, DataDescription, DataKind, Progress
 from danlu.generative.autoregressive.language import LanguageOptions, build
 from danlu.generative.masked.masked import build as build_masked
 
-TEXT = DataDescription(shape=(10,), levels=4, low=0.0, high=3.0, alphabet="abcd")
+TEXT = DataDescription(
+    kind=DataKind.TEXT, shape=(10,), levels=4, low=0.0, high=3.0, alphabet="abcd"
+)
 
 
 def batch(n=3):

@@ -3,6 +3,8 @@
 The critic sees pairs, (x, E(x)) against (G(z), z); encoder and generator both play against it.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 from torch.nn.functional import softplus
@@ -65,13 +67,7 @@ class Bidirectional(GenerativeModel):
 
 
 def unconditional(description=TINY):
-    known = DataDescription(
-        shape=description.shape,
-        levels=description.levels,
-        low=description.low,
-        high=description.high,
-    )
-    return Bidirectional(known)
+    return Bidirectional(replace(description, condition=None))
 
 
 def stream():

@@ -393,7 +393,7 @@ def test_a_speed_policy_of_a_million_threads_is_not_used(run, capsys):
 
 @pytest.fixture
 def old(run):
-    """The run as version 1 of the format has it: no version, no digests, no splits."""
+    """The run as version 1 of the format has it: no version, digests, splits or kind."""
     for path in [*run.rglob("*.json"), *run.rglob("*.jsonl")]:
         lines = path.read_text().splitlines() if path.suffix == ".jsonl" else [path.read_text()]
         rows = [json.loads(line) for line in lines]
@@ -403,6 +403,7 @@ def old(run):
     config = yaml.safe_load((run / "config.yaml").read_text())
     for key in (VERSION, DIGEST, "splits"):
         del config[key]
+    del config["description"]["kind"]
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     (run / "checkpoints" / "LATEST").write_text("000006\n")
     return run
@@ -416,11 +417,11 @@ def test_a_folder_of_an_earlier_version_is_read_as_before(old, whole, capsys, tm
     assert main(["train", "--resume", str(old), "--steps", "7", "--json"]) == 0
     assert "is of an earlier version" in json.loads(capsys.readouterr().out)["notices"][0]
     assert main(["report", str(old)]) == 0
-    assert yaml.safe_load((old / "config.yaml").read_text())[VERSION] == 2
+    assert yaml.safe_load((old / "config.yaml").read_text())[VERSION] == 3
 
 
 def test_a_folder_of_a_later_version_says_so(run):
     raw = yaml.safe_load((run / "config.yaml").read_text())
-    (run / "config.yaml").write_text(yaml.safe_dump({**raw, VERSION: 3}))
-    with pytest.raises(DanluError, match="format is 3; this version of danlu reads 1 to 2"):
+    (run / "config.yaml").write_text(yaml.safe_dump({**raw, VERSION: 4}))
+    with pytest.raises(DanluError, match="format is 4; this version of danlu reads 1 to 3"):
         danlu.load(run)

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from danlu.contracts import Batch, DanluError, DataDescription
+from danlu.contracts import Batch, DanluError, DataDescription, DataKind
 from danlu.laws.training.small_players import OnePlayer, trainer
 from danlu.training import Budget, Policy, policy
 from danlu.training.policy import chosen_device, describe, settle
 from danlu.training.weights import snapshot
 
-IMAGE = DataDescription(shape=(3, 4, 4), levels=4, low=-1.0, high=1.0)
+IMAGE = DataDescription(kind=DataKind.IMAGE, shape=(3, 4, 4), levels=4, low=-1.0, high=1.0)
 VECTOR = DataDescription(shape=(2,), levels=None, low=-1.0, high=1.0)
 
 

@@ -12,7 +12,7 @@ from danlu.contracts.condition_kinds import (
     name_of,
     read_condition,
 )
-from danlu.contracts.description import DataDescription
+from danlu.contracts.description import DataDescription, DataKind
 from danlu.contracts.errors import (
     CapabilityError,
     DanluError,
@@ -46,6 +46,7 @@ __all__ = [
     "Condition",
     "DanluError",
     "DataDescription",
+    "DataKind",
     "Evidence",
     "Export",
     "Features",

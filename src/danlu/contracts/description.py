@@ -1,6 +1,7 @@
-"""What a model must know of its data: shape, levels, scale and what examples are told."""
+"""What a model must know of its data: kind, shape, levels, scale and what examples are told."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from math import isfinite, prod
 
 from danlu.contracts.condition_kinds import Classes, Kind
@@ -10,18 +11,39 @@ MOST_DIMS = 2**30
 """Numbers in the largest example that anybody describes."""
 
 
+class DataKind(StrEnum):
+    """What the numbers of an example are; a source declares it, and nobody guesses it."""
+
+    VECTOR = "vector"
+    IMAGE = "image"
+    TEXT = "text"
+    STREAM = "stream"
+    VIDEO = "video"
+
+
+AXES = {
+    DataKind.VECTOR: ("features",),
+    DataKind.IMAGE: ("channels", "height", "width"),
+    DataKind.TEXT: ("length",),
+    DataKind.STREAM: ("time", "features"),
+    DataKind.VIDEO: ("time", "channels", "height", "width"),
+}
+"""The axes of one example of each kind."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataDescription:
     """Facts of a data set, recorded in a run and enough to build a model for it.
 
     Attributes:
-        shape: `(features,)` or `(channels, height, width)` of one example.
+        shape: of one example, with the axes of its kind.
         levels: number of discrete values, evenly spaced on [low, high]; None when continuous.
         low: smallest value a model sees.
         high: largest value a model sees.
         condition: the kind of what each example is told; None when nothing is.
         alphabet: of text, the character behind each id; empty where ids are bytes; None for all
             other data.
+        kind: what an example is; a vector unless it is declared otherwise.
     """
 
     shape: tuple[int, ...]
@@ -30,6 +52,7 @@ class DataDescription:
     high: float
     condition: Kind | None = None
     alphabet: str | None = None
+    kind: DataKind = DataKind.VECTOR
 
     def __post_init__(self) -> None:
         if not self.shape or min(self.shape) < 1 or prod(self.shape) > MOST_DIMS:
@@ -40,6 +63,11 @@ class DataDescription:
             raise DanluError(f"levels must be positive, got {self.levels}.")
         if self.condition == ():
             raise DanluError("condition must be a kind, several, or None, got none at all.")
+        if len(self.shape) != len(AXES[self.kind]):
+            axes = ", ".join(AXES[self.kind])
+            raise DanluError(f"An example of kind {self.kind} has axes ({axes}), got {self.shape}.")
+        if (self.alphabet is not None) != self.is_text:
+            raise DanluError(f"Text has an alphabet and other data none, got kind {self.kind}.")
 
     @property
     def classes(self) -> int:
@@ -49,7 +77,7 @@ class DataDescription:
     @property
     def is_text(self) -> bool:
         """Whether an example is a row of characters or bytes."""
-        return self.alphabet is not None
+        return self.kind is DataKind.TEXT
 
     @property
     def dims(self) -> int:
@@ -59,7 +87,12 @@ class DataDescription:
     @property
     def is_image(self) -> bool:
         """Whether an example is (channels, height, width)."""
-        return len(self.shape) == 3
+        return self.kind is DataKind.IMAGE
+
+    @property
+    def is_plane(self) -> bool:
+        """Whether an example is a point of the plane, which can be drawn."""
+        return self.kind is DataKind.VECTOR and self.shape == (2,)
 
     @property
     def spacing(self) -> float:

@@ -10,12 +10,14 @@ Sources: E. Alpaydin, C. Kaynak (1998), doi:10.24432/C50P49; scikit-learn `load_
 import numpy as np
 import torch
 
-from danlu.contracts import Classes, DataDescription
+from danlu.contracts import Classes, DataDescription, DataKind
 from danlu.data.notices import cautions
 from danlu.data.source import Examples, Source
 from danlu.data.splits import split
 
-DIGITS = DataDescription(shape=(1, 8, 8), levels=17, low=-1.0, high=1.0, condition=Classes(10))
+DIGITS = DataDescription(
+    kind=DataKind.IMAGE, shape=(1, 8, 8), levels=17, low=-1.0, high=1.0, condition=Classes(10)
+)
 
 
 def digits() -> Source:

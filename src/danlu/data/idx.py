@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from danlu.contracts import Classes, DanluError, DataDescription
+from danlu.contracts import Classes, DanluError, DataDescription, DataKind
 from danlu.data.notices import MANY_CLASSES, cautions
 from danlu.data.source import Examples, Source
 from danlu.data.splits import SMALLEST
@@ -108,7 +108,12 @@ def idx_source(
         raise DanluError(f"The train and t10k images of {name} differ in size.")
     classes = int(max(labels.max(), test_labels.max())) + 1
     description = DataDescription(
-        shape=(1, *images.shape[1:]), levels=256, low=-1.0, high=1.0, condition=Classes(classes)
+        kind=DataKind.IMAGE,
+        shape=(1, *images.shape[1:]),
+        levels=256,
+        low=-1.0,
+        high=1.0,
+        condition=Classes(classes),
     )
     last = _last_sixth(labels)
     return Source(

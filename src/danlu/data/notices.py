@@ -50,7 +50,7 @@ def _columns(indices: np.ndarray) -> str:
 def cautions(description: DataDescription, training: int, held_out: int) -> list[str]:
     """One line for each fact that limits what this data can show on this machine."""
     lines = []
-    size = max(description.shape[1:], default=0)
+    size = max(description.shape[1:]) if description.is_image else 0
     if size > LARGE_FOR_CPU and not torch.cuda.is_available():
         lines.append(
             f"Images of {size} pixels promise nothing on a CPU in minutes: "

@@ -94,7 +94,7 @@ def _require(samples: Tensor, description: DataDescription) -> None:
     if not len(samples):
         raise DanluError("There are no samples to draw; ask for at least one.")
     drawable = description.is_image and description.shape[0] in (1, 3)
-    if not drawable and description.shape != (2,):
+    if not drawable and not description.is_plane:
         raise DanluError(
             f"Cannot draw examples of shape {description.shape}; "
             "images have 1 or 3 channels, points 2 numbers."

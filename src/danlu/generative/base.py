@@ -18,6 +18,7 @@ from danlu.contracts import (
     CapabilityError,
     DanluError,
     DataDescription,
+    DataKind,
     Evidence,
     Export,
     class_ids,
@@ -45,7 +46,7 @@ class GenerativeModel(Trained):
         can: capabilities out of `CAPABILITIES`.
         instead: capability, or `export`, -> why it is missing and what to use instead.
         Options: frozen dataclass of this family's sampling and likelihood options.
-        texts: whether it learns from text.
+        kinds: of data that it learns.
         picture_options: options for pictures that people look at; None for the defaults.
         picture_note: what such a picture shows, where it is not a plain sample.
         cautions: what a person should hear before it is trained.
@@ -54,7 +55,7 @@ class GenerativeModel(Trained):
     can: ClassVar[frozenset[str]]
     instead: ClassVar[dict[str, str]] = {}
     Options: ClassVar[type] = NoOptions
-    texts: ClassVar[bool] = False
+    kinds: ClassVar[frozenset[DataKind]] = frozenset({DataKind.VECTOR, DataKind.IMAGE})
     picture_options: Any = None
     picture_note: str = ""
     cautions: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from danlu.contracts import DataDescription
 from danlu.generative.diffusion.rectified_flow import build as build_flow
+from danlu.generative.recipe import Recipe, Recipes, Regime, plan_of
 from danlu.generative.stages import Staged
 from danlu.generative.tiny import TINY
 from danlu.generative.vae.vae import build as build_vae
@@ -32,3 +33,10 @@ def latent_flow(
     code = replace(first.prior.description, condition=description.condition)
     prior = build_flow(code, width=flow_width, blocks=flow_blocks, features=flow_width)
     return Staged(description, first, prior, share=share)
+
+
+RECIPES: Recipes = {
+    Regime.VECTOR: Recipe(plan=plan_of(256, 2e-3)),
+    Regime.SMALL_IMAGE: Recipe(plan=plan_of(128, 2e-3)),
+    Regime.IMAGE: Recipe(plan=plan_of(64, 2e-3)),
+}

@@ -28,6 +28,7 @@ from dataclasses import replace
 from danlu.contracts import DataDescription
 from danlu.generative.autoregressive.autoregressive import build as build_prior
 from danlu.generative.quantized.vq_vae import build as build_first
+from danlu.generative.recipe import Recipe, Recipes, Regime, plan_of
 from danlu.generative.stages import Staged
 from danlu.generative.tiny import TINY
 
@@ -51,3 +52,12 @@ def vq(
     heads = max(1, prior_width // HEAD_DIM)
     prior = build_prior(ids, dim=prior_width, depth=prior_depth, heads=heads, replaced=replaced)
     return Staged(description, first, prior, share=share)
+
+
+RECIPES: Recipes = {
+    Regime.VECTOR: Recipe(plan=plan_of(256, 2e-3)),
+    Regime.SMALL_IMAGE: Recipe(model={"replaced": 0.3, "share": 0.35}, plan=plan_of(128, 3e-3)),
+    Regime.IMAGE: Recipe(
+        model={"codes": 128, "width": 32, "prior_width": 96}, plan=plan_of(64, 2e-3)
+    ),
+}

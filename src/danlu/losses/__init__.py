@@ -1,6 +1,6 @@
 """Losses: what a decoder's output means, what critic and generator minimise, many labels."""
 
-from danlu.contracts import DataDescription, Method
+from danlu.contracts import DataDescription, DataKind, Method
 from danlu.losses.divergences import (
     HINGE,
     LEAST_SQUARES,
@@ -12,7 +12,7 @@ from danlu.losses.divergences import (
 from danlu.losses.likelihoods import DiscretisedLogistic, Gaussian
 from danlu.losses.multilabel import MULTILABEL
 
-_GREY = DataDescription(shape=(1, 2, 2), levels=4, low=-1.0, high=1.0)
+_GREY = DataDescription(kind=DataKind.IMAGE, shape=(1, 2, 2), levels=4, low=-1.0, high=1.0)
 _PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0)
 
 LIKELIHOODS = {

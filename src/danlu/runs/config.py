@@ -21,9 +21,10 @@ from danlu.contracts import Batch, DanluError, DataDescription, Progress, derive
 from danlu.data import Source
 from danlu.data.fingerprints import SplitFacts, fingerprint
 from danlu.generative.base import GenerativeModel
+from danlu.generative.recipe import Recipe
 from danlu.optim import OPTIMIZERS, SCHEDULES, NamedParameter, OptimizerOptions, named_parameters
-from danlu.runs.families import Classes, builder_of
-from danlu.runs.recipes import Recipe, recipe_for, with_optimizer
+from danlu.runs.families import Classes, builder_of, learners
+from danlu.runs.recipes import recipe_for, with_optimizer
 from danlu.runs.settings import Fields, Settings, fields_of, parse, settings_of, types_of
 from danlu.training import Budget, Plan
 from danlu.training.records import is_readable, typed
@@ -157,8 +158,9 @@ def resolve(
         splits=fingerprint(source),
     )
     example = config.build(classes)
-    if source.description.is_text and not example.texts:
-        raise DanluError(f"{family} learns no text; lm and mlm do.")
+    if (kind := source.description.kind) not in example.kinds:
+        others = f"{' and '.join(learners(kind))} do" if learners(kind) else "nobody does"
+        raise DanluError(f"{family} learns no {kind}; {others}.")
     if family not in (classes or {}):
         _try_out(example)
     sampler = settings.read("sampler", fields_of(example.Options), family)

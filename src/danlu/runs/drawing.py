@@ -139,7 +139,7 @@ def told(
 
 def drawable(description: DataDescription) -> bool:
     """Whether samples of this data can be shown."""
-    return description.shape == (2,) or (description.is_image and description.shape[0] in (1, 3))
+    return description.is_plane or (description.is_image and description.shape[0] in (1, 3))
 
 
 def words_for_options(options: Any) -> str:

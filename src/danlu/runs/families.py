@@ -7,9 +7,10 @@ anything that is called with `(description, **settings)`. No name is ever import
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from danlu.contracts import DanluError, Method, unknown
+from danlu.contracts import DanluError, DataKind, Method, unknown
 from danlu.generative import FAMILIES
 from danlu.generative.base import GenerativeModel
+from danlu.generative.recipe import Family
 
 Builder = Callable[..., GenerativeModel]
 Classes = Mapping[str, Any] | None
@@ -18,8 +19,12 @@ Classes = Mapping[str, Any] | None
 
 def learns_text(family: str) -> bool:
     """Whether what a family is given is taken for text."""
-    found = FAMILIES.get(family)
-    return found is not None and getattr(found.target, "texts", False)
+    return family in learners(DataKind.TEXT)
+
+
+def learners(kind: DataKind) -> list[str]:
+    """The families that learn a kind of data."""
+    return [name for name, row in FAMILIES.items() if isinstance(row, Family) and kind in row.kinds]
 
 
 def builder_of(family: str, classes: Classes = None) -> Builder:

@@ -118,7 +118,7 @@ def _hooks(
             policy,
             measure=around.measure,
             points=around.points,
-            behind=source.validation.x() if source.description.shape == (2,) else None,
+            behind=source.validation.x() if source.description.is_plane else None,
         )
         hooks.append(pictures)
     if around.memory is not None:

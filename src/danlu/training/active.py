@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from danlu.contracts import DanluError, Progress, Stage, Stream, derive_seed
 from danlu.optim import PowerAverage, named_parameters
+from danlu.optim.plan import Plan
 from danlu.training.budget import Clock, Spent
 from danlu.training.learner import Learner
-from danlu.training.plan import Plan
 from danlu.training.trainable import Trainable
 from danlu.training.weights import named_tensors
 

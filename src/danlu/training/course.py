@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from danlu.contracts import Batch, DanluError, Stream, derive_seed
+from danlu.optim.plan import Plan
 from danlu.training import prepared
 from danlu.training.active import ActiveStage, check_stages
 from danlu.training.budget import Budget, Clock, ReplayClock, Spent
 from danlu.training.checkpoint import Checkpoint, Meta
 from danlu.training.hooks import TrainingRun
 from danlu.training.log import replayed
-from danlu.training.plan import Plan
 from danlu.training.play import seed
 from danlu.training.policy import Policy
 from danlu.training.trainable import Trainable

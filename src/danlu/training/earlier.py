@@ -14,7 +14,8 @@ PAIRS = {"reflow": "noise", "distil": "noise"}
 def renamed(raw: Any) -> Any:
     """Plain data of an earlier format with the keys of this one.
 
-    Up to format 2 a description had the number of classes, which are now one kind of condition.
+    Up to format 2 a description had the number of classes, which are now one kind of condition, and
+    did not say its kind: three axes were images, what had an alphabet was text, all else vectors.
     """
     if isinstance(raw, list):
         return [renamed(each) for each in raw]
@@ -24,6 +25,8 @@ def renamed(raw: Any) -> Any:
     if {"shape", "levels", "classes"} <= found.keys():
         classes = found.pop("classes")
         found.setdefault("condition", {"classes": classes} if classes else None)
+        text, image = found.get("alphabet") is not None, len(found["shape"]) == 3
+        found.setdefault("kind", "text" if text else "image" if image else "vector")
     return found
 
 

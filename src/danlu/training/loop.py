@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from danlu.contracts import Batch, KeepsStatistics, Progress, Stream, derive_seed
+from danlu.optim.plan import Plan
 from danlu.training import checkpoint
 from danlu.training.budget import Budget, StepClock
 from danlu.training.compiling import back_to_eager, compile_networks
@@ -23,7 +24,6 @@ from danlu.training.interrupts import orderly_stop, telling_what_is_kept
 from danlu.training.learner import Learner
 from danlu.training.locking import held
 from danlu.training.log import Diary
-from danlu.training.plan import Plan
 from danlu.training.play import add_up, gradients, seed
 from danlu.training.policy import settle
 from danlu.training.trainable import Trainable

@@ -3,7 +3,7 @@ import warnings
 import pytest
 import torch
 
-from danlu.contracts import DanluError, DataDescription, NonFiniteError
+from danlu.contracts import DanluError, DataDescription, DataKind, NonFiniteError
 from danlu.data import Examples, open_source
 from danlu.evaluation import METRICS
 from danlu.evaluation.corruptions import blurred, noisy, yardsticks
@@ -91,7 +91,9 @@ def test_yardsticks_take_their_kind_and_never_the_reference(digits):
 
 
 def test_noise_is_a_tenth_of_the_range_and_blur_a_mean_of_nine():
-    description = DataDescription(shape=(1, 30, 30), levels=3, low=-1.0, high=1.0)
+    description = DataDescription(
+        kind=DataKind.IMAGE, shape=(1, 30, 30), levels=3, low=-1.0, high=1.0
+    )
     grey = Examples(torch.ones(20, 1, 30, 30, dtype=torch.uint8), None, description)
     assert noisy(grey).std().item() == pytest.approx(0.2, rel=0.02)
     assert torch.equal(noisy(grey), noisy(grey))

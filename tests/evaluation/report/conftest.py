@@ -7,11 +7,13 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from danlu.contracts import Classes, DataDescription
+from danlu.contracts import Classes, DataDescription, DataKind
 from danlu.evaluation.pictures import grid, neighbours
 from danlu.evaluation.results import EvidenceRow, Measured, Picture, Results, Row, RowKind, StageRow
 
-DIGITS = DataDescription(shape=(1, 8, 8), levels=17, low=-1.0, high=1.0, condition=Classes(10))
+DIGITS = DataDescription(
+    kind=DataKind.IMAGE, shape=(1, 8, 8), levels=17, low=-1.0, high=1.0, condition=Classes(10)
+)
 NOISE = {"rectified-flow": 0.12, "gan": 0.35, "vae": 0.6}
 DISTANCE = {"rectified-flow": 3.21, "gan": 5.64, "vae": 9.87}
 SPLIT = {

@@ -3,11 +3,13 @@ import pytest
 import torch
 from PIL import Image
 
-from danlu.contracts import Classes, DanluError, DataDescription
+from danlu.contracts import Classes, DanluError, DataDescription, DataKind
 from danlu.evaluation.pictures import CELL, GAP, GROUND, PAIR_GAP, grid, neighbours
 
-GREY = DataDescription(shape=(1, 8, 8), levels=17, low=-1.0, high=1.0, condition=Classes(3))
-COLOUR = DataDescription(shape=(3, 28, 20), levels=256, low=-1.0, high=1.0)
+GREY = DataDescription(
+    kind=DataKind.IMAGE, shape=(1, 8, 8), levels=17, low=-1.0, high=1.0, condition=Classes(3)
+)
+COLOUR = DataDescription(kind=DataKind.IMAGE, shape=(3, 28, 20), levels=256, low=-1.0, high=1.0)
 POINTS = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0)
 
 

@@ -17,7 +17,7 @@ from jaxtyping import Int, Integer, Num
 from torch import Tensor
 from typing_extensions import override
 
-from danlu.contracts import DanluError, DataDescription, unknown
+from danlu.contracts import DanluError, DataDescription, DataKind, unknown
 from danlu.data.source import Examples, Source
 from danlu.data.splits import split
 from danlu.data.text.reading import read_texts
@@ -122,6 +122,7 @@ def text_source(
 
 def _described(tokens: Tokens, window: int) -> DataDescription:
     return DataDescription(
+        kind=DataKind.TEXT,
         shape=(window,),
         levels=tokens.size,
         low=0.0,

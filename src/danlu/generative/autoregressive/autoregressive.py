@@ -41,6 +41,7 @@ from danlu.contracts.noise import BatchNoise, Noise
 from danlu.data.packing import PackedBatch
 from danlu.generative.autoregressive.choosing import AutoregressiveOptions, allowed, pick
 from danlu.generative.base import GenerativeModel
+from danlu.generative.recipe import Recipe, Recipes, Regime, plan_of
 from danlu.generative.tiny import TINY
 from danlu.layers.condition import ClassEmbedding
 from danlu.losses.likelihoods import ids_of
@@ -262,3 +263,9 @@ def build(
     block = transformer_block(heads, position=Rotary(dim // heads))
     stack = Transformer(dim, depth, block, position=Learned(dim, description.dims))
     return Autoregressive(description, stack, replaced=replaced)
+
+
+RECIPES: Recipes = {
+    Regime.SMALL_IMAGE: Recipe(model={"dim": 128, "depth": 4, "heads": 4}, plan=plan_of(64, 2e-3)),
+    Regime.IMAGE: Recipe(model={"dim": 128, "depth": 4, "heads": 4}, plan=plan_of(16, 1e-3)),
+}

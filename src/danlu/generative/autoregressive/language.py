@@ -25,11 +25,12 @@ from typing_extensions import override
 
 from danlu.backbones.named import StackOptions, stack_of
 from danlu.backbones.sized import Sizes
-from danlu.contracts import DanluError, DataDescription
+from danlu.contracts import DanluError, DataDescription, DataKind
 from danlu.contracts.noise import Noise
 from danlu.data.text import tokens_of
 from danlu.generative.autoregressive.autoregressive import Autoregressive
 from danlu.generative.autoregressive.choosing import AutoregressiveOptions
+from danlu.generative.recipe import Recipe, Recipes, Regime, plan_of
 from danlu.generative.tiny import TINY
 
 
@@ -61,7 +62,9 @@ class LanguageModel(Autoregressive):
 
     Options: ClassVar[type] = LanguageOptions
     unit: ClassVar[str] = "nats_per_token"
-    texts: ClassVar[bool] = True
+    kinds: ClassVar[frozenset[DataKind]] = frozenset(
+        {DataKind.VECTOR, DataKind.IMAGE, DataKind.TEXT}
+    )
 
     @override
     def draw(
@@ -118,3 +121,8 @@ def build(
     if description.levels is None:
         raise DanluError("A language model needs text, or other data with levels.")
     return LanguageModel(description, stack_of(sizes, options))
+
+
+RECIPES: Recipes = {
+    Regime.TEXT: Recipe(model={"dim": 128, "depth": 4, "heads": 4}, plan=plan_of(32, 2e-3)),
+}

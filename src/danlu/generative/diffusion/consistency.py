@@ -43,6 +43,7 @@ from danlu.generative.diffusion.model import LABEL_DROP
 from danlu.generative.diffusion.networks import ConditionedNetwork, proportioned
 from danlu.generative.diffusion.paths import EDM
 from danlu.generative.diffusion.predictions import DATA_STD
+from danlu.generative.diffusion.recipes import usual
 from danlu.generative.tiny import TINY
 from danlu.layers.rows import per_row
 from danlu.losses.likelihoods import round_to_levels
@@ -206,3 +207,6 @@ def build(
         description, width=width, levels=levels, blocks=blocks, patch=patch, network=network
     )
     return Consistency(description, ConditionedNetwork(description, size), fine=fine)
+
+
+RECIPES = usual()

@@ -19,6 +19,8 @@ from danlu.generative.diffusion.model import DiffusionModel
 from danlu.generative.diffusion.networks import ConditionedNetwork, NetworkOptions
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.parts import Parts
+from danlu.generative.diffusion.recipes import FEW_STEPS
+from danlu.generative.recipe import Recipe, Recipes, Regime, plan_of
 from danlu.generative.tiny import TINY
 
 PARTS = Parts(path="discrete-linear", prediction="noise", weighting="simple", times="steps")
@@ -56,3 +58,30 @@ def build(
     """
     size = NetworkOptions(width=width, levels=levels, blocks=blocks, patch=patch, features=features)
     return DDPM(description, ConditionedNetwork(description, size), PARTS.changed(parts))
+
+
+RECIPES: Recipes = {
+    Regime.VECTOR: Recipe(
+        model={"width": 128, "blocks": 3, "features": 128},
+        plan=plan_of(256, 2e-3),
+        options=FEW_STEPS,
+    ),
+    Regime.SMALL_IMAGE: Recipe(
+        model={"width": 64, "levels": 1, "blocks": 1, "patch": 2, "features": 128},
+        plan=plan_of(64, 2e-3),
+        options={**FEW_STEPS, "guidance": 2.0},
+    ),
+    Regime.IMAGE: Recipe(
+        # On images the noise alone says too little at high levels for a budget of minutes.
+        model={
+            "width": 32,
+            "levels": 2,
+            "blocks": 1,
+            "patch": 2,
+            "features": 256,
+            "parts": "prediction=v",
+        },
+        plan=plan_of(64, 2e-3),
+        options={**FEW_STEPS, "guidance": 2.0},
+    ),
+}

@@ -26,6 +26,7 @@ from danlu.generative.diffusion.model import DiffusionModel
 from danlu.generative.diffusion.networks import ConditionedNetwork, proportioned
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.parts import Parts
+from danlu.generative.diffusion.recipes import usual
 from danlu.generative.tiny import TINY
 
 PARTS = Parts(
@@ -63,3 +64,6 @@ def build(
         description, width=width, levels=levels, blocks=blocks, patch=patch, network=network
     )
     return EDM(description, ConditionedNetwork(description, size), PARTS.changed(parts))
+
+
+RECIPES = usual()

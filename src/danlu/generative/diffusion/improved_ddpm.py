@@ -35,6 +35,7 @@ from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.parts import Parts
 from danlu.generative.diffusion.paths import Point
 from danlu.generative.diffusion.predictions import solve_data
+from danlu.generative.diffusion.recipes import usual
 from danlu.generative.diffusion.solvers.ancestral import VARIANCES, Ancestral
 from danlu.generative.diffusion.solvers.solver import Solver, run
 from danlu.generative.tiny import TINY
@@ -166,3 +167,9 @@ def build(
     )
     made = ConditionedNetwork(description, size, values=2)
     return ImprovedDDPM(description, made, PARTS.changed(parts))
+
+
+RECIPES = usual(
+    model={"parts": "prediction=v"},  # as for ddpm; the cosine table ends in nearly pure noise
+    options={"evaluations": 50, "guidance": 2.0},
+)

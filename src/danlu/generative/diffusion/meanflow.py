@@ -36,6 +36,7 @@ from danlu.generative.diffusion.jumps import FlowMap, leap
 from danlu.generative.diffusion.model import LABEL_DROP, DiffusionModel, Ids
 from danlu.generative.diffusion.networks import SpanNetwork, proportioned
 from danlu.generative.diffusion.options import DiffusionOptions
+from danlu.generative.diffusion.recipes import usual
 from danlu.generative.tiny import TINY
 from danlu.layers.rows import per_row
 
@@ -240,3 +241,6 @@ def build(
         description, width=width, levels=levels, blocks=blocks, patch=patch, network=network
     )
     return MeanFlow(description, SpanNetwork(description, size), guidance=guidance)
+
+
+RECIPES = usual()

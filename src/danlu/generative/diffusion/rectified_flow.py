@@ -15,6 +15,7 @@ from danlu.contracts import DataDescription
 from danlu.generative.diffusion.model import DiffusionModel
 from danlu.generative.diffusion.networks import ConditionedNetwork, NetworkOptions
 from danlu.generative.diffusion.parts import Parts
+from danlu.generative.recipe import Recipe, Recipes, Regime, plan_of
 from danlu.generative.tiny import TINY
 
 
@@ -40,3 +41,20 @@ def build(  # noqa: PLR0913 - runs before `parts` have their times by name
     size = NetworkOptions(width=width, levels=levels, blocks=blocks, patch=patch, features=features)
     chosen = Parts(times=times).changed(parts)
     return RectifiedFlow(description, ConditionedNetwork(description, size), chosen)
+
+
+RECIPES: Recipes = {
+    Regime.VECTOR: Recipe(
+        model={"width": 128, "blocks": 3, "features": 128},
+        plan=plan_of(256, 2e-3),
+    ),
+    Regime.SMALL_IMAGE: Recipe(
+        model={"width": 32, "levels": 1, "blocks": 2, "features": 128},
+        plan=plan_of(64, 2e-3),
+    ),
+    Regime.IMAGE: Recipe(
+        model={"width": 64, "levels": 2, "blocks": 1, "patch": 2, "features": 256},
+        plan=plan_of(64, 2e-3),
+        options={"guidance": 3.0, "guided_until": 0.8},
+    ),
+}

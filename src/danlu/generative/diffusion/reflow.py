@@ -42,6 +42,7 @@ from danlu.contracts.noise import BatchNoise, ItemNoise, Noise
 from danlu.generative.diffusion.model import DiffusionModel, Ids
 from danlu.generative.diffusion.networks import ConditionedNetwork, proportioned
 from danlu.generative.diffusion.options import DiffusionOptions
+from danlu.generative.diffusion.recipes import usual
 from danlu.generative.diffusion.solvers.solver import Solver, run
 from danlu.generative.diffusion.time_samplers import stratified, uniform
 from danlu.generative.tiny import TINY
@@ -224,3 +225,6 @@ def build(
     size = proportioned(description, width=width, levels=levels, blocks=blocks, patch=patch)
     network = ConditionedNetwork(description, size)
     return Reflow(description, network, pairs=pairs, shares=(share, 1 - share))
+
+
+RECIPES = usual(model={"pairs": 4096})

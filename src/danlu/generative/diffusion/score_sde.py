@@ -25,6 +25,7 @@ from danlu.generative.diffusion.model import DiffusionModel
 from danlu.generative.diffusion.networks import ConditionedNetwork, proportioned
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.parts import Parts
+from danlu.generative.diffusion.recipes import usual
 from danlu.generative.tiny import TINY
 
 EXPLODING = "variance-exploding"
@@ -75,3 +76,6 @@ def build(
         times="uniform",
     )
     return ScoreSDE(description, ConditionedNetwork(description, size), parts)
+
+
+RECIPES = usual(options={"evaluations": 100, "grid": "logarithmic"})

@@ -17,6 +17,8 @@ families learn far more in the same time.
 Sources: arXiv:1810.01367, arXiv:1806.07366 §4.
 """
 
+from dataclasses import replace
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -28,6 +30,7 @@ from danlu.generative.flow.networks import network as network_of
 from danlu.generative.parts.actnorm import ActNorm
 from danlu.generative.parts.continuous import Continuous, EstimatedContinuous
 from danlu.generative.parts.priors import GaussianPrior
+from danlu.generative.recipe import Recipe, Recipes, Regime, plan_of
 from danlu.generative.tiny import TINY
 from danlu.layers.condition import ClassEmbedding
 from danlu.layers.time import TimeEmbedding
@@ -86,5 +89,12 @@ def build(
     velocity = Velocity(make(shape, shape[0]), description.classes)
     kind = Continuous if description.dims <= EXACT_UP_TO else EstimatedContinuous
     layers = [*to_the_line(description, squash), ActNorm(shape), kind(velocity, steps=steps)]
-    code = DataDescription(shape=shape, levels=None, low=-3.0, high=3.0)
+    code = replace(description, levels=None, low=-3.0, high=3.0, condition=None)
     return FFJORD(description, layers, GaussianPrior(code))
+
+
+RECIPES: Recipes = {
+    Regime.VECTOR: Recipe(model={"width": 64, "depth": 2}, plan=plan_of(256, 5e-3)),
+    Regime.SMALL_IMAGE: Recipe(model={"width": 128, "depth": 2}, plan=plan_of(128, 2e-3)),
+    Regime.IMAGE: Recipe(model={"width": 64, "depth": 2}, plan=plan_of(64, 1e-3)),
+}

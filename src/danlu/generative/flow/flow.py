@@ -17,7 +17,7 @@ normalisation, learned split priors, temperature).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -37,6 +37,7 @@ from danlu.generative.parts.logit import Logit
 from danlu.generative.parts.priors import GaussianPrior
 from danlu.generative.parts.split import Split
 from danlu.generative.parts.squeeze import FACTOR, Squeeze
+from danlu.generative.recipe import Recipe, Recipes, Regime, plan_of
 from danlu.generative.tiny import TINY
 from danlu.layers.condition import ClassEmbedding
 
@@ -174,7 +175,7 @@ def build(
             stack.split()
     stack.couple(checkerboard)
     stack.layers.append(ActNorm(stack.shape))
-    code = DataDescription(shape=stack.shape, levels=None, low=-3.0, high=3.0)
+    code = replace(description, shape=stack.shape, levels=None, low=-3.0, high=3.0, condition=None)
     return Flow(description, stack.layers, GaussianPrior(code))
 
 
@@ -189,3 +190,10 @@ def to_the_line(description: DataDescription, squash: str) -> list[Layer]:
     half = description.spacing / 2
     logit = [] if squash == "affine" else [Logit(description.low - half, description.high + half)]
     return [Dequantise(description), *logit]
+
+
+RECIPES: Recipes = {
+    Regime.VECTOR: Recipe(model={"couplings": 8}, plan=plan_of(256, 2e-3)),
+    Regime.SMALL_IMAGE: Recipe(plan=plan_of(128, 1e-3)),
+    Regime.IMAGE: Recipe(model={"couplings": 2, "levels": 2, "width": 256}, plan=plan_of(64, 1e-3)),
+}

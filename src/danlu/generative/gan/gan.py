@@ -39,10 +39,13 @@ from danlu.generative.base import GenerativeModel
 from danlu.generative.chain import Ids
 from danlu.generative.decoding import class_example, class_port, data_port
 from danlu.generative.parts.networks import decoder, encoder
+from danlu.generative.recipe import Recipe, Recipes, Regime
 from danlu.generative.tiny import TINY
 from danlu.layers.condition import ClassEmbedding
 from danlu.losses import DIVERGENCES
 from danlu.losses.divergences import Divergence, Judged, Seen
+from danlu.optim import OptimizerOptions
+from danlu.optim.plan import Plan
 
 LABEL_DROP = 0.1
 """Probability of training on an example without its class."""
@@ -228,3 +231,20 @@ def build(
         row,
         critic_steps=critic_steps or row.critic_steps,
     )
+
+
+def _adversarial(batch: int, rate: float) -> Recipe:
+    options = OptimizerOptions(name="adam", rate=rate, betas=(0.0, 0.99), weight_decay=0.0)
+    return Recipe(plan=Plan(batch=batch, optimizers={"default": options}))
+
+
+RECIPES: Recipes = {
+    Regime.VECTOR: _adversarial(256, 1e-3),
+    Regime.SMALL_IMAGE: _adversarial(64, 2e-3),
+    Regime.IMAGE: _adversarial(64, 4e-3),
+}
+WASSERSTEIN_RECIPES: Recipes = {
+    Regime.VECTOR: _adversarial(256, 1e-3),
+    Regime.SMALL_IMAGE: _adversarial(64, 1e-3),
+    Regime.IMAGE: _adversarial(64, 1e-3),
+}

@@ -27,10 +27,11 @@ from typing_extensions import override
 from danlu.backbones.named import StackOptions, stack_of
 from danlu.backbones.sized import Sizes
 from danlu.backbones.transformer import Transformer
-from danlu.contracts import Batch, DanluError, DataDescription, Losses, Progress
+from danlu.contracts import Batch, DanluError, DataDescription, DataKind, Losses, Progress
 from danlu.contracts.noise import BatchNoise, ItemNoise, Noise
 from danlu.data.text import tokens_of
 from danlu.generative.base import Condition, GenerativeModel
+from danlu.generative.recipe import Recipe, Recipes, Regime, plan_of
 from danlu.generative.tiny import TINY
 from danlu.losses.likelihoods import ids_of
 from danlu.mixers.base import after_step
@@ -55,7 +56,9 @@ class MaskedModel(GenerativeModel):
         "decode": "its code is a vector of each token, which is there to be used.",
         "reconstruct": "its code is a vector of each token, which is there to be used.",
     }
-    texts: ClassVar[bool] = True
+    kinds: ClassVar[frozenset[DataKind]] = frozenset(
+        {DataKind.VECTOR, DataKind.IMAGE, DataKind.TEXT}
+    )
 
     def __init__(self, description: DataDescription, stack: Transformer) -> None:
         super().__init__(description)
@@ -176,3 +179,8 @@ def build(
     if description.levels is None:
         raise DanluError("A masked model needs text, or other data with levels.")
     return MaskedModel(description, stack_of(sizes, options))
+
+
+RECIPES: Recipes = {
+    Regime.TEXT: Recipe(model={"dim": 128, "depth": 4, "heads": 4}, plan=plan_of(32, 1e-3)),
+}

@@ -35,6 +35,7 @@ from danlu.generative.decoding import decoder_export
 from danlu.generative.parts.affine import ClassAffine
 from danlu.generative.parts.networks import decoder, encoder
 from danlu.generative.parts.priors import GaussianPrior
+from danlu.generative.recipe import Recipe, Recipes, Regime, plan_of
 from danlu.generative.tiny import TINY
 from danlu.layers.condition import ClassEmbedding
 from danlu.losses import LIKELIHOODS
@@ -189,3 +190,10 @@ def build(
     )
     code = DataDescription(shape=(latent,), levels=None, low=-3.0, high=3.0)
     return VAE(description, block, GaussianPrior(code))
+
+
+RECIPES: Recipes = {
+    Regime.VECTOR: Recipe(plan=plan_of(256, 2e-3)),
+    Regime.SMALL_IMAGE: Recipe(plan=plan_of(128, 2e-3)),
+    Regime.IMAGE: Recipe(plan=plan_of(64, 4e-3)),
+}

@@ -11,7 +11,7 @@ import torch
 from scipy.integrate import quad
 from torch import Tensor
 
-from danlu.contracts import Classes, DataDescription
+from danlu.contracts import Classes, DataDescription, DataKind
 from danlu.data import SOURCES, Examples, ExampleStream
 from danlu.data.densities import Density, TwoMoons
 from danlu.data.source import level_grid
@@ -112,7 +112,14 @@ def _level_error() -> float:
 
 
 def _images(n: int, levels: int) -> DataDescription:
-    return DataDescription(shape=(1, n, n), levels=levels, low=-1.0, high=1.0, condition=Classes(5))
+    return DataDescription(
+        kind=DataKind.IMAGE,
+        shape=(1, n, n),
+        levels=levels,
+        low=-1.0,
+        high=1.0,
+        condition=Classes(5),
+    )
 
 
 def _stream(batch: int, shard: tuple[int, int] = (0, 1)) -> ExampleStream:

@@ -7,7 +7,7 @@ from statistics import median, stdev
 import torch
 from torch import Tensor
 
-from danlu.contracts import Classes, DataDescription
+from danlu.contracts import Classes, DataDescription, DataKind
 from danlu.data import Examples
 from danlu.evaluation import corruptions, reference
 from danlu.evaluation.corruptions import blurred, noisy
@@ -143,7 +143,9 @@ def _frechet_error() -> float:
 
 def _sharpness_error() -> float:
     """Sharpness and its error equal sums of waves above a quarter of a cycle a pixel."""
-    description = DataDescription(shape=(1, 4, 6), levels=None, low=-9.0, high=9.0)
+    description = DataDescription(
+        kind=DataKind.IMAGE, shape=(1, 4, 6), levels=None, low=-9.0, high=9.0
+    )
     x, y = _normal(5, 1, 4, 6, stream=5), 0.7 * _normal(7, 1, 4, 6, stream=6)
     reference = Reference(Examples(y, None, description), description)
     space = FeatureSpace("pixels", "0", lambda v: v.flatten(1), title="")
@@ -185,12 +187,16 @@ def _slices() -> float:
 
 
 def _damage() -> Examples:
-    description = DataDescription(shape=(1, 40, 40), levels=None, low=-1.0, high=1.0)
+    description = DataDescription(
+        kind=DataKind.IMAGE, shape=(1, 40, 40), levels=None, low=-1.0, high=1.0
+    )
     return Examples(torch.zeros(8, 1, 40, 40), None, description)
 
 
 def _spot() -> Tensor:
-    description = DataDescription(shape=(1, 5, 5), levels=None, low=0.0, high=1.0)
+    description = DataDescription(
+        kind=DataKind.IMAGE, shape=(1, 5, 5), levels=None, low=0.0, high=1.0
+    )
     x = torch.zeros(1, 1, 5, 5)
     x[0, 0, 2, 2] = 0.9
     return blurred(Examples(x, None, description))[0, 0]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, cross_entropy, max_pool2d
 
-from danlu.contracts import Classes, DataDescription
+from danlu.contracts import Classes, DataDescription, DataKind
 from danlu.data import Examples
 from danlu.evaluation.features.classifier import Recipe, accuracy, train
 from danlu.evaluation.features.network import FeatureNetwork
@@ -27,7 +27,7 @@ SHAPE = (1, 8, 8)
 
 def _examples(n: int) -> Examples:
     description = DataDescription(
-        shape=SHAPE, levels=None, low=-1.0, high=1.0, condition=Classes(3)
+        kind=DataKind.IMAGE, shape=SHAPE, levels=None, low=-1.0, high=1.0, condition=Classes(3)
     )
     x = torch.rand(n, *SHAPE, generator=generator(), dtype=torch.float32) * 2 - 1
     return Examples(x, torch.arange(n) % 3, description)
@@ -150,8 +150,9 @@ def _matched() -> float:
 def _applies() -> float:
     """Metrics apply to the data that they are made for."""
     found = []
-    for shape in ((3,), (4,), (1, 3, 9), (1, 4, 4)):
-        description = DataDescription(shape=shape, levels=None, low=-1.0, high=1.0)
+    vector, image = DataKind.VECTOR, DataKind.IMAGE
+    for kind, shape in ((vector, (3,)), (vector, (4,)), (image, (1, 3, 9)), (image, (1, 4, 4))):
+        description = DataDescription(kind=kind, shape=shape, levels=None, low=-1.0, high=1.0)
         x = torch.zeros(4, *shape)
         reference = Reference(Examples(x, None, description), description)
         space = FeatureSpace("pixels", "0", lambda v: v.flatten(1), title="")

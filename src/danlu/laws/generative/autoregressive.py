@@ -4,7 +4,7 @@ from itertools import product
 
 import torch
 
-from danlu.contracts import Classes, DataDescription
+from danlu.contracts import Classes, DataDescription, DataKind
 from danlu.contracts.noise import ItemNoise
 from danlu.generative.autoregressive.autoregressive import Autoregressive, build
 from danlu.generative.autoregressive.choosing import AutoregressiveOptions, allowed, pick
@@ -64,7 +64,7 @@ def draws_follow() -> float:
 
 def levels_are_ids() -> float:
     """Levels of the data are ids."""
-    there = DataDescription(shape=(1, 2, 2), levels=3, low=-1.0, high=1.0)
+    there = DataDescription(kind=DataKind.IMAGE, shape=(1, 2, 2), levels=3, low=-1.0, high=1.0)
     model, codes = build(there, dim=8, depth=1, heads=2).double(), every_code()
     x = model.data(codes)
     worst = gap(model.ids(x), codes) + gap(x, (codes - 1.0).unflatten(1, (1, 2, 2)))

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from danlu.contracts import Batch, Classes, DataDescription, Progress
+from danlu.contracts import Batch, Classes, DataDescription, DataKind, Progress
 from danlu.generative import chain
 from danlu.generative.autoregressive import autoregressive
 from danlu.generative.compositions import latent_flow
@@ -34,7 +34,7 @@ from danlu.losses import DIVERGENCES
 from danlu.losses.divergences import GradientPenalty, Judged, SlopePenalty
 from danlu.losses.likelihoods import DiscretisedLogistic
 
-PIXEL = DataDescription(shape=(1, 1, 1), levels=256, low=-1.0, high=1.0)
+PIXEL = DataDescription(kind=DataKind.IMAGE, shape=(1, 1, 1), levels=256, low=-1.0, high=1.0)
 
 
 def _numbers(*values: float) -> Tensor:
@@ -170,7 +170,9 @@ def _critic_logit() -> float:
 def _generator_range() -> float:
     """Generated images fill the range of the data."""
     torch.manual_seed(seed(8))
-    description = DataDescription(shape=(1, 4, 4), levels=None, low=-2.0, high=6.0)
+    description = DataDescription(
+        kind=DataKind.IMAGE, shape=(1, 4, 4), levels=None, low=-2.0, high=6.0
+    )
     made = gan.Generator(description, 3, width=4)
     z = torch.randn(5, 3, generator=generator())
     h = torch.cat([z, made.embedding(None, 5)], dim=1)

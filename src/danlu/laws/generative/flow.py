@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.functional import jacobian
 
-from danlu.contracts import Batch, Classes, DataDescription
+from danlu.contracts import Batch, Classes, DataDescription, DataKind
 from danlu.generative.chain import Layer
 from danlu.generative.flow.flow import Flow, FlowOptions, build
 from danlu.generative.flow.networks import FEATURES, NETWORKS
@@ -26,7 +26,7 @@ from danlu.layers.condition import ClassEmbedding
 
 N, CLASSES = 3, 2
 PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, condition=Classes(CLASSES))
-IMAGE = replace(PLANE, shape=(1, 4, 4))
+IMAGE = replace(PLANE, kind=DataKind.IMAGE, shape=(1, 4, 4))
 WIDTH, COUPLINGS = 16, 2
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from danlu.contracts import DataDescription
+from danlu.contracts import DataDescription, DataKind
 from danlu.generative.autoregressive import autoregressive, language
 from danlu.generative.autoregressive.choosing import AutoregressiveOptions, allowed, pick
 from danlu.generative.chain_options import ChainOptions, Estimator
@@ -46,7 +46,7 @@ def _in_time() -> float:
 
 
 def _folded(*shape: int) -> int:
-    image = DataDescription(shape=shape, levels=256, low=-1.0, high=1.0)
+    image = DataDescription(kind=DataKind.IMAGE, shape=shape, levels=256, low=-1.0, high=1.0)
     made: Any = network("convolutional", image, width=2, depth=1)(shape, 2)
     return made.patch
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from danlu.backbones.named import fitting
-from danlu.contracts import Batch, DataDescription, Progress
+from danlu.contracts import Batch, DataDescription, DataKind, Progress
 from danlu.contracts.noise import BatchNoise, ItemNoise
 from danlu.data.packing import PackedBatch
 from danlu.generative.autoregressive.choosing import AutoregressiveOptions, allowed, pick
@@ -21,7 +21,9 @@ from danlu.mixers import MIXERS
 from danlu.mixers.base import Mixer
 
 LENGTH, LETTERS = 4, "abc"
-TEXT = DataDescription(shape=(LENGTH,), levels=3, low=0.0, high=2.0, alphabet=LETTERS)
+TEXT = DataDescription(
+    kind=DataKind.TEXT, shape=(LENGTH,), levels=3, low=0.0, high=2.0, alphabet=LETTERS
+)
 PROGRESS = Progress(step=0, fraction=0.0, seed=0)
 
 
