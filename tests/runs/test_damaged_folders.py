@@ -404,6 +404,8 @@ def old(run):
     for key in (VERSION, DIGEST, "splits"):
         del config[key]
     del config["description"]["kind"]
+    condition = config["description"].pop("condition")
+    config["description"]["classes"] = condition["classes"] if condition else 0
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     (run / "checkpoints" / "LATEST").write_text("000006\n")
     return run

@@ -50,6 +50,7 @@ def array_source(path: Path) -> Source:
     scaled = _scale(arrays.x, path)
     ids, class_names = _class_ids(arrays, path)
     description = DataDescription(
+        kind=scaled.kind,
         shape=tuple(scaled.parts[0].shape[1:]),
         levels=scaled.levels,
         low=scaled.low,

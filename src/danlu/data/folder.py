@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from danlu.contracts import Classes, DanluError, DataDescription
+from danlu.contracts import Classes, DanluError, DataDescription, DataKind
 from danlu.data.decoding import EIGHT_BITS, SIXTEEN_BITS
 from danlu.data.notices import cautions
 from danlu.data.pictures import Facts, Pictures, pictures_of
@@ -147,6 +147,7 @@ def _source(
     skipped: tuple[str, ...],
 ) -> Source:
     description = DataDescription(
+        kind=DataKind.IMAGE,
         shape=pictures.facts.shape[1:],
         levels=256,
         low=-1.0,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from danlu.contracts import DanluError
+from danlu.contracts import DanluError, DataKind
 from danlu.data.decoding import EIGHT_BITS, reduced, white_of
 from danlu.data.notices import silent_columns
 from danlu.reading import require_memory
@@ -36,6 +36,7 @@ class Scaled:
     low: float
     high: float
     notices: tuple[str, ...] = ()
+    kind: DataKind = DataKind.IMAGE
 
 
 def scale_images(*parts: np.ndarray) -> Scaled:
@@ -75,7 +76,7 @@ def scale_vectors(*parts: np.ndarray) -> Scaled:
             "standardise the features first."
         )
     notices += silent_columns(values[0])
-    return Scaled(values, None, low, high, tuple(notices))
+    return Scaled(values, None, low, high, tuple(notices), DataKind.VECTOR)
 
 
 def require_finite(parts: Parts) -> None:

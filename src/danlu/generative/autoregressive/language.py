@@ -62,9 +62,7 @@ class LanguageModel(Autoregressive):
 
     Options: ClassVar[type] = LanguageOptions
     unit: ClassVar[str] = "nats_per_token"
-    kinds: ClassVar[frozenset[DataKind]] = frozenset(
-        {DataKind.VECTOR, DataKind.IMAGE, DataKind.TEXT}
-    )
+    kinds: ClassVar[frozenset[DataKind]] = Autoregressive.kinds | {DataKind.TEXT}
 
     @override
     def draw(

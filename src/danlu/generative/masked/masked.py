@@ -56,9 +56,7 @@ class MaskedModel(GenerativeModel):
         "decode": "its code is a vector of each token, which is there to be used.",
         "reconstruct": "its code is a vector of each token, which is there to be used.",
     }
-    kinds: ClassVar[frozenset[DataKind]] = frozenset(
-        {DataKind.VECTOR, DataKind.IMAGE, DataKind.TEXT}
-    )
+    kinds: ClassVar[frozenset[DataKind]] = GenerativeModel.kinds | {DataKind.TEXT}
 
     def __init__(self, description: DataDescription, stack: Transformer) -> None:
         super().__init__(description)
