@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from danlu.contracts import DanluError, DataDescription, Losses
+from danlu.contracts import DanluError, DataDescription, DataKind, Losses
 from danlu.data import Examples, ExampleStream
 from danlu.data.packing import PackedBatch
 from danlu.generative.diffusion import rectified_flow
@@ -96,7 +96,7 @@ def test_packed_documents_keep_that_of_their_tokens():
 
 
 def test_images_with_more_beside_them_are_not_mirrored():
-    grey = DataDescription(shape=(1, 2, 2), levels=None, low=-1.0, high=1.0)
+    grey = DataDescription(kind=DataKind.IMAGE, shape=(1, 2, 2), levels=None, low=-1.0, high=1.0)
     examples = Examples(torch.zeros(3, 1, 2, 2), None, grey, extra={"boxes": torch.zeros(3, 4)})
     with pytest.raises(DanluError, match=r"\['boxes'\] beside them: train without flips"):
         ExampleStream(examples, grey, batch=1, seed=0, flips=True)

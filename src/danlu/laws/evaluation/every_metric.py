@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from danlu.contracts import Classes, DataDescription
+from danlu.contracts import Classes, DataDescription, DataKind
 from danlu.data import Examples
 from danlu.evaluation.features.space import FeatureSpace
 from danlu.evaluation.metrics import METRICS
@@ -26,7 +26,7 @@ N = 60
 MODES = torch.tensor([[-3.0, 0.0], [3.0, 0.0], [0.0, 4.0]], dtype=torch.float64)
 SCALE = 0.5
 PLANE = DataDescription(shape=(2,), levels=None, low=-9.0, high=9.0, condition=Classes(2))
-IMAGES = DataDescription(shape=(1, 4, 4), levels=None, low=-9.0, high=9.0)
+IMAGES = DataDescription(kind=DataKind.IMAGE, shape=(1, 4, 4), levels=None, low=-9.0, high=9.0)
 
 
 def _draw(description: DataDescription, stream: int) -> Tensor:
