@@ -8,9 +8,22 @@ from danlu.losses.divergences import (
     NON_SATURATING,
     RELATIVISTIC,
     WASSERSTEIN_GP,
+    Divergence,
 )
-from danlu.losses.likelihoods import DiscretisedLogistic, Gaussian
-from danlu.losses.multilabel import MULTILABEL
+from danlu.losses.likelihoods import DiscretisedLogistic, Gaussian, Likelihood
+from danlu.losses.multilabel import (
+    MULTILABEL,
+    ZLPR,
+    Asymmetric,
+    BinaryCrossEntropy,
+    Focal,
+    MultiLabelLoss,
+    Pairwise,
+    SeveralCentred,
+    SeveralPairwise,
+    SubsetSoftmax,
+    linear_zlpr,
+)
 
 _GREY = DataDescription(kind=DataKind.IMAGE, shape=(1, 2, 2), levels=4, low=-1.0, high=1.0)
 _PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0)
@@ -37,4 +50,28 @@ DIVERGENCES = {
     ),
 }
 
-__all__ = ["DIVERGENCES", "LIKELIHOODS", "MULTILABEL"]
+__all__ = [
+    "DIVERGENCES",
+    "HINGE",
+    "LEAST_SQUARES",
+    "LIKELIHOODS",
+    "MINIMAX",
+    "MULTILABEL",
+    "NON_SATURATING",
+    "RELATIVISTIC",
+    "WASSERSTEIN_GP",
+    "ZLPR",
+    "Asymmetric",
+    "BinaryCrossEntropy",
+    "DiscretisedLogistic",
+    "Divergence",
+    "Focal",
+    "Gaussian",
+    "Likelihood",
+    "MultiLabelLoss",
+    "Pairwise",
+    "SeveralCentred",
+    "SeveralPairwise",
+    "SubsetSoftmax",
+    "linear_zlpr",
+]

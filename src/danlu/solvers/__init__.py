@@ -1,7 +1,16 @@
 """Steppers of differential equations; they know nothing of diffusion."""
 
 from danlu.contracts import Method
-from danlu.solvers.steppers import Euler, Heun, Midpoint, RungeKutta4
+from danlu.solvers.steppers import Euler, Heun, Midpoint, RungeKutta4, Stepper
+
+__all__ = [
+    "STEPPERS",
+    "Euler",
+    "Heun",
+    "Midpoint",
+    "RungeKutta4",
+    "Stepper",
+]
 
 _HAIRER = ("Hairer, Nørsett, Wanner, Solving Ordinary Differential Equations I",)
 

@@ -26,4 +26,16 @@ MULTILABEL = {
     "several-centred": Method(SeveralCentred, ("kexue.fm/archives/9158",), SeveralCentred),
 }
 
-__all__ = ["MULTILABEL", "MultiLabelLoss", "linear_zlpr"]
+__all__ = [
+    "MULTILABEL",
+    "ZLPR",
+    "Asymmetric",
+    "BinaryCrossEntropy",
+    "Focal",
+    "MultiLabelLoss",
+    "Pairwise",
+    "SeveralCentred",
+    "SeveralPairwise",
+    "SubsetSoftmax",
+    "linear_zlpr",
+]
