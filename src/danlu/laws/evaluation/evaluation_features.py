@@ -18,7 +18,7 @@ from danlu.evaluation.metrics.cloud import Cloud, subset
 from danlu.evaluation.metrics.frechet import frechet_stderr
 from danlu.evaluation.metrics.metric import Comparison
 from danlu.evaluation.reference import Reference
-from danlu.laws.draws import generator
+from danlu.laws.draws import generator, seed
 from danlu.laws.gaps import gap, largest, relative_gap
 from danlu.laws.law import Law, stated
 
@@ -35,12 +35,13 @@ def _examples(n: int) -> Examples:
 
 def _training() -> float:
     """The classifier's training equals its loop written apart, rate and memory in one cycle."""
-    examples, recipe = _examples(40), Recipe(epochs=2, least_examples=100, batch=16, rate=0.01)
-    found = FeatureNetwork.seeded(1, SHAPE, 3).float()
+    examples = _examples(40)
+    recipe = Recipe(epochs=2, least_examples=100, batch=16, rate=0.01, seed=seed(1))
+    found = FeatureNetwork.seeded(seed(), SHAPE, 3).float()
     train(found, examples, recipe, halved=False)
-    exact = FeatureNetwork.seeded(1, SHAPE, 3).float().train()
+    exact = FeatureNetwork.seeded(seed(), SHAPE, 3).float().train()
     adam = torch.optim.AdamW(exact.parameters(), betas=(0.9, 0.99), weight_decay=0.02)
-    draws = torch.Generator().manual_seed(0)
+    draws = generator(1)
     order = torch.cat([torch.randperm(40, generator=draws) for _ in range(3)])
     for step in range(6):
         adam.param_groups[0]["lr"] = _rate(step, 6, 0.01)
@@ -73,7 +74,7 @@ def _memory(step: int, steps: int) -> float:
 
 def _settled() -> float:
     """Settled features have a mean square of 1 and leave the scores alone."""
-    examples, network = _examples(30), FeatureNetwork.seeded(2, SHAPE, 3).float().eval()
+    examples, network = _examples(30), FeatureNetwork.seeded(seed(), SHAPE, 3).float().eval()
     before = network(examples.x()).detach()
     network.settle(examples)
     features = network.features(examples.x())
@@ -85,7 +86,7 @@ def _shapes() -> float:
     """Images come to a grid of at most 32 by 32 and to 128 features."""
     found = []
     for shape in ((1, 8, 8), (3, 28, 28), (1, 64, 24), (2, 5, 9)):
-        network = FeatureNetwork.seeded(0, shape, 4).float().eval()
+        network = FeatureNetwork.seeded(seed(), shape, 4).float().eval()
         linear = next(m for m in network.body if isinstance(m, torch.nn.Linear))
         features: Tensor = network.features(torch.zeros(2, *shape, dtype=torch.float32))
         found.append([linear.in_features, features.shape[1]])
@@ -96,7 +97,7 @@ def _layers() -> float:
     """Features are those of the layers by hand, of 32, 64 and 128 channels."""
     worst = 0.0
     for side, stride in ((8, 1), (40, 2)):
-        network = FeatureNetwork.seeded(4, (2, side, side), 3).float().eval()
+        network = FeatureNetwork.seeded(seed(), (2, side, side), 3).float().eval()
         for name, value in network.state_dict().items():
             if "running_var" in name:
                 value.uniform_(0.5, 1.5, generator=generator())
@@ -121,7 +122,7 @@ def _layers() -> float:
 
 def _hits() -> float:
     """Accuracy counts right classes, and chunks of features come in order."""
-    examples, network = _examples(700), FeatureNetwork.seeded(3, SHAPE, 3).float().eval()
+    examples, network = _examples(700), FeatureNetwork.seeded(seed(), SHAPE, 3).float().eval()
     with torch.no_grad():
         right = network(examples.x()).argmax(1) == torch.arange(700) % 3
         whole = network.features(examples.x())

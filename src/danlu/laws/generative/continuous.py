@@ -15,7 +15,7 @@ from danlu.laws.gaps import gap, largest
 from danlu.laws.generative.diffusion.test_bed import RecordedNoise, item_noise, points
 from danlu.laws.law import Rows, table
 
-STEP = 0.075
+STEP = 0.14
 """Half the distance of the points of a grid of the plane."""
 
 
@@ -37,7 +37,7 @@ class TanhField(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         source = generator()
-        drawn = 0.7 * torch.randn(6, 5, generator=source, dtype=torch.float64)
+        drawn = 0.5 * torch.randn(6, 5, generator=source, dtype=torch.float64)
         self.outer = nn.Parameter(drawn[:, :2].T.clone())
         self.inner = nn.Parameter(drawn[:, 2:4].clone())
         self.rate = nn.Parameter(drawn[:, 4].clone())

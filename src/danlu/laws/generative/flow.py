@@ -168,8 +168,8 @@ def temperature() -> float:
     """The noise of a sample scales with the temperature."""
     worst = 0.0
     for flow in flows():
-        plain = standard(flow, flow.sample(N, condition=1, seed=2), torch.ones(N).long())
-        cool = flow.sample(N, condition=1, seed=2, options=FlowOptions(temperature=0.7))
+        plain = standard(flow, flow.sample(N, condition=1, seed=seed(2)), torch.ones(N).long())
+        cool = flow.sample(N, condition=1, seed=seed(2), options=FlowOptions(temperature=0.7))
         cool = standard(flow, cool, torch.ones(N).long())
         worst = largest(worst, gap(cool, 0.7 * plain))
     return worst

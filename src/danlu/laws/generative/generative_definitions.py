@@ -21,7 +21,7 @@ from danlu.generative.quantized import vq_vae
 from danlu.generative.stages import Staged, StagedOptions
 from danlu.generative.tiny import TINY, TINY_VECTOR
 from danlu.generative.vae import vae
-from danlu.laws.draws import generator
+from danlu.laws.draws import generator, seeded
 from danlu.laws.gaps import gap, largest
 from danlu.laws.generative.diffusion.diffusion_losses import NET
 from danlu.laws.generative.diffusion.test_bed import item_noise
@@ -33,23 +33,22 @@ IDS = DataDescription(shape=(3,), levels=4, low=0.0, high=3.0)
 CODE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0)
 
 
-def _with(model: torch.nn.Module, seed: int) -> None:
+def _with(model: torch.nn.Module) -> None:
     """Weights away from their start, which is often zero."""
-    torch.manual_seed(seed)
+    draws = generator(2)
     for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
+        torch.nn.init.normal_(parameter, std=0.3, generator=draws)
 
 
 def _chain_loss() -> float:
     """A chain's loss is its volumes and its prior's density for each number."""
-    torch.manual_seed(1)
     classes = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, condition=Classes(3))
     layer = ClassAffine(2, 3)
-    _with(layer, 2)
+    _with(layer)
     model = Chain(classes, [layer], GaussianPrior(CODE))
     x, ids, worst = torch.randn(6, 2, generator=generator()), torch.arange(6) % 3, 0.0
-    for seed, condition in ((3, ids), (20, None)):
-        found = model.loss(Batch(x, ids, torch.arange(6)), "model", Progress(0, 0.0, seed))
+    for play, condition in ((3, ids), (20, None)):
+        found = model.loss(Batch(x, ids, torch.arange(6)), "model", Progress(0, 0.0, play))
         z, volume = layer.encode(x, condition, item_noise(6))
         density = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(1)
         worst = largest(worst, gap(found.total, -(volume + density).mean() / 2))
@@ -58,9 +57,8 @@ def _chain_loss() -> float:
 
 def _averages() -> float:
     """Bounds over draws are means, or logarithms of means, with their errors."""
-    torch.manual_seed(4)
     model = vae.build(TINY_VECTOR, latent=2, width=4)
-    _with(model, 5)
+    _with(model)
     x = torch.rand(3, *TINY_VECTOR.shape, generator=generator())
     noise = item_noise(3)
     draws = torch.stack([model._one_pass(model.prior, x, noise, None).value for _ in range(4)])
@@ -74,9 +72,8 @@ def _averages() -> float:
 
 def _vq_loss() -> float:
     """The loss is the source's, part by part."""
-    torch.manual_seed(6)
     model = vq_vae.build(TINY_VECTOR, codes=5, dim=3, width=4)
-    _with(model, 7)
+    _with(model)
     x = torch.rand(6, *TINY_VECTOR.shape, generator=generator())
     model.start(Batch(x, None, torch.arange(6)))
     block, found = model.block, model.loss(Batch(x, None, torch.arange(6)), "model", START)
@@ -95,15 +92,14 @@ def _vq_loss() -> float:
 
 def _vae_loss() -> float:
     """The loss is the source's, part by part."""
-    torch.manual_seed(8)
     model = vae.build(TINY_VECTOR, latent=2, width=4)
-    _with(model, 9)
+    _with(model)
     x = torch.rand(6, *TINY_VECTOR.shape, generator=generator())
-    torch.manual_seed(10)
-    found = model.loss(Batch(x, None, torch.arange(6)), "model", START)
-    torch.manual_seed(10)
+    with seeded(3):
+        found = model.loss(Batch(x, None, torch.arange(6)), "model", START)
     mean, log_variance = model.block.posterior(x, None)
-    z = mean + (log_variance / 2).exp() * BatchNoise(6, dtype=mean.dtype).normal(2)
+    with seeded(3):
+        z = mean + (log_variance / 2).exp() * BatchNoise(6, dtype=mean.dtype).normal(2)
     distortion = -model.block.likelihood.log_prob(x, model.block.output(z, None)).mean()
     rate = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1).mean()
     moments = model.block.encoder(x, model.block.embedding.known(None, 6))
@@ -114,9 +110,8 @@ def _vae_loss() -> float:
 
 def _ids() -> float:
     """The loss is the cross-entropy of every id, one prefix at a time."""
-    torch.manual_seed(11)
     model = autoregressive.build(IDS, dim=8, depth=1)
-    _with(model, 12)
+    _with(model)
     x = torch.randint(4, (5, 3), generator=generator())
     found = model.loss(Batch(x.double(), None, torch.arange(5)), "model", START)
     total = torch.zeros(())
@@ -158,7 +153,6 @@ def _ends() -> float:
 
 def _staged() -> float:
     """Stages share the budget and add their costs."""
-    torch.manual_seed(13)
     first = vae.build(TINY_VECTOR, latent=2, width=4)
     model = Staged(TINY_VECTOR, first, GaussianPrior(CODE), share=0.3)
     both = Staged(TINY_VECTOR, first, DiffusionModel(CODE, NET), share=0.3)
@@ -170,9 +164,8 @@ def _staged() -> float:
 
 def _tempered() -> float:
     """A temperature scales the noise of draws."""
-    torch.manual_seed(14)
     model = build_flow(TINY_VECTOR, couplings=1, width=4)
-    _with(model, 15)
+    _with(model)
     z = torch.randn(4, *TINY_VECTOR.shape, generator=generator())
     found = model.draw(GivenNoise([z]), 4, None, FlowOptions(temperature=0.6))
     return gap(found, model.expand(0.6 * z, None, GivenNoise([])))
@@ -180,7 +173,6 @@ def _tempered() -> float:
 
 def _velocity() -> float:
     """What the velocity is told of time and class."""
-    torch.manual_seed(16)
     told: list[Tensor] = []
 
     class Body(torch.nn.Module):
@@ -189,7 +181,7 @@ def _velocity() -> float:
             return x
 
     field = Velocity(Body(), 2)
-    _with(field, 17)
+    _with(field)
     t, ids = torch.tensor([0.2, 0.9]), torch.tensor([1, 0])
     field(torch.zeros(2, 3), t, ids)
     angles = torch.stack([4.0 ** (i / 3) * t for i in range(4)], dim=1)

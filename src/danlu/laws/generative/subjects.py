@@ -12,7 +12,7 @@ from danlu.contracts import Batch, DanluError, DataDescription, Progress, Stage
 from danlu.data import Examples, ExampleStream
 from danlu.generative.base import GenerativeModel
 from danlu.generative.tiny import TINY, TINY_VECTOR
-from danlu.laws.draws import generator, seeded
+from danlu.laws.draws import generator, seed, seeded
 
 Build = Callable[..., GenerativeModel]
 
@@ -82,7 +82,10 @@ def plays(model: GenerativeModel, n: int = N) -> Iterator[tuple[str, Batch]]:
     """Every player with a batch of the stage in which it plays."""
     batch = examples(model.description, n)
     data = ExampleStream(
-        Examples(batch.x, batch.condition, model.description), model.description, batch=n, seed=0
+        Examples(batch.x, batch.condition, model.description),
+        model.description,
+        batch=n,
+        seed=seed(),
     )
     for stage in model.stages():
         batch = next(prepared(model, stage, data))

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from danlu.laws.draws import generator, seed, seeded
 from danlu.laws.gaps import gap, largest
 from danlu.laws.layers.definitions_layers import attended, centred, everything, silu
 from danlu.laws.mixers.definitions import Errors, module, module_laws, moved, numbers, slopes
@@ -121,10 +122,9 @@ def codes() -> float:
 def _started() -> float:
     """Ten Lloyd steps from rows that are drawn, and the effective number of codes."""
     book, z = Codebook(3, 2, dead_below=0.0).double(), numbers(20, 2)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
+    with seeded(1):
         book.start(z)
-        torch.manual_seed(3)
+    with seeded(1):
         codes = z[torch.randperm(20)[:3]]
     for _ in range(10):
         nearest = (z[:, None] - codes).square().sum(-1).argmin(1)
@@ -140,10 +140,10 @@ def _revival(book: Codebook, shares: Tensor, codes: Tensor) -> float:
     """The busiest cell in two halves, 0.01 of the size of the codes to both sides."""
     book.shares[2] = shares[2] = 0.19 / 4
     alive = gap(book.used(), torch.tensor(3.0))
-    book.revive(7)
+    book.revive(seed(3))
     busiest = int(shares.argmax())
     move = 0.01 * codes.square().mean().sqrt()
-    move = move * torch.randn(3, generator=torch.Generator().manual_seed(7))
+    move = move * torch.randn(3, generator=generator(3))
     halves = torch.stack([codes[busiest] - move, codes[busiest] + move])
     each = (shares[busiest] + shares[2]) / 2
     pair = [busiest, 2]

@@ -48,7 +48,7 @@ BOUNDS = {
     torch.bfloat16: 6e-2,
     torch.float16: 1e-2,
 }
-"""Largest error of each output and gradient, over the largest value of its head."""
+"""Largest error of each output and gradient, over the size of its head."""
 SMALL = 0.5
 """Inputs have a size of 1; what is smaller than this is measured by it."""
 LOOSER = {"mean": 10.0, "normalised": 2.0}
@@ -210,31 +210,46 @@ SCANS: dict[str, tuple[Scan, Definition]] = {
 # --- the comparison ------------------------------------------------------------------------------
 
 
-def with_slopes(run: Callable[[Parts], list[Tensor]], parts: Parts) -> list[Tensor]:
-    """Outputs, and the gradients of a weighing of them by all inputs."""
+def with_slopes(
+    run: Callable[[Parts], list[Tensor]], parts: Parts, signed: Callable[[Tensor], Tensor] = widened
+) -> list[Tensor]:
+    """Outputs, and the gradients by all inputs of a weighing of them by such signs."""
     leaves = {name: part.clone().requires_grad_() for name, part in parts.items()}
     outputs, draw = run(leaves), generator(7)
     # Weights that every type holds: their rounding is no error of the scan.
     weights = [torch.randn(part.shape, generator=draw).bfloat16() for part in outputs]
-    total = sum((widened(y) * widened(w)).sum() for y, w in zip(outputs, weights, strict=True))
+    total = sum((widened(y) * signed(w)).sum() for y, w in zip(outputs, weights, strict=True))
     found = torch.autograd.grad(torch.as_tensor(total), list(leaves.values()), allow_unused=True)
     return [*outputs, *(slope for slope in found if slope is not None)]
 
 
-def error(name: str, expected: list[Tensor], parts: Parts, form: str) -> float:
+def error(name: str, expected: list[Tensor], sizes: list[Tensor], parts: Parts, form: str) -> float:
     """Largest error of all outputs and gradients, over the bound of the type."""
     found = with_slopes(lambda p: SCANS[name][0](p, form), parts)
     bound = BOUNDS[parts["v"].dtype] * LOOSER.get(name, 1.0)
-    return largest(_by_head(*pair) for pair in zip(found, expected, strict=True)) / bound
+    return largest(_by_head(*each) for each in zip(found, expected, sizes, strict=True)) / bound
 
 
-def _by_head(found: Tensor, expected: Tensor) -> float:
-    """The largest error over the largest value of each head; at least `SMALL`."""
+def sizes_of(definition: Definition, parts: Parts, expected: list[Tensor]) -> list[Tensor]:
+    """Of outputs and gradients the numbers themselves, or what their terms add up to if larger.
+
+    Terms that cancel leave their rounding behind, so that is relative to them. Their sum is what
+    the recurrence makes of inputs and weights above 0.
+    """
+    above = {key: part if key == "log_decay" else part.abs() for key, part in parts.items()}
+    terms = with_slopes(definition, above, torch.abs)
+    assert all(bool(part.isfinite().all()) for part in terms)
+    pairs = zip(expected, terms, strict=True)
+    return [torch.maximum(one.detach().abs(), other.detach().abs()) for one, other in pairs]
+
+
+def _by_head(found: Tensor, expected: Tensor, sizes: Tensor) -> float:
+    """The largest error over the size of each head; at least `SMALL`."""
     axis, worst = expected.shape.index(HEADS), 0.0
-    for one, other in zip(found.unbind(axis), expected.unbind(axis), strict=True):
-        size = other.abs().max().item()
-        if size < torch.finfo(found.dtype).max:  # or the type has no such number
-            worst = largest(worst, gap(one, other) / max(SMALL, size))
+    heads = (part.unbind(axis) for part in (found, expected, sizes))
+    for one, other, size in zip(*heads, strict=True):
+        if gap(other, 0.0) < torch.finfo(found.dtype).max:  # or the type has no such number
+            worst = largest(worst, gap(one, other) / max(SMALL, size.max().item()))
     return worst
 
 
@@ -246,10 +261,11 @@ def sweep(
     for length in lengths:
         exact = drawn(length)
         expected = with_slopes(definition, exact)
+        sizes = sizes_of(definition, exact, expected)
         for dtype in dtypes:
             parts = {key: part.to(dtype) for key, part in exact.items()}
             for form in forms:
-                case = partial(error, name, expected, parts, form)
+                case = partial(error, name, expected, sizes, parts, form)
                 yield f"{length} tokens, {str(dtype)[6:]}, {form}", case
 
 

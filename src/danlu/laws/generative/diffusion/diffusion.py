@@ -83,7 +83,8 @@ def hutchinson_is_unbiased() -> float:
 
 _LAWS: Rows = {
     "automatic differentiation": [
-        ("diffusion/tweedie", 1e-12, tweedie),
+        # Logarithms of weights reach thousands, and round to 1e-12 where two of them are near.
+        ("diffusion/tweedie", 1e-11, tweedie),
     ],
     "closed form": [
         ("diffusion/flow likelihood", 1e-5, flow_likelihood),

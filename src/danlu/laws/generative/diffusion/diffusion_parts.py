@@ -1,6 +1,8 @@
 """Laws of the parts that diffusion models are trained by: paths, predictions, weightings."""
 
 import math
+from itertools import accumulate
+from operator import mul
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +11,12 @@ from danlu.contracts import Batch, DataDescription, Progress
 from danlu.generative.diffusion import PATHS, PRECONDITIONERS, PREDICTIONS, WEIGHTINGS
 from danlu.generative.diffusion.analytic import GaussianDenoiser, MixtureDenoiser, two_dimensional
 from danlu.generative.diffusion.beta_paths import LinearBeta, SubVariancePreserving
-from danlu.generative.diffusion.discrete import Discrete, linear_betas
+from danlu.generative.diffusion.discrete import (
+    Discrete,
+    cosine_betas,
+    linear_betas,
+    scaled_linear_betas,
+)
 from danlu.generative.diffusion.model import DiffusionModel
 from danlu.generative.diffusion.parts import Parts
 from danlu.generative.diffusion.paths import EDM, Path, Point, VarianceExploding
@@ -83,15 +90,22 @@ def known_equations() -> float:
 
 
 def discrete_nodes() -> float:
-    """An interpolated table is exact at its own times."""
-    betas = linear_betas(50)
-    path, worst = Discrete(betas), 0.0
-    kept = (1 - betas).cumprod(0)
-    t = torch.arange(1, 51, dtype=torch.float64) / 50
-    alpha, sigma = path.coefficients(t)
-    worst = largest(gap(alpha.square(), kept), worst)
-    worst = largest(gap(sigma.square(), 1 - kept), worst)
-    return largest(gap(path.times(((1 - kept) / kept).sqrt()), t), worst)
+    """The published tables of 1000 steps are exact at their own times."""
+    bend = lambda i: math.cos((i / 1000 + 0.008) / 1.008 * math.pi / 2) ** 2
+    first, last = math.sqrt(0.00085), math.sqrt(0.012)
+    tables = (
+        (linear_betas(), lambda i: 1e-4 + (0.02 - 1e-4) * (i - 1) / 999),
+        (scaled_linear_betas(), lambda i: (first + (last - first) * (i - 1) / 999) ** 2),
+        (cosine_betas(), lambda i: min(0.999, 1 - bend(i) / bend(i - 1))),
+    )
+    t, worst = torch.arange(1, 1001, dtype=torch.float64) / 1000, 0.0
+    for betas, beta in tables:
+        path = Discrete(betas)
+        kept = torch.tensor([*accumulate((1 - beta(i) for i in range(1, 1001)), mul)])
+        alpha, sigma = path.coefficients(t)
+        found = alpha.square(), sigma.square(), path.times(((1 - kept) / kept).sqrt())
+        worst = largest(worst, gap(found, (kept, 1 - kept, t)))
+    return worst
 
 
 def predictions_convert() -> float:

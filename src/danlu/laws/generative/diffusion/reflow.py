@@ -10,7 +10,7 @@ from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.parts import STRAIGHT
 from danlu.generative.diffusion.reflow import REFLOW, Reflow, paired
 from danlu.generative.diffusion.straightness import straightness
-from danlu.laws.draws import seeded
+from danlu.laws.draws import seed, seeded
 from danlu.laws.gaps import gap
 from danlu.laws.generative.diffusion.diffusion_parts import ExactNetwork
 from danlu.laws.generative.exact_maps import LINE
@@ -82,7 +82,7 @@ def exact() -> ExactNetwork:
 def pairs() -> tuple[Tensor, Tensor]:
     """Samples and noise of the pairs that the exact flow makes, float64."""
     data = ExampleStream(
-        Examples(torch.zeros(3, 1, dtype=torch.float64), None, LINE), LINE, batch=3, seed=0
+        Examples(torch.zeros(3, 1, dtype=torch.float64), None, LINE), LINE, batch=3, seed=seed()
     )
     with seeded():
         batch = next(paired(model(exact()).double(), data).once(PAIRS))
