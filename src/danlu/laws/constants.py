@@ -2,18 +2,39 @@
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from danlu.laws.gaps import gap, largest
+from danlu.laws.gaps import gap, largest, relative_gap
 from danlu.laws.law import Case, Law, law_of_cases
 
 Golden = list[Case]
 """What a source says, and the distance from it."""
+Row = tuple[str, Callable[[], Any], Any]
+"""What it is and where it stands; how the code comes to it; what the source says."""
+
+DEVIATIONS = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)
+QUANTILES = torch.special.ndtr(DEVIATIONS)
+"""Even numbers at which a standard normal is -1, 0 and 1."""
+
+
+def doubles(*values: float) -> Tensor:
+    """The values in float64."""
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def golden_law(name: str, statement: str, rows: Sequence[Row], tolerance: float = 1e-12) -> Law:
+    """A law that every row of a table of constants must obey, relative to each constant's size."""
+    cases = [(about, partial(_relative, found, expected)) for about, found, expected in rows]
+    return law_of_cases(name, statement, tolerance, lambda: cases, oracle="golden value")
+
+
+def _relative(found: Callable[[], Any], expected: Any) -> float:
+    return relative_gap(found(), expected)
 
 
 def constants(name: str, cases: Callable[[], Golden], *, tolerance: float = 1e-9) -> Law:

@@ -21,13 +21,11 @@ Sources: arXiv:2206.00364 tab. 1, eq. 5 and 7, alg. 1 and 2.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from danlu.contracts import DataDescription
+from danlu.generative.diffusion.building import builder
 from danlu.generative.diffusion.model import DiffusionModel
-from danlu.generative.diffusion.networks import ConditionedNetwork, proportioned
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.parts import Parts
 from danlu.generative.diffusion.recipes import usual
-from danlu.generative.tiny import TINY
 
 PARTS = Parts(
     path="edm", prediction="edm", preconditioner="edm", weighting="edm", times="log-normal"
@@ -49,21 +47,7 @@ class EDM(DiffusionModel):
     Options: ClassVar[type] = EDMOptions
 
 
-def build(
-    description: DataDescription = TINY,
-    *,
-    width: int = 16,
-    levels: int = 1,
-    blocks: int = 1,
-    patch: int = 1,
-    network: str = "unet",
-    parts: str = "",
-) -> EDM:
-    """An EDM for the described data; `parts` changes what it is trained by."""
-    size = proportioned(
-        description, width=width, levels=levels, blocks=blocks, patch=patch, network=network
-    )
-    return EDM(description, ConditionedNetwork(description, size), PARTS.changed(parts))
+build = builder(EDM, PARTS)
 
 
 RECIPES = usual()

@@ -27,10 +27,10 @@ from typing_extensions import override
 from danlu.contracts import DanluError, DataDescription
 from danlu.contracts.noise import Noise
 from danlu.generative.diffusion.bound import Chain, RowDenoiser
+from danlu.generative.diffusion.building import builder
 from danlu.generative.diffusion.discrete import Discrete
 from danlu.generative.diffusion.learned_variance import LearnedChain, Noted
 from danlu.generative.diffusion.model import DiffusionModel, Ids
-from danlu.generative.diffusion.networks import ConditionedNetwork, proportioned
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.parts import Parts
 from danlu.generative.diffusion.paths import Point
@@ -38,7 +38,6 @@ from danlu.generative.diffusion.predictions import solve_data
 from danlu.generative.diffusion.recipes import usual
 from danlu.generative.diffusion.solvers.ancestral import VARIANCES, Ancestral
 from danlu.generative.diffusion.solvers.solver import Solver, run
-from danlu.generative.tiny import TINY
 from danlu.layers.rows import per_row
 
 PARTS = Parts(path="discrete-cosine", prediction="noise", weighting="simple", times="steps")
@@ -151,22 +150,7 @@ class ImprovedDDPM(DiffusionModel):
         return LearnedChain(levels), Noted(both)
 
 
-def build(
-    description: DataDescription = TINY,
-    *,
-    width: int = 16,
-    levels: int = 1,
-    blocks: int = 1,
-    patch: int = 1,
-    network: str = "unet",
-    parts: str = "",
-) -> ImprovedDDPM:
-    """An improved DDPM for the described data; `parts` changes what it is trained by."""
-    size = proportioned(
-        description, width=width, levels=levels, blocks=blocks, patch=patch, network=network
-    )
-    made = ConditionedNetwork(description, size, values=2)
-    return ImprovedDDPM(description, made, PARTS.changed(parts))
+build = builder(ImprovedDDPM, PARTS, values=2)
 
 
 RECIPES = usual(

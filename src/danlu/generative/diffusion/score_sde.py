@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from danlu.contracts import DataDescription, unknown
+from danlu.generative.diffusion.building import builder
 from danlu.generative.diffusion.model import DiffusionModel
-from danlu.generative.diffusion.networks import ConditionedNetwork, proportioned
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.parts import Parts
 from danlu.generative.diffusion.recipes import usual
@@ -65,9 +65,6 @@ def build(
     """
     if path not in PATHS:
         raise unknown("path of a score model", path, PATHS)
-    size = proportioned(
-        description, width=width, levels=levels, blocks=blocks, patch=patch, network=network
-    )
     parts = Parts(
         path=path,
         prediction="noise",
@@ -75,7 +72,9 @@ def build(
         weighting="simple",
         times="uniform",
     )
-    return ScoreSDE(description, ConditionedNetwork(description, size), parts)
+    return builder(ScoreSDE, parts)(
+        description, width=width, levels=levels, blocks=blocks, patch=patch, network=network
+    )
 
 
 RECIPES = usual(options={"evaluations": 100, "grid": "logarithmic"})

@@ -19,7 +19,7 @@ from danlu.embeddings.skip_gram import SkipGram
 from danlu.embeddings.subwords import Subwords
 from danlu.embeddings.svd_ppmi import SvdPpmi
 from danlu.embeddings.truncated_svd import truncated_svd
-from danlu.laws.golden import golden_law
+from danlu.laws.constants import golden_law
 from danlu.laws.law import Law
 
 SEEDED = (SvdPpmi, LinearAutoencoder, CbowSoftmax, SkipGram, Counting, BagTraining)

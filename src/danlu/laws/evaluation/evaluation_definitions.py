@@ -24,9 +24,9 @@ from danlu.evaluation.metrics.sliced_wasserstein import DIRECTIONS, sliced_wasse
 from danlu.evaluation.metrics.wasserstein import MOST_DIMS, POINTS
 from danlu.evaluation.reference import Reference
 from danlu.evaluation.results import Measured
-from danlu.laws.draws import generator
+from danlu.laws.constants import golden_law
+from danlu.laws.draws import standard_normal
 from danlu.laws.gaps import gap, largest, relative_gap
-from danlu.laws.golden import golden_law
 from danlu.laws.law import Case, Law, stated
 
 PLANE = DataDescription(shape=(2,), levels=None, low=-4.0, high=4.0, condition=Classes(2))
@@ -37,16 +37,12 @@ N = 24
 Points = Sequence[Sequence[float]]
 
 
-def _normal(*shape: int, stream: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=generator(stream), dtype=torch.float64)
-
-
 def _comparison() -> Comparison:
     """Samples beside as many held-out points, in the plane itself."""
-    held_out, training = (Examples(_normal(N, 2, stream=i), None, PLANE) for i in (0, 1))
+    held_out, training = (Examples(standard_normal(N, 2, stream=i), None, PLANE) for i in (0, 1))
     reference = Reference(held_out, PLANE, training=training, modes=MODES, mode_scale=SCALE)
     space = FeatureSpace("plane", "0", lambda x: x, title="", classify=lambda x: x)
-    x = 0.8 * _normal(N, 2, stream=2) + 0.3
+    x = 0.8 * standard_normal(N, 2, stream=2) + 0.3
     return Comparison(x, torch.arange(N) % 2, reference, space, Cloud(x))
 
 
@@ -123,7 +119,7 @@ def _facts(name: str, comparison: Comparison) -> tuple[float, float]:
 
 def _frechet_error() -> float:
     """The error of the Fréchet distance is the delta method's, slopes by differentiation."""
-    x, y = _normal(30, 3, stream=3), 1.5 * _normal(40, 3, stream=4) + 0.2
+    x, y = standard_normal(30, 3, stream=3), 1.5 * standard_normal(40, 3, stream=4) + 0.2
     mean, covariance = x.mean(0).requires_grad_(), x.T.cov().requires_grad_()
     values, vectors = torch.linalg.eigh(y.T.cov())
     root = vectors * values.sqrt() @ vectors.T
@@ -146,7 +142,7 @@ def _sharpness_error() -> float:
     description = DataDescription(
         kind=DataKind.IMAGE, shape=(1, 4, 6), levels=None, low=-9.0, high=9.0
     )
-    x, y = _normal(5, 1, 4, 6, stream=5), 0.7 * _normal(7, 1, 4, 6, stream=6)
+    x, y = standard_normal(5, 1, 4, 6, stream=5), 0.7 * standard_normal(7, 1, 4, 6, stream=6)
     reference = Reference(Examples(y, None, description), description)
     space = FeatureSpace("pixels", "0", lambda v: v.flatten(1), title="")
     found = (
@@ -179,7 +175,10 @@ def _power(image: list[list[float]]) -> float:
 
 def _slices() -> float:
     """A shift costs its squared length over the dimension, in standard errors of 256 views."""
-    x, shift = _normal(50, 4, stream=7), torch.tensor([3.0, 0.0, 4.0, 0.0], dtype=torch.float64)
+    x, shift = (
+        standard_normal(50, 4, stream=7),
+        torch.tensor([3.0, 0.0, 4.0, 0.0], dtype=torch.float64),
+    )
     found = sliced_wasserstein(Cloud(x), Cloud(x + shift))
     # <theta, s>^2 has the mean |s|^2 / d and sqrt(2 (d - 1) / (d + 2)) times that as deviation.
     spread = math.sqrt(2 * 3 / 6 / 256)

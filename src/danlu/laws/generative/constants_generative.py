@@ -24,9 +24,9 @@ from danlu.generative.quantized import vq_vae
 from danlu.generative.tiny import TINY_VECTOR
 from danlu.generative.vae import vae
 from danlu.generative.vq import vq
+from danlu.laws.constants import doubles, golden_law
 from danlu.laws.draws import generator, seed
 from danlu.laws.gaps import gap, relative_gap
-from danlu.laws.golden import golden_law
 from danlu.laws.law import Case, Law, stated
 from danlu.layers import codebook
 from danlu.layers.condition import ClassEmbedding
@@ -35,10 +35,6 @@ from danlu.losses.divergences import GradientPenalty, Judged, SlopePenalty
 from danlu.losses.likelihoods import DiscretisedLogistic
 
 PIXEL = DataDescription(kind=DataKind.IMAGE, shape=(1, 1, 1), levels=256, low=-1.0, high=1.0)
-
-
-def _numbers(*values: float) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)
 
 
 def _softplus(x: float) -> float:
@@ -58,7 +54,7 @@ PLAYED = {
 
 
 def _row(name: str) -> tuple[Tensor, Tensor]:
-    row, real, fake = DIVERGENCES[name].target, _judged(_numbers(REAL)), _judged(_numbers(FAKE))
+    row, real, fake = DIVERGENCES[name].target, _judged(doubles(REAL)), _judged(doubles(FAKE))
     return row.critic(real, fake), row.generator(real, fake)
 
 
@@ -69,14 +65,14 @@ def _judged(logit: Tensor, *seen: Tensor) -> Judged:
 def _rows() -> list[Case]:
     """Every row's losses at two logits are those of its source's formula."""
     return [
-        (name, lambda name=name, each=each: gap(_row(name), tuple(map(_numbers, each))))
+        (name, lambda name=name, each=each: gap(_row(name), tuple(map(doubles, each))))
         for name, each in PLAYED.items()
     ]
 
 
 def _hinge_beyond_its_margins() -> list[float]:
     row = DIVERGENCES["hinge"].target
-    return row.critic(_judged(_numbers(1.5, 0.5)), _judged(_numbers(-1.5, 0.5))).tolist()
+    return row.critic(_judged(doubles(1.5, 0.5)), _judged(doubles(-1.5, 0.5))).tolist()
 
 
 def _critic_steps() -> list[int]:
@@ -87,7 +83,7 @@ def _slopes() -> list[float]:
     """How much a row's constraint asks of a critic of slope 3, its weight times its rounds."""
     found = []
     for name in PLAYED:
-        row, x = DIVERGENCES[name].target, _numbers(0.0, 1.0)[:, None]
+        row, x = DIVERGENCES[name].target, doubles(0.0, 1.0)[:, None]
         both = _judged(3 * x[:, 0], x)
         penalty = row.constraint(lambda v: 3 * v[:, 0], both, both) if row.constraint else 0.0
         found.append(row.constraint_every * float(penalty))
@@ -96,7 +92,7 @@ def _slopes() -> list[float]:
 
 def _actnorm() -> tuple[Tensor, Tensor]:
     layer = ActNorm((2,))
-    layer.start(_numbers(1.0, 5.0, 3.0, 5.0).view(2, 2))
+    layer.start(doubles(1.0, 5.0, 3.0, 5.0).view(2, 2))
     return layer.shift.detach(), layer.log_scale.detach()
 
 
@@ -118,7 +114,7 @@ def _logistic_bin() -> Tensor:
     def below(x: float) -> float:
         return 1 / (1 + math.exp(-x / scale))
 
-    return _numbers(math.log(below(middle + spacing / 2) - below(middle - spacing / 2)))
+    return doubles(math.log(below(middle + spacing / 2) - below(middle - spacing / 2)))
 
 
 def _game(player: str, step: int) -> float:
@@ -240,7 +236,7 @@ CONSTANTS = golden_law(
         (
             "ActNorm, arXiv:1807.03039 §3.1: mean and deviation; a constant keeps its scale",
             _actnorm,
-            (_numbers(2.0, 5.0), _numbers(0.0, 0.0)),
+            (doubles(2.0, 5.0), doubles(0.0, 0.0)),
         ),
         (
             "bandwidths from a thousandth to twice the deviation",

@@ -17,10 +17,10 @@ from danlu.generative.masked import masked
 from danlu.generative.parts.affine import Linear
 from danlu.generative.parts.continuous import Continuous
 from danlu.generative.parts.networks import decoder, encoder
+from danlu.laws.constants import golden_law
 from danlu.laws.draws import generator, seed
 from danlu.laws.gaps import gap, largest
 from danlu.laws.generative.diffusion.test_bed import item_noise
-from danlu.laws.golden import golden_law
 from danlu.laws.law import Law, stated
 from danlu.losses.likelihoods import Gaussian
 

@@ -12,10 +12,12 @@ from danlu.laws.gaps import gap, largest
 from danlu.laws.mixers.definitions import (
     Errors,
     compared,
+    gelu,
     module,
     module_laws,
     moved,
     numbers,
+    silu,
     slopes,
 )
 from danlu.layers import attention, precision
@@ -25,16 +27,6 @@ from danlu.layers.shift import ShortConvolution, extended
 from danlu.layers.time import TimeEmbedding
 
 # --- single tokens ------------------------------------------------------------------------------
-
-
-def gelu(x: Tensor) -> Tensor:
-    """The exact one, x Phi(x)."""
-    return x * (1 + torch.erf(x / math.sqrt(2))) / 2
-
-
-def silu(x: Tensor) -> Tensor:
-    """The product x sigma(x)."""
-    return x / (1 + (-x).exp())
 
 
 def mlp(w: dict[str, Tensor], x: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Constants of losses of several labels, beside the numbers of their sources."""
 
-from danlu.laws.golden import golden_law
+from danlu.laws.constants import golden_law
 from danlu.laws.law import Law
 from danlu.losses.multilabel.binary import Asymmetric, Focal
 from danlu.losses.multilabel.pairwise import Pairwise

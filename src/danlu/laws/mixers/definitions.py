@@ -4,6 +4,7 @@ A formula gets the layer's weights by name and its input, and nothing else: it c
 the layer. Outputs and the gradients by the input and by every weight are compared.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypeVar
@@ -62,6 +63,26 @@ def _cases(rows: list[Row], lengths: tuple[int, ...]) -> Iterable[Case]:
                     return scaled_gap(found, expected)
 
                 yield ", ".join(part for part in (words, form, f"{length} tokens") if part), error
+
+
+def sigmoid(x: Tensor) -> Tensor:
+    """The logistic function."""
+    return 1 / (1 + (-x).exp())
+
+
+def silu(x: Tensor) -> Tensor:
+    """SiLU, x sigma(x)."""
+    return x / (1 + (-x).exp())
+
+
+def softplus(x: Tensor) -> Tensor:
+    """Softplus, ln(1 + e^x)."""
+    return (1 + x.exp()).log()
+
+
+def gelu(x: Tensor) -> Tensor:
+    """The exact one, x Phi(x)."""
+    return x * (1 + torch.erf(x / math.sqrt(2))) / 2
 
 
 def scaled_gap(found: list[Tensor], expected: list[Tensor]) -> float:

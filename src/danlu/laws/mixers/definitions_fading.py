@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from danlu.laws.mixers.definitions import Weights, definition
+from danlu.laws.mixers.definitions import Weights, definition, silu, softplus
 from danlu.laws.mixers.definitions_attention import mapped
 from danlu.laws.mixers.definitions_linear import LONG, rms, turned
 from danlu.mixers import MIXERS
@@ -14,16 +14,6 @@ from danlu.mixers.gated_delta import GatedDeltaNet
 from danlu.mixers.gated_linear import GatedLinearAttention
 from danlu.mixers.mamba2 import Mamba2
 from danlu.mixers.retention import Retention
-
-
-def silu(x: Tensor) -> Tensor:
-    """SiLU, x sigma(x)."""
-    return x / (1 + (-x).exp())
-
-
-def softplus(x: Tensor) -> Tensor:
-    """Softplus, ln(1 + e^x)."""
-    return (1 + x.exp()).log()
 
 
 def retention(fading: list[float], w: Weights, x: Tensor) -> Tensor:

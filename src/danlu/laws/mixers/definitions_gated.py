@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from danlu.laws.gaps import gap
-from danlu.laws.mixers.definitions import Formula, Row, Weights, definition
-from danlu.laws.mixers.definitions_fading import silu
+from danlu.laws.mixers.definitions import Formula, Row, Weights, definition, silu
 from danlu.mixers import MIXERS
 from danlu.mixers.flash import FLASH
 from danlu.mixers.fnet import FNet

@@ -5,19 +5,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from danlu.laws.mixers.definitions import Weights, definition
+from danlu.laws.mixers.definitions import Weights, definition, sigmoid, silu, softplus
 from danlu.laws.mixers.definitions_attention import mapped
-from danlu.laws.mixers.definitions_fading import convolved, silu, softplus
+from danlu.laws.mixers.definitions_fading import convolved
 from danlu.laws.mixers.definitions_linear import LONG
 from danlu.mixers import MIXERS
 from danlu.mixers.mamba import Mamba
 from danlu.mixers.rwkv4 import RWKV4
 from danlu.mixers.rwkv6 import RWKV6
-
-
-def sigmoid(x: Tensor) -> Tensor:
-    """The logistic function."""
-    return 1 / (1 + (-x).exp())
 
 
 def _gates(w: Weights, x: Tensor, h: Tensor, count: int) -> tuple[list[Tensor], list[Tensor]]:

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from danlu.laws.mixers.definitions import Weights, definition
+from danlu.laws.mixers.definitions import Weights, definition, gelu
 from danlu.laws.mixers.definitions_attention import mapped
 from danlu.mixers import MIXERS
 from danlu.mixers.hippo_legs import HippoLegS
@@ -33,11 +33,6 @@ def lru(w: Weights, x: Tensor) -> Tensor:
         rows.append(h @ c.T)
     y = torch.stack(rows, dim=1)
     return (y if real else y.real) + w["skip"] * x
-
-
-def gelu(x: Tensor) -> Tensor:
-    """The exact one, x Phi(x)."""
-    return x * (1 + torch.erf(x / math.sqrt(2))) / 2
 
 
 def both(part: Tensor) -> Tensor:

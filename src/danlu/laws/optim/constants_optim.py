@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from danlu.laws.golden import golden_law
+from danlu.laws.constants import golden_law
 from danlu.laws.law import Law
 from danlu.optim import NamedParameter, OptimizerOptions, PowerAverage, Rule
 from danlu.optim.amos import SMALLEST, Amos

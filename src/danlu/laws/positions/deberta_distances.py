@@ -8,15 +8,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from danlu.laws.draws import generator
+from danlu.laws.draws import standard_normal
 from danlu.laws.gaps import relative_gap
 from danlu.laws.law import Law
 from danlu.positions.deberta import DeBERTa
 from danlu.positions.deberta_v2 import DeBERTaV2
-
-
-def _drawn(*shape: int, stream: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=generator(stream), dtype=torch.float64)
 
 
 def _scores(position: DeBERTa, q: Tensor, k: Tensor) -> Tensor:
@@ -43,7 +39,7 @@ def _by_pairs(
 def deberta_by_definition(sign: int) -> float:
     """DeBERTa's scores against sums over pairs, published (1) and as in the paper (-1)."""
     position = DeBERTa(2, 4, farthest=3, back="published" if sign == 1 else "paper").double()
-    q, k = _drawn(1, 2, 6, 4), _drawn(1, 2, 6, 4, stream=1)
+    q, k = standard_normal(1, 2, 6, 4), standard_normal(1, 2, 6, 4, stream=1)
     expected = _by_pairs(position, q, k, lambda n: max(-3, min(2, n)) + 3, sign)
     return relative_gap(_scores(position, q, k), expected)
 
@@ -51,7 +47,7 @@ def deberta_by_definition(sign: int) -> float:
 def deberta_v2_by_definition() -> float:
     """The second version's scores against sums over pairs, buckets from their definition."""
     position = DeBERTaV2(2, 4, farthest=30, buckets=6).double()
-    q, k = _drawn(1, 2, 40, 4), _drawn(1, 2, 40, 4, stream=1)
+    q, k = standard_normal(1, 2, 40, 4), standard_normal(1, 2, 40, 4, stream=1)
 
     def row(distance: int) -> int:
         far = abs(distance)

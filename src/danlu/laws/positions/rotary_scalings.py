@@ -4,9 +4,8 @@ import math
 from collections.abc import Callable, Mapping
 
 import torch
-from torch import Tensor
 
-from danlu.laws.draws import generator
+from danlu.laws.draws import standard_normal
 from danlu.laws.gaps import gap, largest
 from danlu.laws.law import Law, Oracle
 from danlu.laws.mixers.sequences import refused
@@ -69,13 +68,9 @@ def _golden(found: tuple[float, ...], published: Mapping[int, float]) -> float:
     return largest(gap(found[pair] / value, 1) for pair, value in published.items())
 
 
-def _drawn(*shape: int, stream: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=generator(stream), dtype=torch.float64)
-
-
 def interpolation_divides() -> float:
     """Angles at s times a position against the plain ones there."""
-    x, place = _drawn(1, 1, 5, 8), torch.arange(5)[None]
+    x, place = standard_normal(1, 1, 5, 8), torch.arange(5)[None]
     stretched = InterpolatedRotary(8, factor=4.0).turn(x, 4 * place)
     return gap(stretched, Rotary(8).turn(x, place))
 
@@ -124,8 +119,8 @@ def yarn_sharpens_what_turns() -> float:
     """Scores of the features that turn times (0.1 ln s + 1)^2, of the others as they are."""
     yarn, q, k = (
         YaRN(8, factor=8.0, length=64, rotated=4),
-        _drawn(1, 1, 1, 8),
-        _drawn(1, 1, 1, 8, stream=1),
+        standard_normal(1, 1, 1, 8),
+        standard_normal(1, 1, 1, 8, stream=1),
     )
     place = torch.tensor([[7]])
     turned = [part[0, 0, 0] for part in yarn.rotate(q, k, place, place)]
@@ -165,7 +160,7 @@ def dynamic_follows() -> float:
 
 def dynamic_is_plain() -> float:
     """Within the length of training against plain rotations, whatever a longer row needs."""
-    rope, x = DynamicNTKRotary(8, length=16, factor=3.0), _drawn(2, 1, 5, 8)
+    rope, x = DynamicNTKRotary(8, length=16, factor=3.0), standard_normal(2, 1, 5, 8)
     place = torch.tensor([[0, 3, 9, 12, 15], [0, 3, 9, 12, 40]])
     found = rope.turn(x, place)
     return gap(found[:1], Rotary(8).turn(x, place)[:1])
@@ -173,7 +168,11 @@ def dynamic_is_plain() -> float:
 
 def dynamic_stays_relative() -> float:
     """A query far from its keys: both sides turn by the base of the longer one."""
-    rope, q, k = DynamicNTKRotary(8, length=4), _drawn(1, 1, 1, 8), _drawn(1, 1, 3, 8, stream=1)
+    rope, q, k = (
+        DynamicNTKRotary(8, length=4),
+        standard_normal(1, 1, 1, 8),
+        standard_normal(1, 1, 3, 8, stream=1),
+    )
     places = torch.tensor([[30]]), torch.tensor([[0, 12, 29]])
     found = rope.rotate(q, k, *places)
     # factor 1: the base grows by length / 4 to the power 8/6.

@@ -22,17 +22,10 @@ from danlu.generative.diffusion.preconditioners import edm as edm_inputs
 from danlu.generative.diffusion.preconditioners import logarithmic
 from danlu.generative.diffusion.time_samplers import log_normal, logit_normal, steps
 from danlu.generative.diffusion.weightings import edm, min_snr, p2
-from danlu.laws.golden import golden_law
+from danlu.laws.constants import DEVIATIONS, QUANTILES, doubles, golden_law
 from danlu.laws.law import Law
 
 PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0)
-DEVIATIONS = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)
-QUANTILES = torch.special.ndtr(DEVIATIONS)
-"""Even numbers at which a standard normal is -1, 0 and 1."""
-
-
-def _numbers(*values: float) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)
 
 
 def _kept(betas: Tensor, *steps: int) -> Tensor:
@@ -41,7 +34,7 @@ def _kept(betas: Tensor, *steps: int) -> Tensor:
 
 
 def _at_level(level: float) -> Point[Tensor]:
-    one = _numbers(1.0)
+    one = doubles(1.0)
     return Point(one, level * one, 0 * one, one)
 
 
@@ -60,22 +53,22 @@ TABLES = golden_law(
         (
             "linear, arXiv:2006.11239 §4: first and last share",
             lambda: linear_betas()[[0, 999]],
-            _numbers(1e-4, 0.02),
+            doubles(1e-4, 0.02),
         ),
         (
             "linear: logarithm of what is left after 1, 500 and 1000 steps",
             lambda: _kept(linear_betas(), 1, 500, 1000),
-            _numbers(0.9999, 0.078587234, 4.03583035e-5).log(),
+            doubles(0.9999, 0.078587234, 4.03583035e-5).log(),
         ),
         (
             "scaled-linear, arXiv:2112.10752 app. E",
             lambda: _kept(scaled_linear_betas(), 1, 500, 1000),
-            _numbers(0.99915, 0.277669429, 0.0046600951).log(),
+            doubles(0.99915, 0.277669429, 0.0046600951).log(),
         ),
         (
             "cosine, arXiv:2102.09672 eq. 17: s = 0.008, at most 0.999",
             lambda: _kept(cosine_betas(), 1, 500, 999, 1000),
-            _numbers(0.9999587157, 0.4938434660, 2.42876627e-6, 2.4287349e-9).log(),
+            doubles(0.9999587157, 0.4938434660, 2.42876627e-6, 2.4287349e-9).log(),
         ),
         ("cosine: last share", lambda: cosine_betas()[-1], 0.999),
         ("steps of each", lambda: [len(linear_betas()), len(cosine_betas())], [1000, 1000]),
@@ -89,13 +82,13 @@ PATHS = golden_law(
     [
         (
             "vp-linear, arXiv:2011.13456 app. C: beta from 0.1 to 20",
-            lambda: LinearBeta().beta(_numbers(0.0, 1.0)),
-            _numbers(0.1, 20.0),
+            lambda: LinearBeta().beta(doubles(0.0, 1.0)),
+            doubles(0.1, 20.0),
         ),
         (
             "vp-cosine, arXiv:2102.09672 eq. 17: the signal at half time",
-            lambda: CosineBeta().coefficients(_numbers(0.5))[0].square(),
-            _numbers(
+            lambda: CosineBeta().coefficients(doubles(0.5))[0].square(),
+            doubles(
                 math.cos(math.pi / 2 * 0.508 / 1.008) ** 2
                 / math.cos(math.pi / 2 * 0.008 / 1.008) ** 2
             ),
@@ -141,8 +134,8 @@ TRAINING = golden_law(
         ),
         (
             "DDPM, arXiv:2006.11239 alg. 1: each of the table's times as often",
-            lambda: steps(_numbers(0.0, 0.24, 0.26, 0.6, 0.99), Discrete(linear_betas(4))),
-            _numbers(0.25, 0.25, 0.5, 0.75, 1.0),
+            lambda: steps(doubles(0.0, 0.24, 0.26, 0.6, 0.99), Discrete(linear_betas(4))),
+            doubles(0.25, 0.25, 0.5, 0.75, 1.0),
         ),
         (
             "SD3, arXiv:2403.03206 §3.1: logit of the time N(0, 1)",
@@ -151,24 +144,24 @@ TRAINING = golden_law(
         ),
         (
             "EDM at level 5 with sigma_data = 0.5: factor of the input and label",
-            lambda: edm_inputs(_at_level(5.0), _numbers(0.0)),
-            (_numbers(1 / math.sqrt(25.25)), _numbers(math.log(5.0) / 4)),
+            lambda: edm_inputs(_at_level(5.0), doubles(0.0)),
+            (doubles(1 / math.sqrt(25.25)), doubles(math.log(5.0) / 4)),
         ),
         (
             "labels of variance-exploding networks",
-            lambda: logarithmic(_at_level(5.0), _numbers(0.0))[1],
-            _numbers(math.log(2.5)),
+            lambda: logarithmic(_at_level(5.0), doubles(0.0))[1],
+            doubles(math.log(2.5)),
         ),
-        ("EDM's weight at level 1", lambda: edm(_at_level(1.0), _numbers(1.0)), _numbers(5.0)),
+        ("EDM's weight at level 1", lambda: edm(_at_level(1.0), doubles(1.0)), doubles(5.0)),
         (
             "min-SNR, arXiv:2303.09556: gamma = 5",
-            lambda: min_snr(_at_level(0.1), _numbers(1.0)),
-            _numbers(5.0),
+            lambda: min_snr(_at_level(0.1), doubles(1.0)),
+            doubles(5.0),
         ),
         (
             "P2, arXiv:2204.00227: k = gamma = 1",
-            lambda: p2(_at_level(0.5), _numbers(1.0)),
-            _numbers(0.8),
+            lambda: p2(_at_level(0.5), doubles(1.0)),
+            doubles(0.8),
         ),
         ("improved DDPM, arXiv:2102.09672 eq. 16: lambda", lambda: BOUND_WEIGHT, 0.001),
         ("classifier-free guidance, arXiv:2207.12598 §4: p_uncond", lambda: LABEL_DROP, 0.1),

@@ -35,19 +35,11 @@ from danlu.generative.diffusion.solvers.stochastic_heun import (
 )
 from danlu.generative.diffusion.solvers.unipc import UniPC
 from danlu.generative.diffusion.straightness import straightness
-from danlu.laws.golden import golden_law
+from danlu.laws.constants import QUANTILES, doubles, golden_law
 from danlu.laws.law import Law
 from danlu.layers.condition import ClassEmbedding
 
 PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0)
-DEVIATIONS = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)
-
-QUANTILES = torch.special.ndtr(DEVIATIONS)
-"""Even numbers at which a standard normal is -1, 0 and 1."""
-
-
-def _numbers(*values: float) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)
 
 
 class _Fixed(nn.Module):
@@ -64,7 +56,7 @@ class _Fixed(nn.Module):
 
 def _consistency_map() -> Tensor:
     model = Consistency(PLANE, _Fixed(), fine=1280)
-    return model.data(_numbers(3.0, 4.0)[None], _numbers(5.0), None)
+    return model.data(doubles(3.0, 4.0)[None], doubles(5.0), None)
 
 
 def _consistency_levels() -> list[float]:
@@ -74,9 +66,9 @@ def _consistency_levels() -> list[float]:
     edges = [(edge - cumulative[0]) / (cumulative[-1] - cumulative[0]) for edge in cumulative]
     around = [edge + side for edge in edges[1:-1] for side in (-1e-9, 1e-9)]
     model = Consistency(PLANE, _Fixed(), fine=1280)
-    lower, _ = model.neighbours(_numbers(*around), 0.0)
+    lower, _ = model.neighbours(doubles(*around), 0.0)
     expected = [level for pair in pairwise(levels[:-1]) for level in pair]
-    return (lower / _numbers(*expected)).tolist()
+    return (lower / doubles(*expected)).tolist()
 
 
 def _karras_by_hand(count: int) -> list[float]:
@@ -99,7 +91,7 @@ class _Drawn(BatchNoise):
 def _meanflow_times() -> tuple[Tensor, Tensor]:
     model = MeanFlow(PLANE, _Fixed())
     first, second = QUANTILES[[2, 2]], QUANTILES[[1, 1]]
-    drawn = _Drawn(first, second, _numbers(0.7499, 0.7501))
+    drawn = _Drawn(first, second, doubles(0.7499, 0.7501))
     return model.times_and_spans(drawn)
 
 
@@ -127,7 +119,7 @@ FEW_STEPS = golden_law(
         (
             "consistency, arXiv:2303.01469 eq. 5 at level 5: skip, out and label",
             _consistency_map,
-            _numbers(
+            doubles(
                 3 * 0.25 / (4.998**2 + 0.25) + 0.5 * 4.998 / 25.25 * 3,
                 4 * 0.25 / (4.998**2 + 0.25) + 0.5 * 4.998 / math.sqrt(25.25) * math.log(5.0) / 4,
             )[None],
@@ -140,15 +132,15 @@ FEW_STEPS = golden_law(
         (
             "arXiv:2310.14189 §3.3: c = 0.00054 sqrt(d), here d = 4 and a distance of 3",
             lambda: pseudo_huber(torch.zeros(1, 4), torch.full((1, 4), 1.5)),
-            _numbers(math.sqrt(9 + 0.00108**2) - 0.00108),
+            doubles(math.sqrt(9 + 0.00108**2) - 0.00108),
         ),
         ("arXiv:2310.14189 §3.4: s_0 = 10 steps at first", lambda: consistency.COARSE, 10),
         (
             "MeanFlow, arXiv:2505.13447 tab. 1: logit N(-0.4, 1), three in four rows alike",
             _meanflow_times,
             (
-                _numbers(_sigmoid(0.6), _sigmoid(0.6)),
-                _numbers(0.0, _sigmoid(0.6) - _sigmoid(-0.4)),
+                doubles(_sigmoid(0.6), _sigmoid(0.6)),
+                doubles(0.0, _sigmoid(0.6) - _sigmoid(-0.4)),
             ),
         ),
         ("MeanFlow, arXiv:2505.13447 app. A: c", lambda: meanflow.OFFSET, 1e-3),
