@@ -14,7 +14,15 @@ DEVELOPER := $(VENV)/.installed-test
 # The suite runs two workers of one thread each: threads of one test never wait for another's.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
-.PHONY: race test check-all check-gpu fuzz mutants docs methods format clean
+.PHONY: system race test check-all check-gpu fuzz mutants docs methods format clean
+
+# What long tests start that pip does not bring: the formulas of reports in a browser's eyes, a
+# screen without a screen, two machines by network namespaces, images on which the docs report.
+SYSTEM := chromium xvfb iproute2 dataset-fashion-mnist
+
+system:  ## Debian packages that long tests and studies want; asks for root.
+	@echo "apt-get install $(SYSTEM)"
+	apt-get update --quiet && apt-get install --yes --no-install-recommends $(SYSTEM)
 
 race: $(VENV)/.installed-base  ## Train six families on digits and write runs/race/report.html.
 	$(BIN)/danlu race $(RACE) --out $(OUT)
@@ -45,6 +53,7 @@ fuzz: $(DEVELOPER) $(VENV)/.installed-fuzz  ## 20,000 odd inputs and 300 odd sta
 	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/fuzz.py $(FUZZ)
 
 docs: $(VENV)/.installed-docs methods  ## The documentation in docs/_build/html; a warning is an error.
+	$(BIN)/python docs/api_pages.py
 	$(BIN)/python -m sphinx -W --keep-going --quiet --builder html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
@@ -56,7 +65,7 @@ format: $(DEVELOPER)  ## Format and apply the safe fixes.
 	$(BIN)/ruff check --fix
 
 clean:
-	rm -rf $(VENV) docs/_build build dist
+	rm -rf $(VENV) docs/_build docs/api build dist
 
 # torch goes first and alone, so that nothing that comes later can choose another build of it.
 $(VENV)/.installed-torch: constraints.txt
