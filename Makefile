@@ -14,10 +14,10 @@ DEVELOPER := $(VENV)/.installed-test
 # The suite runs two workers of one thread each: threads of one test never wait for another's.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
-.PHONY: system race test check-all check-gpu fuzz mutants docs methods format clean
+.PHONY: system race test check-all check-gpu fuzz mutants docs wheel methods format clean
 
-# What long tests start that pip does not bring: the formulas of reports in a browser's eyes, a
-# screen without a screen, two machines by network namespaces, images on which the docs report.
+# What pip does not bring: two machines by network namespaces (iproute2) and Fashion-MNIST, which
+# long tests and studies use; a browser and a screen in memory, in which pages are looked at.
 SYSTEM := chromium xvfb iproute2 dataset-fashion-mnist
 
 system:  ## Debian packages that long tests and studies want; asks for root.
@@ -56,6 +56,15 @@ docs: $(VENV)/.installed-docs methods  ## The documentation in docs/_build/html;
 	$(BIN)/python docs/api_pages.py
 	$(BIN)/python -m sphinx -W --keep-going --quiet --builder html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+wheel:  ## Build the wheel, install it in an empty environment and race 20 steps from it.
+	rm -rf dist build/alone && mkdir -p build/alone
+	$(PYTHON) -m venv build/alone/env
+	build/alone/env/bin/python -m pip --disable-pip-version-check wheel --quiet --no-deps --wheel-dir dist .
+	ls -l dist
+	build/alone/env/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt dist/*.whl
+	cd build/alone && env/bin/danlu race digits --families vae,flow --examples 1280 --set train.batch=64 --out race
+	cd build/alone && env/bin/danlu list families
 
 methods: $(VENV)/.installed-base  ## The methods pages, from the tables and their docstrings.
 	$(BIN)/python -m danlu.catalogue.methods_page

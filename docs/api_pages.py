@@ -20,7 +20,8 @@ ROOMS = {
     "danlu.losses": "losses",
     "danlu.solvers": "steppers of differential equations",
     "danlu.optim": "optimisers and schedules",
-    "danlu.backbones": "networks",
+    "danlu.backbones.transformer": "stacks of mixers",
+    "danlu.backbones.unet": "networks for images",
     "danlu.generative.base": "the contract of a generative model",
     "danlu.generative.chain": "layers that end in a prior",
     "danlu.training": "the loop and what surrounds it",
@@ -50,7 +51,8 @@ def signature(name, value):
     except (TypeError, ValueError):
         return name
     text = re.sub(r"<function <lambda> at 0x\w+>", "lambda", text)
-    return re.sub(r" at 0x\w+", "", text)
+    text = re.sub(r" at 0x\w+", "", text)
+    return re.sub(r"\b(collections\.abc|torch|jaxtyping|typing|pathlib)\.(?=[A-Z])", "", text)
 
 
 def text_of(value):
