@@ -5,9 +5,9 @@ import torch
 
 from danlu.contracts import Batch, Bound, DanluError, Measure, Progress
 from danlu.generative.flow.flow import FlowOptions, build
-from danlu.generative.flow.networks import Dense, convolutional
-from danlu.generative.parts.couplings import channel_half, checkerboard
+from danlu.generative.parts.coupling_networks import Dense, convolutional
 from danlu.generative.parts.logit import Logit
+from danlu.generative.parts.masks import channel_half, checkerboard
 from danlu.generative.parts.split import Split
 from danlu.generative.parts.squeeze import Squeeze
 from danlu.generative.tiny import TINY, TINY_VECTOR

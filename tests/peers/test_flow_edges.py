@@ -8,11 +8,13 @@ from torch.distributions.transforms import AffineTransform, SigmoidTransform
 from zuko.transforms import FreeFormJacobianTransform
 
 from danlu.contracts.noise import ItemNoise
-from danlu.generative.flow.networks import FEATURES, Dense
 from danlu.generative.parts.affine import ClassAffine, Normalise
 from danlu.generative.parts.continuous import Continuous
-from danlu.generative.parts.couplings import LIMIT, Coupling, checkerboard
+from danlu.generative.parts.coupling_networks import FEATURES, Dense
+from danlu.generative.parts.couplings import Coupling
 from danlu.generative.parts.logit import MARGIN, Logit
+from danlu.generative.parts.masks import checkerboard
+from danlu.generative.parts.transforms.affine import LIMIT, Affine
 from danlu.layers.condition import ClassEmbedding
 
 pytestmark = [pytest.mark.long]
@@ -46,6 +48,7 @@ def test_a_coupling(scale, dtype):
         checkerboard((DIM,), 0),
         Dense((DIM,), 2 * DIM, width=16, depth=1),
         ClassEmbedding(0, FEATURES),
+        Affine(),
     )
     with torch.no_grad():
         for parameter in coupling.parameters():

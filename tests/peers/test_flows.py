@@ -10,11 +10,13 @@ from normflows.flows import MaskedAffineFlow
 from danlu.contracts import DataDescription
 from danlu.contracts.noise import ItemNoise
 from danlu.generative.chain import Chain
-from danlu.generative.flow.networks import FEATURES, Dense
 from danlu.generative.parts.actnorm import ActNorm
-from danlu.generative.parts.couplings import LIMIT, Coupling, checkerboard
+from danlu.generative.parts.coupling_networks import FEATURES, Dense
+from danlu.generative.parts.couplings import Coupling
 from danlu.generative.parts.logit import MARGIN, Logit
+from danlu.generative.parts.masks import checkerboard
 from danlu.generative.parts.priors import GaussianPrior
+from danlu.generative.parts.transforms.affine import LIMIT, Affine
 from danlu.laws.generative.flow import disturbed
 from danlu.layers.condition import ClassEmbedding
 
@@ -44,6 +46,7 @@ def couplings():
                 checkerboard((DIM,), parity),
                 Dense((DIM,), 2 * DIM, width=16, depth=1),
                 ClassEmbedding(0, FEATURES),
+                Affine(),
             )
         )
         for parity in (0, 1, 0)

@@ -23,6 +23,8 @@ from danlu.generative.diffusion import (
     TIME_SAMPLERS,
     WEIGHTINGS,
 )
+from danlu.generative.parts import LAYERS, MASKS, NETWORKS
+from danlu.generative.parts.transforms import TRANSFORMS
 from danlu.losses import DIVERGENCES, LIKELIHOODS, MULTILABEL
 from danlu.mixers import MIXERS
 from danlu.optim import OPTIMIZERS, SCHEDULES
@@ -118,6 +120,34 @@ ROOMS = (
         about="What a network with any number of right classes minimises.",
         table=MULTILABEL,
         laws=("multilabel",),
+    ),
+    Room(
+        title="Layers of flows",
+        home="danlu.generative.parts.LAYERS",
+        about="Bijections and splits of which likelihood models are made.",
+        table=LAYERS,
+        laws=("flow-layers", "flow", "continuous-flow"),
+    ),
+    Room(
+        title="Transforms",
+        home="danlu.generative.parts.transforms.TRANSFORMS",
+        about="How a coupling moves a number.",
+        table=TRANSFORMS,
+        laws=("transforms", "flow"),
+    ),
+    Room(
+        title="Masks",
+        home="danlu.generative.parts.MASKS",
+        about="Which numbers of an example stay in a coupling.",
+        table=MASKS,
+        laws=("transforms", "flow"),
+    ),
+    Room(
+        title="Coupling networks",
+        home="danlu.generative.parts.NETWORKS",
+        about="How the numbers that stay tell the others how to move.",
+        table=NETWORKS,
+        laws=("flow",),
     ),
     Room(
         title="Paths",

@@ -54,12 +54,19 @@ class Layer(nn.Module, ABC):
         measure: the measure it gives its input; None keeps the measure of what follows.
         keeps: how many tensors it leaves in the code beside the one that goes on (a split: 1).
         stochastic: whether `encode` draws.
+        domain: between which ends its numbers lie.
+        tried: shapes of the examples on which the laws of `LAYERS` try it.
     """
 
     bound: ClassVar[Bound]
     measure: Measure | None = None
     keeps: ClassVar[int] = 0
     stochastic: ClassVar[bool] = False
+    domain: tuple[float, float] = (-math.inf, math.inf)
+    tried: ClassVar[tuple[tuple[int, ...], ...]] = ((2,), (2, 2, 2))
+
+    def start(self, x: Float[Tensor, "batch ..."]) -> None:
+        """Data-dependent initialisation on the first examples that reach it; nothing by default."""
 
     @abstractmethod
     def encode(
@@ -113,6 +120,18 @@ class Chain(GenerativeModel):
     @override
     def players(self) -> dict[str, list[nn.Module]]:
         return {"model": [self.layers, self.prior]}
+
+    @override
+    @torch.no_grad()
+    def start(self, batch: Batch) -> None:
+        """Every layer starts on what reaches it, and the prior on codes."""
+        noise = BatchNoise(len(batch), device=batch.x.device, dtype=batch.x.dtype)
+        x = batch.x
+        for layer in self.links:
+            layer.start(x)
+            code, _ = layer.encode(x, batch.condition, noise)
+            x = code[0] if isinstance(code, tuple) else code
+        self.prior.start(replace(batch, x=x, condition=known(self.prior, batch.condition)))
 
     @override
     def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:

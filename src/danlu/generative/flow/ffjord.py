@@ -19,43 +19,16 @@ Sources: arXiv:1810.01367, arXiv:1806.07366 §4.
 
 from dataclasses import replace
 
-from jaxtyping import Float
-from torch import Tensor, nn
-
 from danlu.contracts import DataDescription
-from danlu.generative.chain import Ids
-from danlu.generative.flow.flow import DENSE_UP_TO, Flow, to_the_line
-from danlu.generative.flow.networks import FEATURES
-from danlu.generative.flow.networks import network as network_of
+from danlu.generative.flow.flow import Flow, maker, to_the_line
 from danlu.generative.parts.actnorm import ActNorm
-from danlu.generative.parts.continuous import Continuous, EstimatedContinuous
+from danlu.generative.parts.continuous import Continuous, EstimatedContinuous, Velocity
 from danlu.generative.parts.priors import GaussianPrior
 from danlu.generative.recipe import Recipe, Recipes, Regime, plan_of
 from danlu.generative.tiny import TINY
-from danlu.layers.condition import ClassEmbedding
-from danlu.layers.time import TimeEmbedding
 
 EXACT_UP_TO = 4
 """Most numbers of an example whose divergence is exact."""
-TIME_FEATURES, HIGHEST = 8, 4.0
-"""A velocity that changes slowly in time is followed by few steps."""
-
-
-class Velocity(nn.Module):
-    """A network of data, time and class."""
-
-    def __init__(self, network: nn.Module, classes: int) -> None:
-        super().__init__()
-        self.network = network
-        self.time = TimeEmbedding(TIME_FEATURES, highest=HIGHEST)
-        self.enter = nn.Linear(TIME_FEATURES, FEATURES)
-        self.classes = ClassEmbedding(classes, FEATURES)
-
-    def forward(
-        self, x: Float[Tensor, "batch ..."], t: Float[Tensor, " batch"], condition: Ids
-    ) -> Float[Tensor, "batch ..."]:
-        """The velocity of each row."""
-        return self.network(x, self.enter(self.time(t)) + self.classes.known(condition, len(x)))
 
 
 class FFJORD(Flow):
@@ -81,10 +54,7 @@ def build(
         network: dense or convolutional; auto by the size of the data.
         squash: what spreads values on levels: logit or affine; auto for the logit.
     """
-    if network == "auto":
-        dense = not description.is_image or description.dims <= DENSE_UP_TO
-        network = "dense" if dense else "convolutional"
-    make = network_of(network, description, width=width, depth=depth)
+    make = maker(network, description, width=width, depth=depth)
     shape = description.shape
     velocity = Velocity(make(shape, shape[0]), description.classes)
     kind = Continuous if description.dims <= EXACT_UP_TO else EstimatedContinuous

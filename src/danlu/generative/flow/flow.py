@@ -1,7 +1,8 @@
 r"""Normalising flow (RealNVP): an invertible network turns data into Gaussian noise, and back.
 
 $\log p(x \mid c) = \log \mathcal N(f_c(x); 0, I) + \log|\det \partial f_c / \partial x|$, with f a
-stack of affine couplings, whose Jacobian is triangular: density and sample cost one pass each.
+stack of couplings, affine or of another row of `TRANSFORMS`, whose Jacobian is triangular: density
+and sample cost one pass each.
 Before each coupling, activation normalisation keeps the numbers standardised. On images f works on
 several scales: couplings over a checkerboard of pixels, a squeeze of pixels into channels,
 couplings over channels, and a split, whose half leaves under a Gaussian that the other half
@@ -20,28 +21,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from danlu.contracts import Batch, DanluError, DataDescription, unknown
-from danlu.contracts.noise import BatchNoise, Noise
+from danlu.contracts import DanluError, DataDescription, unknown
+from danlu.contracts.noise import Noise
 from danlu.generative.chain import Chain, ChainOptions, Ids, Layer
-from danlu.generative.flow.networks import FEATURES, Make
-from danlu.generative.flow.networks import network as network_of
+from danlu.generative.parts import MASKS, NETWORKS
 from danlu.generative.parts.actnorm import ActNorm
-from danlu.generative.parts.couplings import Coupling, channel_half, checkerboard
+from danlu.generative.parts.coupling_networks import FEATURES, Make
+from danlu.generative.parts.couplings import Coupling
 from danlu.generative.parts.dequantise import Dequantise
 from danlu.generative.parts.logit import Logit
 from danlu.generative.parts.priors import GaussianPrior
 from danlu.generative.parts.split import Split
 from danlu.generative.parts.squeeze import FACTOR, Squeeze
+from danlu.generative.parts.transforms import TRANSFORMS, Transform
 from danlu.generative.recipe import Recipe, Recipes, Regime, plan_of
 from danlu.generative.tiny import TINY
 from danlu.layers.condition import ClassEmbedding
-
-Mask = Callable[[tuple[int, ...], int], Bool[Tensor, "..."]]
 
 DENSE_UP_TO = 1024
 """Most numbers of an image whose couplings are dense by default."""
@@ -85,18 +84,6 @@ class Flow(Chain):
     Options: ClassVar[type] = FlowOptions
 
     @override
-    @torch.no_grad()
-    def start(self, batch: Batch) -> None:
-        """Every activation normalisation standardises what reaches it."""
-        noise = BatchNoise(len(batch), device=batch.x.device, dtype=batch.x.dtype)
-        x = batch.x
-        for layer in self.links:
-            if isinstance(layer, ActNorm):
-                layer.start(x)
-            code, _ = layer.encode(x, batch.condition, noise)
-            x = code[0] if isinstance(code, tuple) else code
-
-    @override
     def draw(self, noise: Noise, n: int, condition: Ids, options: FlowOptions) -> Tensor:
         # Alike for the prior and for the Gaussians of splits, which draw while decoding.
         return super().draw(Tempered(noise, options.temperature), n, condition, options)
@@ -105,21 +92,30 @@ class Flow(Chain):
 class _Stack:
     """Layers of a flow while it is built, with the shape that reaches the next one."""
 
-    def __init__(self, description: DataDescription, make: Make, couplings: int) -> None:
+    def __init__(
+        self,
+        description: DataDescription,
+        make: Make,
+        couplings: int,
+        transform: Callable[[], Transform],
+    ) -> None:
         self.layers: list[Layer] = []
         self.shape = description.shape
         self.classes = description.classes
         self.make = make
         self.couplings = couplings
+        self.transform = transform
 
-    def couple(self, mask: Mask) -> None:
-        """Couplings under alternating masks, each on normalised numbers."""
+    def couple(self, name: str) -> None:
+        """Couplings under the alternating masks of a row, each on normalised numbers."""
+        mask = MASKS[name].target
         for index in range(self.couplings):
-            network = self.make(self.shape, 2 * self.shape[0])
+            move = self.transform()
+            network = self.make(self.shape, move.parameters_per_number * self.shape[0])
             embedding = ClassEmbedding(self.classes, FEATURES)
             self.layers += [
                 ActNorm(self.shape),
-                Coupling(mask(self.shape, index % 2), network, embedding),
+                Coupling(mask(self.shape, index % 2), network, embedding, move),
             ]
 
     def squeeze(self) -> None:
@@ -137,7 +133,7 @@ class _Stack:
         self.layers.append(Split(self.shape[0], network, embedding))
 
 
-def build(
+def build(  # noqa: PLR0913 - runs of earlier versions name all but `transform`
     description: DataDescription = TINY,
     *,
     couplings: int = 4,
@@ -146,6 +142,7 @@ def build(
     depth: int = 1,
     network: str = "auto",
     squash: str = "auto",
+    transform: str = "affine",
 ) -> Flow:
     """A flow for images or vectors.
 
@@ -157,26 +154,40 @@ def build(
         depth: residual blocks of each.
         network: dense or convolutional; auto by the size of the data.
         squash: what spreads values on levels: logit or affine; auto for the logit.
+        transform: what couplings do with a number, a row of TRANSFORMS.
     """
-    if network == "auto":
-        dense = not description.is_image or description.dims <= DENSE_UP_TO
-        network = "dense" if dense else "convolutional"
-    stack = _Stack(
-        description, network_of(network, description, width=width, depth=depth), couplings
-    )
+    if transform not in TRANSFORMS:
+        raise unknown("transform", transform, TRANSFORMS)
+    make = maker(network, description, width=width, depth=depth)
+    stack = _Stack(description, make, couplings, TRANSFORMS[transform].build)
     stack.layers += to_the_line(description, squash)
     if description.is_image:
         for _ in range(levels):
             if any(side % FACTOR for side in stack.shape[1:]):
                 break
-            stack.couple(checkerboard)
+            stack.couple("checkerboard")
             stack.squeeze()
-            stack.couple(channel_half)
+            stack.couple("channel-half")
             stack.split()
-    stack.couple(checkerboard)
+    stack.couple("checkerboard")
     stack.layers.append(ActNorm(stack.shape))
     code = replace(description, shape=stack.shape, levels=None, low=-3.0, high=3.0, condition=None)
     return Flow(description, stack.layers, GaussianPrior(code))
+
+
+def maker(network: str, description: DataDescription, *, width: int, depth: int) -> Make:
+    """What makes the networks of a row of NETWORKS for the described data; auto by its size.
+
+    Raises:
+        DanluError: nobody knows the name, or vectors are to be convolved.
+    """
+    if network == "auto":
+        dense = not description.is_image or description.dims <= DENSE_UP_TO
+        network = "dense" if dense else "convolutional"
+    known = NETWORKS if description.is_image else {"dense": NETWORKS["dense"]}
+    if network not in known:
+        raise unknown("network", network, known)
+    return lambda shape, outputs: known[network].target(shape, outputs, width=width, depth=depth)
 
 
 def to_the_line(description: DataDescription, squash: str) -> list[Layer]:

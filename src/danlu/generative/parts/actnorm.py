@@ -44,6 +44,7 @@ class ActNorm(Layer):
         """A shift and a scale of each channel, whatever axes they have."""
         return without_decay("shift", "log_scale")
 
+    @override
     @torch.no_grad()
     def start(self, x: Float[Tensor, "batch channels ..."]) -> None:
         """Standardise these examples.

@@ -51,6 +51,7 @@ class Linear(Layer):
     """A learned invertible matrix on vectors; starts as a rotation."""
 
     bound = Bound.EXACT
+    tried = ((2,), (5,))
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -79,6 +80,7 @@ class ClassAffine(Layer):
     """A learned shift and scale of every number of a vector, by class; starts as the identity."""
 
     bound = Bound.EXACT
+    tried = ((2,), (5,))
 
     def __init__(self, dim: int, classes: int) -> None:
         super().__init__()

@@ -19,8 +19,31 @@ from typing_extensions import override
 from danlu.contracts import Bound, DanluError
 from danlu.contracts.noise import Noise
 from danlu.generative.chain import Ids, Layer
+from danlu.generative.parts.coupling_networks import FEATURES
 from danlu.generative.parts.volumes import Divergence, exact_trace, flow, hutchinson
+from danlu.layers.condition import ClassEmbedding
+from danlu.layers.time import TimeEmbedding
 from danlu.solvers.steppers import Drift, RungeKutta4
+
+TIME_FEATURES, HIGHEST = 8, 4.0
+"""A velocity that changes slowly in time is followed by few steps."""
+
+
+class Velocity(nn.Module):
+    """A network of data, time and class."""
+
+    def __init__(self, network: nn.Module, classes: int) -> None:
+        super().__init__()
+        self.network = network
+        self.time = TimeEmbedding(TIME_FEATURES, highest=HIGHEST)
+        self.enter = nn.Linear(TIME_FEATURES, FEATURES)
+        self.classes = ClassEmbedding(classes, FEATURES)
+
+    def forward(
+        self, x: Float[Tensor, "batch ..."], t: Float[Tensor, " batch"], condition: Ids
+    ) -> Float[Tensor, "batch ..."]:
+        """The velocity of each row."""
+        return self.network(x, self.enter(self.time(t)) + self.classes.known(condition, len(x)))
 
 
 class Continuous(Layer):
@@ -32,6 +55,7 @@ class Continuous(Layer):
     """
 
     bound: ClassVar[Bound] = Bound.NONE
+    tried = ((2,),)
 
     def __init__(self, velocity: nn.Module, *, steps: int) -> None:
         super().__init__()

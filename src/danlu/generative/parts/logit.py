@@ -32,6 +32,8 @@ class Logit(Layer):
         super().__init__()
         self.low, self.high = low, high
         self.slope = (1 - 2 * MARGIN) / (high - low)
+        beyond = MARGIN / self.slope
+        self.domain = (low - beyond, high + beyond)
 
     @override
     def encode(

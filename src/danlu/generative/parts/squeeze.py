@@ -22,6 +22,7 @@ class Squeeze(Layer):
     """Squares of 2 x 2 pixels to channels; both sides of the image must be even."""
 
     bound = Bound.EXACT
+    tried = ((1, 2, 2), (2, 4, 2))
 
     @override
     def encode(

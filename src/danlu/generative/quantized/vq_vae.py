@@ -68,6 +68,11 @@ class QuantisedBlock(Layer):
         return self.decoder(self.codebook.lookup(ids))
 
     @override
+    def start(self, x: Float[Tensor, "batch ..."]) -> None:
+        """The codes start at tokens of these examples."""
+        self.codebook.start(self.tokens(x))
+
+    @override
     def encode(
         self, x: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
     ) -> tuple[Int[Tensor, "batch length"], Float[Tensor, " batch"]]:
@@ -127,10 +132,6 @@ class VQVAE(Chain):
         x = self.check_data(x, "encode")
         self.check_condition(condition, len(x))
         return self.block.ids(x)  # without the decoder, which ids do not need
-
-    @override
-    def start(self, batch: Batch) -> None:
-        self.block.codebook.start(self.block.tokens(batch.x))
 
     @override
     def after_step(self, player: str, progress: Progress) -> None:

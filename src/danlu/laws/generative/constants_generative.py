@@ -17,9 +17,9 @@ from danlu.generative.gan import gan
 from danlu.generative.kernel_density import bandwidth
 from danlu.generative.masked import masked
 from danlu.generative.parts.actnorm import ActNorm
-from danlu.generative.parts.couplings import LIMIT
 from danlu.generative.parts.logit import Logit
 from danlu.generative.parts.squeeze import FACTOR
+from danlu.generative.parts.transforms.affine import LIMIT
 from danlu.generative.quantized import vq_vae
 from danlu.generative.tiny import TINY_VECTOR
 from danlu.generative.vae import vae

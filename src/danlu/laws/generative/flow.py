@@ -1,44 +1,27 @@
-"""Laws of flows: Jacobians by autograd, inverses, mass by quadrature, splits as a joint density."""
+"""Laws of whole flows: a joint density by autograd, inverses, and mass by quadrature."""
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.functional import jacobian
 
 from danlu.contracts import Batch, Classes, DataDescription, DataKind
-from danlu.generative.chain import Layer
 from danlu.generative.flow.flow import Flow, FlowOptions, build
-from danlu.generative.flow.networks import FEATURES, NETWORKS
+from danlu.generative.parts import CLASSES, NETWORKS
 from danlu.generative.parts.actnorm import ActNorm
-from danlu.generative.parts.affine import ClassAffine
-from danlu.generative.parts.couplings import Coupling, channel_half, checkerboard
-from danlu.generative.parts.logit import Logit
 from danlu.generative.parts.split import Split
-from danlu.generative.parts.squeeze import Squeeze
-from danlu.laws.draws import generator, seed, standard_normal
+from danlu.laws.draws import seed, standard_normal
 from danlu.laws.gaps import gap, largest
 from danlu.laws.generative.diffusion.test_bed import RecordedNoise, item_noise
+from danlu.laws.generative.flow_layers import N, conditions, disturbed
 from danlu.laws.law import Rows, table
-from danlu.layers.condition import ClassEmbedding
 
-N, CLASSES = 3, 2
 PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, condition=Classes(CLASSES))
 IMAGE = replace(PLANE, kind=DataKind.IMAGE, shape=(1, 4, 4))
 WIDTH, COUPLINGS = 16, 2
-
-
-def disturbed(module: nn.Module) -> nn.Module:
-    """Away from its start, where couplings are the identity; float64."""
-    source = generator()
-    module = module.double().eval()
-    with torch.no_grad():
-        for parameter in module.parameters():
-            noise = torch.randn(parameter.shape, generator=source, dtype=torch.float64)
-            parameter.add_(0.1 * noise)
-    return module
 
 
 def flows() -> Iterator[Flow]:
@@ -49,20 +32,6 @@ def flows() -> Iterator[Flow]:
         yield flow
 
 
-def bijections() -> Iterator[tuple[Layer, Tensor]]:
-    """Each layer that moves numbers, with inputs."""
-    for shape, mask in (((5,), checkerboard), ((2, 4, 4), checkerboard), ((3, 2, 2), channel_half)):
-        x = standard_normal(N, *shape)
-        yield ActNorm(shape), x
-        for parity in range(2):
-            network = NETWORKS["dense"](shape, 2 * shape[0], width=8, depth=1)
-            embedding = ClassEmbedding(CLASSES, FEATURES)
-            yield Coupling(mask(shape, parity), network, embedding), x
-    yield ClassAffine(5, CLASSES), standard_normal(N, 5)
-    yield Squeeze(), standard_normal(N, 2, 4, 4)
-    yield Logit(-1.0, 3.0), torch.linspace(-1.0, 3.0, 4 * N, dtype=torch.float64).view(N, 4)
-
-
 def log_volume(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Log-determinant of the Jacobian at one example, by autograd."""
     matrix = jacobian(lambda row: function(row).flatten(), x)
@@ -70,43 +39,9 @@ def log_volume(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return torch.linalg.slogdet(matrix.reshape(x.numel(), x.numel())).logabsdet
 
 
-def conditions() -> list[Tensor | None]:
-    """No class, and a class for each example."""
-    return [None, torch.arange(N) % CLASSES]
-
-
-def one(condition: Tensor | None, index: int) -> Tensor | None:
-    """The class of one example."""
-    return None if condition is None else condition[index : index + 1]
-
-
-def volumes() -> float:
-    """Each layer contributes log|det| of its Jacobian."""
-    worst = 0.0
-    for layer, x in bijections():
-        disturbed(layer)
-        for condition in conditions():
-            _, found = layer.encode(x, condition, item_noise(N))
-            for index in range(N):
-                c = one(condition, index)
-                expected = log_volume(
-                    # A code may be a tuple; those of these layers are tensors.
-                    lambda v, c=c, f=layer: f.encode(v, c, item_noise(1))[0],  # pyright: ignore[reportArgumentType]
-                    x[index : index + 1],
-                )
-                worst = largest(worst, gap(found[index], expected))
-    return worst
-
-
 def inverses() -> float:
-    """Layers and flows lead back to their input."""
+    """Flows lead back to their input."""
     worst = 0.0
-    for layer, x in bijections():
-        disturbed(layer)
-        for condition in conditions():
-            code, _ = layer.encode(x, condition, item_noise(N))
-            back = layer.decode(code, condition, item_noise(N))
-            worst = largest(worst, gap(back, x))
     for flow in flows():
         x = standard_normal(N, *flow.description.shape)
         for condition in conditions():
@@ -133,6 +68,11 @@ def standard(flow: Flow, x: Tensor, condition: Tensor | None) -> Tensor:
             assert isinstance(code, Tensor)
             x = code
     return torch.cat([x.flatten(1), *left], dim=1)
+
+
+def one(condition: Tensor | None, index: int) -> Tensor | None:
+    """The class of one example."""
+    return None if condition is None else condition[index : index + 1]
 
 
 def joint_density() -> float:
@@ -194,7 +134,6 @@ def start() -> float:
 
 _LAWS: Rows = {
     "automatic differentiation": [
-        ("flow/volumes", 1e-9, volumes),
         ("flow/joint-density", 1e-9, joint_density),
     ],
     "self-consistency": [

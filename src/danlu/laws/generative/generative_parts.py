@@ -11,8 +11,7 @@ from danlu.contracts import DataDescription, DataKind
 from danlu.generative.autoregressive import autoregressive, language
 from danlu.generative.autoregressive.choosing import AutoregressiveOptions, allowed, pick
 from danlu.generative.chain_options import ChainOptions, Estimator
-from danlu.generative.flow.flow import FlowOptions
-from danlu.generative.flow.networks import network
+from danlu.generative.flow.flow import FlowOptions, maker
 from danlu.generative.masked import masked
 from danlu.generative.parts.affine import Linear
 from danlu.generative.parts.continuous import Continuous
@@ -47,7 +46,7 @@ def _in_time() -> float:
 
 def _folded(*shape: int) -> int:
     image = DataDescription(kind=DataKind.IMAGE, shape=shape, levels=256, low=-1.0, high=1.0)
-    made: Any = network("convolutional", image, width=2, depth=1)(shape, 2)
+    made: Any = maker("convolutional", image, width=2, depth=1)(shape, 2)
     return made.patch
 
 

@@ -3,17 +3,18 @@
 `dense` connects every number with every other: on small or aligned images it learns most per
 second of a processor. `convolutional` shares its weights over the image and grows with its
 channels alone. Both start at zero, where a coupling is the identity.
+
+Sources: arXiv:1410.8516 §3.4 (dense), arXiv:1605.08803 §3.1 (convolutional).
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from danlu.backbones.mlp import MLP
 from danlu.backbones.resnet import ResNet
-from danlu.contracts import DataDescription, unknown
 
 Make = Callable[[tuple[int, ...], int], nn.Module]
 """From the shape of the input and the channels of the output to a network of (x, features)."""
@@ -48,21 +49,3 @@ def convolutional(shape: tuple[int, ...], outputs: int, *, width: int, depth: in
     while max(height, wide) > FOLD_TO * patch and height % (2 * patch) == wide % (2 * patch) == 0:
         patch *= 2
     return ResNet(shape[0], outputs, width=width, depth=depth, patch=patch, features=FEATURES)
-
-
-NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
-    "convolutional": convolutional,
-    "dense": Dense,
-}
-
-
-def network(name: str, description: DataDescription, *, width: int, depth: int) -> Make:
-    """The maker of a kind of network for the described data.
-
-    Raises:
-        DanluError: nobody knows the name, or vectors are to be convolved.
-    """
-    known = NETWORKS if description.is_image else {"dense": Dense}
-    if name not in known:
-        raise unknown("network", name, known)
-    return lambda shape, outputs: known[name](shape, outputs, width=width, depth=depth)
