@@ -14,7 +14,7 @@ from danlu.losses.divergences import Judged
 from danlu.optim import OptimizerOptions
 from danlu.training import Budget, Plan, Trainer
 
-LINE = DataDescription(shape=(1,), levels=None, low=-3.0, high=3.0, classes=0)
+LINE = DataDescription(shape=(1,), levels=None, low=-3.0, high=3.0)
 LATENT = 1
 START = Progress(step=0, fraction=0.0, seed=0)
 

@@ -75,7 +75,8 @@ def test_a_layer_obeys_the_laws_by_its_row(monkeypatch):
     row = replace(LAYERS["actnorm"], target=Wrong, build=lambda shape=(2,): Wrong(shape))
     monkeypatch.setattr(flow_layers, "LAYERS", {"wrong": row})
     monkeypatch.setattr(flow_layers, "TRANSFORMS", {})
-    failing = [law.name for law in flow_layers.LAWS if not law.measure() <= law.tolerance]
+    names = ("flow-layers/inverses", "flow-layers/volumes", "flow-layers/mass")
+    failing = [name for name in names if not law(name).measure() <= law(name).tolerance]
     assert failing == ["flow-layers/volumes", "flow-layers/mass"]
 
 
