@@ -1,5 +1,7 @@
 import gc
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -230,6 +232,69 @@ def test_large_bytes_are_not_copied(suffix, tmp_path):
     source = open_source(str(path))
     assert source.training.x(torch.arange(4)).shape == (4, 1, 64, 64)
     assert anonymous_memory() - before < 3.2e7
+
+
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+@pytest.mark.parametrize("shape", [(16_384, 512), (8_192, 32, 32)])
+def test_large_arrays_are_converted_where_they_are_read(suffix, shape, tmp_path, monkeypatch):
+    """67 MB of float64 become float32 a batch at a time."""
+    monkeypatch.setattr("danlu.data.scales.BLOCK", 1 << 17)
+    path = tmp_path / f"x.{suffix}"
+    x = 3 * RNG.standard_normal(shape)
+    np.save(path, x) if suffix == "npy" else np.savez(path, x=x)
+    open_source(str(path))
+    del x
+    gc.collect()
+    before = anonymous_memory()
+    source = open_source(str(path))
+    rows = source.training.rows[:4]
+    gc.collect()
+    assert anonymous_memory() - before < 1.2e7
+    assert source.training.x(torch.arange(4)).dtype == torch.float32
+    assert len(rows) == 4
+
+
+PEAK = """
+import sys, threading, time
+from pathlib import Path
+from danlu.data import ExampleStream, open_source
+from danlu.data.fingerprints import fingerprint
+
+def anonymous():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1024
+
+open_source("two-moons")
+before, peak = anonymous(), 0
+
+def watch():
+    global peak
+    while True:
+        peak = max(peak, anonymous())
+        time.sleep(0.002)
+
+threading.Thread(target=watch, daemon=True).start()
+source = open_source(sys.argv[1])
+fingerprint(source)
+stream = ExampleStream(source.training, source.description, batch=64, seed=0)
+for _ in range(40):
+    next(stream)
+print(peak - before)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_the_peak_of_memory_is_far_below_the_array(suffix, tmp_path):
+    """536 MB of float64 take at most 160: pages of the file are not the process's own."""
+    path = tmp_path / f"x.{suffix}"
+    x = RNG.standard_normal((16_384, 4_096))
+    np.save(path, x) if suffix == "npy" else np.savez(path, x=x)
+    del x
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, path], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 1.6e8
 
 
 @pytest.mark.parametrize("header", ["{'descr': '|u1', 'shape': (", "{'descr': ", "{", "[[", "1 2"])

@@ -193,7 +193,7 @@ def test_folders_that_cannot_be_used(tmp_path, monkeypatch):
     with pytest.raises(DanluError, match="at least two subfolders"):
         open_source(str(tmp_path), label="folder")
     monkeypatch.setattr("danlu.reading.room.available_memory", lambda: 10_000)
-    with pytest.raises(DanluError, match="choose a smaller --size"):
+    with pytest.raises(DanluError, match="give fewer files at once"):
         open_source(str(tmp_path), size=64)
 
 

@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 
 from danlu.contracts import DanluError
-from danlu.data import open_source
-from danlu.data.pictures import FACTS, pictures_of
+from danlu.data import ExampleStream, open_source
+from danlu.data.fingerprints import fingerprint
+from danlu.data.pictures import FACTS, Undecoded, pictures_of
 from danlu.reading import found_below
 from danlu.reading.kept import cache_folder
 
@@ -195,12 +196,46 @@ def test_kept_pictures_that_were_damaged_are_made_anew(tmp_path):
     assert torch.equal(pictures_of(tmp_path / "data", 8).pixels, first)
 
 
-def test_without_a_place_to_keep_them_pictures_stay_in_memory(tmp_path, monkeypatch):
-    fill(tmp_path / "data", 12)
+def no_folder(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DANLU_CACHE", str(tmp_path / "file" / "cache"))
-    assert pictures_of(tmp_path / "data", 8).pixels.shape == (12, 3, 8, 8)
+
+
+def no_space(monkeypatch, tmp_path):
+    monkeypatch.setenv("DANLU_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("danlu.data.pictures.ROOM", 0.0)
+
+
+@pytest.mark.parametrize("remembered", [0, 5 * 192, 1 << 28])
+@pytest.mark.parametrize("without", [no_folder, no_space])
+def test_without_a_place_to_keep_them_pictures_are_decoded_on_demand(
+    tmp_path, monkeypatch, without, remembered
+):
+    fill(tmp_path / "data", 30)
+    (tmp_path / "data" / "a.txt").write_text("no picture")
+    Image.new("L", (9, 9), 40).save(tmp_path / "data" / "grey.png")
+    kept = open_source(str(tmp_path / "data"), size=8)
+    without(monkeypatch, tmp_path)
+    monkeypatch.setattr("danlu.data.pictures.REMEMBERED", remembered)
+    found = open_source(str(tmp_path / "data"), size=8)
+    assert isinstance(found.training.stored, Undecoded)
+    assert fingerprint(found) == fingerprint(kept)
+    assert found.skipped == kept.skipped
+    streams = [
+        ExampleStream(source.training, source.description, batch=7, seed=3)
+        for source in (kept, found)
+    ]
+    for _ in range(8):
+        here, there = map(next, streams)
+        assert torch.equal(here.x, there.x)
+        assert torch.equal(here.index, there.index)
+    assert len(found.training.stored._known) <= max(1, remembered // 192)
+    assert any("decoded whenever" in line for line in found.notices)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    next((tmp_path / "data").glob("*.png")).unlink()
+    if not remembered:
+        with pytest.raises(DanluError, match="was an image when this began"):
+            [split.values for split in (found.training, found.validation, found.test)]
 
 
 def test_mapped_pictures_take_no_memory_of_their_own(tmp_path):

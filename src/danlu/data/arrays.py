@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from danlu.contracts import Classes, DanluError, DataDescription
 from danlu.data.notices import MANY_CLASSES, cautions
+from danlu.data.readable import Converted, Stored
 from danlu.data.scales import Scaled, require_finite, scale_images, scale_vectors
 from danlu.data.source import Examples, Source
 from danlu.data.splits import SMALLEST, held_out, split
-from danlu.data.stored import Stored, stored_arrays
+from danlu.data.stored import InFile, stored_arrays
 
 EXAMPLES = ("x", "images", "train", "x_train", "data", "arr_0")
 LABELS = ("labels", "y", "y_train", "train_labels", "targets")
@@ -57,7 +57,7 @@ def array_source(path: Path) -> Source:
         high=scaled.high,
         condition=Classes(len(class_names)) if class_names else None,
     )
-    stored = [torch.from_numpy(part) for part in scaled.parts]
+    stored = [p if isinstance(p, Converted) else torch.from_numpy(p) for p in scaled.parts]
     first = ids[0] if ids else None
     n, own_test = len(stored[0]), len(stored) > 1
     *learned, test = split(
@@ -80,7 +80,7 @@ def array_source(path: Path) -> Source:
 
 
 def _examples(
-    stored: Tensor, ids: np.ndarray | None, description: DataDescription, rows: np.ndarray | None
+    stored: Stored, ids: np.ndarray | None, description: DataDescription, rows: np.ndarray | None
 ) -> Examples:
     chosen = ids if ids is None or rows is None else ids[rows]
     return Examples(
@@ -118,7 +118,7 @@ def _read(path: Path) -> Arrays:
     return Arrays((x, test), both)
 
 
-def _pick(stored: Mapping[str, Stored], names: tuple[str, ...]) -> np.ndarray | None:
+def _pick(stored: Mapping[str, InFile], names: tuple[str, ...]) -> np.ndarray | None:
     found = next((stored[name] for name in names if name in stored), None)
     return None if found is None else np.atleast_1d(found.load())
 

@@ -184,14 +184,13 @@ def _examples(
 
 def _losses(facts: Facts, skipped: Sequence[str]) -> list[str]:
     """What is not as it was in the files."""
-    lines = []
-    if skipped:
-        lines.append(f"Skipped {len(skipped)} of {len(facts.names) + len(facts.skipped)} files:")
-        lines += [f"  {line}" for line in skipped[:LISTED]]
-        if len(skipped) > LISTED:
-            lines.append(f"  and {len(skipped) - LISTED} more.")
+    lines = _listed(skipped, len(facts.names) + len(facts.skipped))
     if facts.hidden:
         lines.append(f"{facts.hidden} hidden or system files and folders are left out.")
+    if not facts.kept:
+        lines.append(
+            "The disk has no room for decoded images: each is decoded whenever it is wanted."
+        )
     if facts.enlarged:
         lines.append(f"{facts.enlarged} images were smaller than the chosen size and enlarged.")
     if facts.several:
@@ -203,3 +202,11 @@ def _losses(facts: Facts, skipped: Sequence[str]) -> list[str]:
     if facts.white == EIGHT_BITS:
         lines.append("No 16-bit file exceeds 255: read as 8 bits.")
     return lines
+
+
+def _listed(skipped: Sequence[str], files: int) -> list[str]:
+    if not skipped:
+        return []
+    more = [f"  and {len(skipped) - LISTED} more."] if len(skipped) > LISTED else []
+    shown = [f"  {line}" for line in skipped[:LISTED]]
+    return [f"Skipped {len(skipped)} of {files} files:", *shown, *more]

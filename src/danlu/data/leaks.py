@@ -9,6 +9,7 @@ repeated rows are frequent values and no copies.
 from dataclasses import replace
 from hashlib import blake2b
 
+import numpy as np
 import torch
 
 from danlu.data.source import Examples, Source
@@ -20,10 +21,9 @@ MOST = 0.5
 
 def without_leaks(source: Source) -> Source:
     """The source without copies of held-out examples in other splits, and a notice of them."""
-    held = _digests(source.test)
-    validation = _apart(_digests(source.validation), set(held))
-    seen = {*held, *_digests(source.validation)}
-    training = _apart(_digests(source.training), seen)
+    held, chosen = _digests(source.test), _digests(source.validation)
+    validation = _apart(chosen, held)
+    training = _apart(_digests(source.training), np.concatenate([held, chosen]))
     copies = [len(split) - len(rows) for split, rows in
               ((source.training, training), (source.validation, validation))]  # fmt: skip
     if not any(copies):
@@ -42,14 +42,12 @@ def without_leaks(source: Source) -> Source:
     )
 
 
-def _apart(digests: list[bytes], others: set[bytes]) -> torch.Tensor:
+def _apart(digests: np.ndarray, others: np.ndarray) -> torch.Tensor:
     """Places of the examples that are not among the others."""
-    return torch.tensor([i for i, d in enumerate(digests) if d not in others], dtype=torch.long)
+    return torch.from_numpy(np.flatnonzero(~np.isin(digests, others)))
 
 
-def _digests(examples: Examples) -> list[bytes]:
-    return [
-        blake2b(row.tobytes(), digest_size=DIGEST).digest()
-        for block in examples.blocks()
-        for row in block.contiguous().numpy()
-    ]
+def _digests(examples: Examples) -> np.ndarray:
+    rows = (row for block in examples.blocks() for row in block.contiguous().numpy())
+    found = (blake2b(row.tobytes(), digest_size=DIGEST).digest() for row in rows)
+    return np.fromiter(found, f"S{DIGEST}", len(examples))

@@ -6,26 +6,31 @@ import numpy as np
 import torch
 
 from danlu.contracts import DataDescription
+from danlu.data.readable import Converted
 
 LARGE_FOR_CPU = 64
 FEW_TRAINING = 500
 FEW_HELD_OUT = 1_000
 MANY_CLASSES = 1_000
 LISTED = 20
-RARE, SHOWN, LONG = 0.99, 10, 10_000
+RARE, SHOWN = 0.99, 10
+LONG, FEWEST, WIDE = 10_000, 100, 1 << 22
+"""Rows that are looked at at once, at least so many, and of wide tables so many numbers."""
 
 
-def silent_columns(x: np.ndarray) -> list[str]:
+def silent_columns(x: np.ndarray | Converted) -> list[str]:
     """One line for the columns of a table with one value alone, one for those with hardly another.
 
     Where more than half of a column are the same, its median is that value; of a long table it is
     sought in a part.
     """
-    some = x[:: -(-len(x) // LONG)]
+    most = max(FEWEST, min(LONG, WIDE // x.shape[1]))
+    some = x[:: -(-len(x) // most)]
     commonest = np.median(some, axis=0)
     shares = (some == commonest).mean(0)
     rare = np.flatnonzero(shares >= RARE)
-    alone = (x[:, rare] == commonest[rare]).all(0)
+    blocks = (x[first : first + most] for first in range(0, len(x), most))
+    alone = np.all([(part[:, rare] == commonest[rare]).all(0) for part in blocks], axis=0)
     same, rare = rare[alone], rare[~alone]
     lines = []
     if len(same):

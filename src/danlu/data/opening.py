@@ -13,8 +13,9 @@ from danlu.data.folder import folder_source
 from danlu.data.idx import find_parts, idx_source
 from danlu.data.leaks import without_leaks
 from danlu.data.notices import counted_classes
-from danlu.data.source import Source
-from danlu.reading import require_file
+from danlu.data.source import LARGE, Source
+from danlu.reading import available_memory, require_file
+from danlu.reading.room import SHARE
 
 LABELS = ("none", "folder")
 ARRAYS = (".npz", ".npy")
@@ -62,13 +63,25 @@ def open_source(name_or_path: str, *, size: int | None = None, label: str = "non
 
 def _own(source: Source) -> Source:
     """What is done with, and said of, data that nobody has published."""
-    source = without_leaks(source)
+    source = _measurable(without_leaks(source))
     ids = [split.condition for split in (source.training, source.validation, source.test)]
     known = [part for part in ids if part is not None]
     if not known:
         return source
     counts = torch.bincount(torch.cat(known), minlength=source.description.classes).tolist()
     return replace(source, notices=(counted_classes(source.class_names, counts), *source.notices))
+
+
+def _measurable(source: Source) -> Source:
+    """A notice where held-out examples, all at once, are more than the memory."""
+    whole = max(source.validation.whole, source.test.whole)
+    if whole <= LARGE or whole <= SHARE * available_memory():
+        return source
+    line = (
+        f"It can be trained on, but not measured: {whole / 1e9:,.1f} GB of held-out examples are "
+        "more than the memory. Choose a smaller --size to measure."
+    )
+    return replace(source, notices=(line, *source.notices))
 
 
 def _missing(given: str, names: Iterable[str]) -> DanluError:

@@ -4,29 +4,32 @@ The file is kept in `$DANLU_CACHE/pictures`, by a hash of the names, sizes and t
 and of how they are decoded. So further processes, later runs and evaluations of the same folder
 decode nothing, and hold no copy: the pages of a mapped file belong to all. It is written under a
 temporary name and renamed; one whose bytes have another hash is made anew, and what was not used
-for 30 days is removed. Where nothing can be kept the images stay in the memory.
+for 30 days is removed. Where it would take more than half of the disk's room, or nothing can be
+kept, an image is decoded whenever it is wanted, and a few are remembered.
 """
 
 import hashlib
 import json
 import math
 import os
+import shutil
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from io import BufferedIOBase, BytesIO
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL
 import torch
-from jaxtyping import UInt8
-from torch import Tensor
 
+from danlu.contracts import DanluError
 from danlu.data.decoding import SIXTEEN_BITS, Pixels, decode, deepest, white_of
+from danlu.data.readable import Rows, Stored
 from danlu.files import whole_file, write_json
 from danlu.reading import found_below, require_memory
 from danlu.reading.kept import cache_folder
@@ -34,6 +37,12 @@ from danlu.reading.kept import cache_folder
 VERSION = 1  # raise it with any change of decoding: it is part of the key
 FACTS = ".json"
 UNUSED = 30 * 86_400.0
+ROOM = 0.5
+"""Of the free space of the disk that decoded images may take."""
+REMEMBERED = 1 << 28
+"""Bytes of images that are remembered where none are kept."""
+INDEX = 1_000
+"""Bytes of memory for a file: its name, its times, and its places in the splits."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +60,7 @@ class Facts:
         several: how many files hold further pictures.
         white: largest level of files of more than 8 bits; 0 where there are none.
         digest: of the bytes.
+        kept: whether they are decoded once for all.
     """
 
     names: tuple[str, ...]
@@ -63,6 +73,7 @@ class Facts:
     several: int = 0
     white: int = 0
     digest: str = ""
+    kept: bool = True
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -74,7 +85,7 @@ class Facts:
 class Pictures:
     """Images and what is known of them."""
 
-    pixels: UInt8[Tensor, "n channels height width"]
+    pixels: Stored
     facts: Facts
 
 
@@ -87,9 +98,9 @@ def pictures_of(folder: Path, size: int) -> Pictures:
     found = found_below(folder)
     paths = [folder / name for name in found.files]
     require_memory(
-        3 * len(paths) * size * size,
-        f"{folder}: {len(paths):,} images at {size} x {size}",
-        instead="choose a smaller --size or fewer images",
+        INDEX * len(paths) + REMEMBERED,
+        f"The index of {len(paths):,} files in {folder}",
+        instead="give fewer files at once",
     )
     marks = [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     recipe = (VERSION, PIL.__version__, size, os.path.realpath(folder), found, marks)
@@ -128,10 +139,12 @@ def _mapped(path: Path, facts: Facts) -> Pictures:
 
 
 def _kept(path: Path, folder: Path, files: Sequence[str], facts: Facts) -> Pictures:
-    """Decode into a file that is kept, or into the memory where none can be written."""
+    """Decode into a file that is kept, or only look at the images where none can be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_unused(path.parent)
+        if 3 * len(files) * facts.size**2 > ROOM * shutil.disk_usage(path.parent).free:
+            return _unkept(folder, files, facts)
         with whole_file(path) as temporary, temporary.open("w+b") as file:
             facts = _decoded(folder, files, facts, file)
             file.seek(0)
@@ -141,12 +154,53 @@ def _kept(path: Path, folder: Path, files: Sequence[str], facts: Facts) -> Pictu
             return _mapped(path, facts)
         path.unlink()
     except OSError:  # nothing is lost: the images are made again from their files
-        memory = BytesIO()
-        facts = _decoded(folder, files, facts, memory)
-        if facts.names:
-            flat = torch.frombuffer(memory.getbuffer(), dtype=torch.uint8)
-            return Pictures(flat.view(facts.shape), facts)
+        return _unkept(folder, files, facts)
     return Pictures(torch.empty(facts.shape, dtype=torch.uint8), facts)
+
+
+def _unkept(folder: Path, files: Sequence[str], facts: Facts) -> Pictures:
+    with open(os.devnull, "w+b") as nowhere:
+        facts = _decoded(folder, files, facts, nowhere)
+    return Pictures(Undecoded(folder, facts), replace(facts, kept=False))
+
+
+class Undecoded:
+    """Images that are decoded when they are wanted; the last ones are remembered.
+
+    Args:
+        folder: that holds them.
+        facts: of all of them.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, folder: Path, facts: Facts) -> None:
+        self.folder, self.facts, self.shape = folder, facts, facts.shape
+        self.most = max(1, REMEMBERED // math.prod(facts.shape[1:]))
+        self._known: OrderedDict[int, np.ndarray] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self.facts.names)
+
+    def __getitem__(self, rows: Rows) -> np.ndarray:
+        places = np.arange(len(self))[rows].tolist()
+        missing = [place for place in dict.fromkeys(places) if place not in self._known]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            made = dict(zip(missing, pool.map(self._made, missing), strict=True))
+        found = np.empty((len(places), *self.shape[1:]), np.uint8)
+        for row, place in enumerate(places):
+            found[row] = made[place] if place in made else self._known[place]
+        self._known.update(made)
+        while len(self._known) > self.most:
+            self._known.popitem(last=False)
+        return found
+
+    def _made(self, place: int) -> np.ndarray:
+        path = self.folder / self.facts.names[place]
+        found = decode(path, self.facts.size, white=self.facts.white or SIXTEEN_BITS)
+        if isinstance(found, str):
+            raise DanluError(f"{path} was an image when this began: {found}.")
+        return _planes(found.pixels)
 
 
 def _remove_unused(folder: Path) -> None:
@@ -186,6 +240,11 @@ def _decoded(folder: Path, files: Sequence[str], facts: Facts, file: BufferedIOB
     )
 
 
+def _planes(pixels: Pixels) -> np.ndarray:
+    """`[channels, size, size]`."""
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
 class _Writer:
     """Images one after the other, in one channel until the first one with colour."""
 
@@ -195,7 +254,7 @@ class _Writer:
     def add(self, pixels: Pixels) -> None:
         if pixels.ndim == 3 and self.channels == 1:
             self._widen()
-        planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        planes = _planes(pixels)
         self.file.write(np.broadcast_to(planes, (self.channels, *planes.shape[1:])).tobytes())
         self.count += 1
 

@@ -5,7 +5,7 @@ needs (10, 12, 14 or 16 bits), and images that use fewer than half of the 8-bit 
 levels as their largest value needs. Floats that are multiples of 1/255 in [0, 1], or whole numbers
 in [0, 255], are 8-bit levels too. Other floats are continuous: [-1, 1] stays, [0, 1] and any other
 range are stretched to [-1, 1]. Several splits have one scale. Large arrays are read in parts, and
-8-bit images and float32 vectors are not copied at all.
+what is mapped is not copied at all but changed where it is read.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +16,7 @@ import numpy as np
 from danlu.contracts import DanluError, DataKind
 from danlu.data.decoding import EIGHT_BITS, reduced, white_of
 from danlu.data.notices import silent_columns
+from danlu.data.readable import Converted
 from danlu.reading import require_memory
 
 FAR_FROM_UNIT = 10.0
@@ -24,7 +25,8 @@ ROUNDING = 1e-3
 BLOCK = 1 << 22
 """Numbers that are looked at at once."""
 
-Parts = Sequence[np.ndarray]
+Part = np.ndarray | Converted
+Parts = Sequence[Part]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,22 +88,25 @@ def require_finite(parts: Parts) -> None:
             raise DanluError("examples hold infinite or missing values; remove them.")
 
 
-def _blocks(x: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+def _blocks(x: Part) -> Iterator[tuple[slice, np.ndarray]]:
     step = max(1, BLOCK * len(x) // max(1, x.size))
     for start in range(0, len(x), step):
         yield slice(start, start + step), x[start : start + step]
 
 
 def _range(parts: Parts) -> tuple[float, float]:
-    return float(min(part.min() for part in parts)), float(max(part.max() for part in parts))
+    ends = [(x.min(), x.max()) for part in parts for _, x in _blocks(part)]
+    return float(min(low for low, _ in ends)), float(max(high for _, high in ends))
 
 
 def _converted(
     x: np.ndarray, dtype: type, change: Callable[[np.ndarray], np.ndarray] | None = None
-) -> np.ndarray:
-    """The array itself where nothing changes; otherwise a new one, filled part by part."""
+) -> Part:
+    """The array itself where nothing changes; otherwise a new one, unless it stays in its file."""
     if change is None and x.dtype == dtype:
         return x
+    if isinstance(x, np.memmap):
+        return Converted(x, dtype, change)
     size = x.size * np.dtype(dtype).itemsize
     require_memory(size, f"Examples of shape {x.shape}", instead="give fewer, or as 8-bit levels")
     found = np.empty(x.shape, dtype)
@@ -111,7 +116,7 @@ def _converted(
 
 
 def _levels(parts: Parts, *notices: str) -> Scaled:
-    largest = int(max(part.max() for part in parts))
+    largest = int(_range(parts)[1])
     if largest >= 128:
         return Scaled(parts, 256, -1.0, 1.0, notices)
     notices += (f"No pixel exceeds {largest}: {largest + 1} levels instead of 256.",)

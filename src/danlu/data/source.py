@@ -3,12 +3,17 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int, Num
 from torch import Tensor
 
 from danlu.contracts import Batch, DataDescription
+from danlu.data.readable import Stored
+from danlu.reading import require_memory
 
+LARGE = 1 << 26
+"""Bytes of a split from which on the memory is asked before all of it is read."""
 LogDensity = Callable[[Float[Tensor, "batch 2"]], Float64[Tensor, " batch"]]
 
 
@@ -26,8 +31,8 @@ class Examples:
     """One split: values as compact as they came, class ids beside them.
 
     `uint8` values are levels and become `low + level * spacing` when read; all others, such as
-    floats or a quantiser's ids, are read as they are. Splits may share their values, which may be
-    a mapped file: then `rows` says which ones belong to this split.
+    floats or a quantiser's ids, are read as they are. Splits may share their values, which may stay
+    in files: then `rows` says which ones belong to this split.
 
     Args:
         stored: the values.
@@ -39,7 +44,7 @@ class Examples:
 
     def __init__(
         self,
-        stored: Num[Tensor, "n ..."],
+        stored: Stored,
         condition: Int[Tensor, " m"] | None,
         description: DataDescription,
         rows: Int[Tensor, " m"] | None = None,
@@ -57,24 +62,39 @@ class Examples:
         for name, value in self.extra.items():
             if len(value) != len(self):
                 raise ValueError(f"{len(value)} of {name!r} for {len(self)} examples")
-        self._grid = level_grid(description) if stored.dtype == torch.uint8 else None
+        levels = stored.dtype in (torch.uint8, np.uint8)
+        self._grid = level_grid(description) if levels else None
 
     def __len__(self) -> int:
         """Number of examples."""
         return len(self.stored if self.rows is None else self.rows)
 
     @property
+    def whole(self) -> int:
+        """Bytes of all examples on the scale that models see."""
+        return 4 * len(self) * self.description.dims
+
+    @property
     def values(self) -> Num[Tensor, "m ..."]:
         """All values as they are stored; a copy where splits share them."""
-        return self.stored if self.rows is None else self.stored.index_select(0, self.rows)
+        return self._taken(None)
 
     def blocks(self, size: int = 1024) -> Iterator[Num[Tensor, "part ..."]]:
         """Values as they are stored, some at a time."""
-        if self.rows is None:
+        if isinstance(self.stored, Tensor) and self.rows is None:
             yield from self.stored.split(size)
             return
-        for rows in self.rows.split(size):
-            yield self.stored.index_select(0, rows)
+        for first in range(0, len(self), size):
+            yield self._taken(torch.arange(first, min(first + size, len(self))))
+
+    def _taken(self, indices: Int[Tensor, " batch"] | None) -> Num[Tensor, "batch ..."]:
+        """The chosen examples, or all, as they are stored."""
+        rows = indices
+        if self.rows is not None:
+            rows = self.rows if indices is None else self.rows.index_select(0, indices)
+        if isinstance(self.stored, Tensor):
+            return self.stored if rows is None else self.stored.index_select(0, rows)
+        return torch.from_numpy(self.stored[slice(None) if rows is None else rows.numpy()])
 
     def kept(self, chosen: Int[Tensor, " chosen"]) -> "Examples":
         """Some of the examples, on the same values."""
@@ -83,11 +103,14 @@ class Examples:
         return Examples(self.stored, self.classes(chosen), self.description, rows, extra)
 
     def x(self, indices: Int[Tensor, " batch"] | None = None) -> Num[Tensor, "batch ..."]:
-        """The chosen examples, or all, on the scale that models see."""
-        rows = indices
-        if self.rows is not None:
-            rows = self.rows if indices is None else self.rows.index_select(0, indices)
-        values = self.stored if rows is None else self.stored.index_select(0, rows)
+        """The chosen examples, or all, on the scale that models see.
+
+        Raises:
+            DanluError: of all, the memory will not do.
+        """
+        if indices is None and self.whole > LARGE:
+            require_memory(self.whole, f"All {len(self):,} examples of a split at once")
+        values = self._taken(indices)
         if self._grid is None:
             return values
         return self._grid.index_select(0, values.flatten().int()).view(values.shape)

@@ -22,7 +22,8 @@ def split(
     proportions to within one example. No random generator is involved: versions cannot matter.
     """
     n = len(keys)
-    order = np.argsort([derive_seed("split", key) for key in keys], kind="stable")
+    hashes = np.fromiter((derive_seed("split", key) for key in keys), np.int64, n)
+    order = np.argsort(hashes, kind="stable")
     labels = np.zeros(n, dtype=int) if labels is None else labels
     height = np.empty(n)
     for label in np.unique(labels):

@@ -37,7 +37,7 @@ DAMAGES = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stored:
+class InFile:
     """An array that has not been read.
 
     Attributes:
@@ -88,7 +88,7 @@ class Stored:
                 pass
 
 
-def stored_arrays(path: Path) -> dict[str, Stored]:
+def stored_arrays(path: Path) -> dict[str, InFile]:
     """The arrays of a file by name; that of an `.npy` file is called `x`.
 
     Raises:
@@ -114,7 +114,7 @@ def stored_arrays(path: Path) -> dict[str, Stored]:
     return found
 
 
-def _described(file: BufferedIOBase, path: Path, size: int, *, start: int | None = 0) -> Stored:
+def _described(file: BufferedIOBase, path: Path, size: int, *, start: int | None = 0) -> InFile:
     """What a header says, if the file has just as many bytes.
 
     Args:
@@ -130,7 +130,7 @@ def _described(file: BufferedIOBase, path: Path, size: int, *, start: int | None
     if dtype.hasobject:
         raise ValueError("pickled objects, which are never read")
     length = file.tell()
-    found = Stored(
+    found = InFile(
         path=path,
         member=None,
         shape=shape,
