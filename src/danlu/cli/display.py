@@ -15,7 +15,7 @@ from danlu.contracts import Progress, Stage
 from danlu.evaluation.results import Row
 from danlu.runs.observer import Observer
 from danlu.training import Hook, Outcome, Status, Training
-from danlu.training.console import ConsoleProgress, clock
+from danlu.training.live_progress import ConsoleProgress, clock
 
 REFRESH_SECONDS = 0.5
 

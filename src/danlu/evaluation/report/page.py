@@ -7,7 +7,7 @@ from danlu.evaluation.facts import duration
 from danlu.evaluation.markup import Safe, join, section, tag
 from danlu.evaluation.report.album import FITS, Album
 from danlu.evaluation.report.columns import comparison
-from danlu.evaluation.report.memory import memorisation
+from danlu.evaluation.report.memorisation import memorisation
 from danlu.evaluation.report.samples import CLOSE, curves, effort, nearest, samples
 from danlu.evaluation.report.tables import budget, cost, evidence, measurement, stages
 from danlu.evaluation.results import Results, Row, RowKind

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from danlu.evaluation.charts import EVALUATIONS, SECONDS, Along, Series, chart
 from danlu.evaluation.facts import duration, facts_of, order_of
-from danlu.evaluation.figures import EVALUATIONS, SECONDS, Along, Series, chart
 from danlu.evaluation.markup import Safe, join, tag
 from danlu.evaluation.report.album import Album
 from danlu.evaluation.results import Picture, Results, Row, RowKind

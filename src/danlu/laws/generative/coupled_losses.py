@@ -8,7 +8,7 @@ from functools import partial
 from danlu.generative.diffusion import COUPLINGS, rectified_flow
 from danlu.generative.gan import gan
 from danlu.laws.generative.family import parts
-from danlu.laws.generative.parts import ROUNDING
+from danlu.laws.generative.parts_of_a_batch import ROUNDING
 from danlu.laws.generative.subjects import Build
 from danlu.laws.law import Law
 from danlu.losses import DIVERGENCES

@@ -16,7 +16,7 @@ from danlu.generative.base import CAPABILITIES, GenerativeModel
 from danlu.generative.tiny import TINY
 from danlu.laws.draws import seed
 from danlu.laws.gaps import gap, largest
-from danlu.laws.generative.parts import ROUNDING, parts_error
+from danlu.laws.generative.parts_of_a_batch import ROUNDING, parts_error
 from danlu.laws.generative.subjects import (
     ENTROPY,
     Build,

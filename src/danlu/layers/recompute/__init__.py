@@ -1,6 +1,5 @@
 """Recompute (gradient checkpointing): trade a second forward for the memory of a first one."""
 
-from danlu.layers.recompute.chain import Recomputation, recompute, save_products
 from danlu.layers.recompute.costs import Cost, measure
 from danlu.layers.recompute.planner import (
     Segment,
@@ -11,6 +10,7 @@ from danlu.layers.recompute.planner import (
     save_all,
     uniform,
 )
+from danlu.layers.recompute.recomputation import Recomputation, recompute, save_products
 from danlu.layers.recompute.reversible import Reversible
 from danlu.layers.recompute.revolve import least_steps, revolve
 

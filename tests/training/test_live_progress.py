@@ -4,7 +4,7 @@ from rich.console import Console
 
 from danlu.laws.training.small_players import OnePlayer, TwoPlayers, trainer
 from danlu.training import Budget
-from danlu.training.console import ConsoleProgress, clock
+from danlu.training.live_progress import ConsoleProgress, clock
 
 
 def shown(kind, **options):

@@ -3,8 +3,8 @@ from itertools import pairwise
 
 import pytest
 
+from danlu.evaluation.charts import BOTTOM, LEFT, MOST_POINTS, RIGHT, TOP, Series, chart
 from danlu.evaluation.facts import duration, number
-from danlu.evaluation.figures import BOTTOM, LEFT, MOST_POINTS, RIGHT, TOP, Series, chart
 
 
 def points_of(svg):
