@@ -59,6 +59,7 @@ def linear_vae(weight: Tensor, bias: Tensor, scale: float, *, error: float = 0.0
         Affine(moments, torch.cat([error - back @ bias, raw])),
         Affine(weight, bias),
         likelihood,
+        classes=0,
     )
     return VAE(vectors(dim), block, GaussianPrior(vectors(latent))).double()
 
