@@ -56,11 +56,11 @@ def slopes() -> Iterable[Case]:
 def remembered() -> float:
     """15 numbers keep a window to a fifth."""
     time = (torch.arange(1024, dtype=torch.float64) + 0.5) / 1024
-    size, phase = torch.rand(2, 8, 1, 16, generator=generator(), dtype=torch.float64)
+    size, phase = torch.rand(2, 8, 1, 64, generator=generator(), dtype=torch.float64)
     periods = torch.arange(1, 9, dtype=torch.float64)[:, None, None]
     angle = 2 * torch.pi * (periods * time[:, None] + phase)
     x = (size * angle.sin()).sum(0)[None]
-    layer = HippoFourier(16, states=15, window=256.0).double()
+    layer = HippoFourier(64, states=15, window=256.0).double()
     with torch.no_grad():
         c = layer.coefficients(x)[1]
         points = (torch.arange(256, dtype=torch.float64) + 0.5) / 256

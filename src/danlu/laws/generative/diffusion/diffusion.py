@@ -45,7 +45,7 @@ def flow_likelihood() -> float:
     """Log p of a mixture by the flow, exact end law."""
     mixture, path, x = two_dimensional(), Linear(), points(16, 1.0)
     first, last = path.time(1e-3), path.time(20.0)
-    times = likelihood.dense_at_ends(160, first, last)
+    times = likelihood.dense_at_ends(200, first, last)
     # The flow acts on x = alpha y: volumes change by alpha at both ends.
     start, end = path.at(first).alpha, path.at(last).alpha
     flowed = likelihood.flow(

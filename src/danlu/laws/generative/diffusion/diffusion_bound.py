@@ -9,13 +9,15 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from danlu.contracts import DataDescription
+from danlu.contracts.noise import BatchNoise
 from danlu.generative.diffusion.analytic import GaussianDenoiser
 from danlu.generative.diffusion.bound import Chain, decoder_log_prob
 from danlu.generative.diffusion.discrete import Discrete, linear_betas
 from danlu.generative.diffusion.solvers.ancestral import Ancestral
 from danlu.generative.diffusion.solvers.solver import run
+from danlu.laws.draws import seeded
 from danlu.laws.gaps import deviation, excess, gap, largest, sigmas
-from danlu.laws.generative.diffusion.test_bed import EachDraw, RecordedNoise, item_noise, points
+from danlu.laws.generative.diffusion.test_bed import EachDraw, RecordedNoise, points
 from danlu.laws.law import Rows, table
 
 LINE = DataDescription(shape=(1,), levels=None, low=-3.0, high=3.0)
@@ -119,7 +121,8 @@ def drawn_terms_are_unbiased() -> float:
     """Terms drawn at random have the summed bound as their mean, in standard errors."""
     chain = Chain(levels_of(50))
     x = torch.tensor([[0.7]], dtype=torch.float64).expand(4000, 1)
-    drawn = chain.bound(gaussian(), x, item_noise(4000), LINE, 4)
+    with seeded():
+        drawn = chain.bound(gaussian(), x, BatchNoise(4000, dtype=torch.float64), LINE, 4)
     return deviation(drawn.mean(), expected_bound(x[:1], chain)[0], drawn.std() / len(drawn) ** 0.5)
 
 

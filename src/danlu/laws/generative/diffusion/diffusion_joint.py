@@ -6,14 +6,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from danlu.contracts.noise import BatchNoise
 from danlu.generative.diffusion import PATHS, likelihood
 from danlu.generative.diffusion.analytic import GaussianDenoiser, MixtureDenoiser, two_dimensional
 from danlu.generative.diffusion.beta_paths import LinearBeta
 from danlu.generative.diffusion.paths import Linear, Path
 from danlu.generative.diffusion.pointwise import gain, pointwise
 from danlu.generative.diffusion.processes import Process, backward, forward
+from danlu.laws.draws import seeded
 from danlu.laws.gaps import deviation, gap, largest, sigmas
-from danlu.laws.generative.diffusion.test_bed import EachDraw, RecordedNoise, item_noise, points
+from danlu.laws.generative.diffusion.test_bed import EachDraw, RecordedNoise, points
 from danlu.laws.law import Rows, table
 
 EARLY, LATE = 0.3, 0.7
@@ -195,7 +197,8 @@ def pointwise_is_unbiased() -> float:
     """Drawn levels have the log-density as their mean, in standard errors."""
     mixture = two_dimensional()
     x = torch.tensor([[0.4, 0.9]]).double().expand(4000, 2)
-    drawn = pointwise(mixture, x, item_noise(4000), (1e-3, 1e3), 12)
+    with seeded():
+        drawn = pointwise(mixture, x, BatchNoise(4000, dtype=torch.float64), (1e-3, 1e3), 12)
     error = drawn.std() / len(drawn) ** 0.5
     return deviation(drawn.mean(), mixture.log_density(x[:1])[0], error)
 
