@@ -26,12 +26,12 @@ N = 4
 
 
 def _exact() -> list[Case]:
-    """Models of Gaussian data give its density, but for the steps of the flow."""
+    """Models of Gaussian data give its density, but for the ends of the path."""
     mean, root = torch.tensor([0.3, -0.2]), torch.tensor([[0.6, 0.0], [0.3, 0.5]])
     law = torch.distributions.MultivariateNormal(mean, root @ root.T)
-    # The error of the steps is a square of the distance: no point is far out.
+    # What the ends of the path leave out grows as a square of the distance: no point is far out.
     x = mean + torch.randn(N, 2, generator=generator()).clamp(-2, 2) @ root.T
-    options = DiffusionOptions(trace="exact", likelihood_steps=48)
+    options = DiffusionOptions(trace="exact", likelihood_steps=32)
 
     def error(path: str, prediction: str) -> float:
         parts = Parts(path=path, prediction=prediction)
