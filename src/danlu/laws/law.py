@@ -101,8 +101,8 @@ def stated(name: str, tolerance: float, run: Callable[[], Any], oracle: Oracle) 
 
 
 def statement_of(run: Callable[..., Any]) -> str:
-    """A docstring of one line as a statement: without its full stop, and inside a sentence."""
-    said = (run.__doc__ or "").removesuffix(".")
+    """The first line of a docstring as a statement: without its full stop, inside a sentence."""
+    said = (run.__doc__ or "").partition("\n")[0].removesuffix(".")
     name = len(said) > 1 and not (said[1].islower() or said[1] == " ")
     return said if name else said[:1].lower() + said[1:]
 

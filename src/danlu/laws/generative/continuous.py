@@ -76,7 +76,7 @@ def density_integrates() -> float:
 
 
 def gradients() -> float:
-    """Gradients through few steps against those through many small ones, of another rule.
+    """Gradients through the solver are those through small steps.
 
     The small steps are of second order, with the divergence in closed form; relative.
     """
@@ -133,12 +133,7 @@ _LAWS: Rows = {
     ],
     "quadrature": [
         ("continuous-flow/density", 1e-4, density_integrates),
-        (
-            "continuous-flow/gradients",
-            "gradients through the solver are those through small steps",
-            1e-4,
-            gradients,
-        ),
+        ("continuous-flow/gradients", 1e-4, gradients),
     ],
     "enumeration": [
         ("continuous-flow/probes", 1e-12, probes_average),

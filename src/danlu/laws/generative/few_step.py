@@ -61,7 +61,7 @@ def derivative() -> float:
 
 
 def mean_target() -> float:
-    """Over all data behind a state the target averages to the exact average velocity.
+    """The target averages to the exact average velocity, by quadrature.
 
     It is linear in the velocity, hence in the data, for which quadrature is exact.
     """
@@ -131,7 +131,7 @@ def renoised_moments() -> float:
 
 
 def consistency_gap() -> float:
-    """How the mean of what the lower levels say leaves the upper ones as levels double.
+    """The target of consistency training is a step on the trajectory, of first order in all.
 
     Data and noise behind a state average to a step of Euler's rule on its trajectory, so that the
     sum of all gaps is of first order in their distance.
@@ -187,12 +187,7 @@ _LAWS: Rows = {
             composition,
         ),
         ("few-step/renoised moments", 1e-5, renoised_moments),
-        (
-            "few-step/consistency gap",
-            "the target of consistency training is a step on the trajectory, of first order in all",
-            0.05,
-            consistency_gap,
-        ),
+        ("few-step/consistency gap", 0.05, consistency_gap),
         ("few-step/consistency levels", 1e-4, consistency_levels),
         ("few-step/loss of a point", 1e-12, loss_of_a_point),
     ],
@@ -200,12 +195,7 @@ _LAWS: Rows = {
         ("few-step/meanflow derivative", 1e-5, derivative),
     ],
     "quadrature": [
-        (
-            "few-step/meanflow target",
-            "the target averages to the exact average velocity, by quadrature",
-            1e-10,
-            mean_target,
-        ),
+        ("few-step/meanflow target", 1e-10, mean_target),
     ],
     "contract": [
         ("few-step/boundaries", 1e-12, boundaries),

@@ -16,6 +16,7 @@ from danlu.laws.draws import generator
 from danlu.laws.gaps import gap
 from danlu.laws.law import Case, Law, law_of_cases
 from danlu.laws.mixers.sequences import Build, Kind, context_for, gradients
+from danlu.mixers import MIXERS
 from danlu.mixers.base import Mixer
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
@@ -32,11 +33,15 @@ SHORT = 20
 
 
 def definition(
-    name: str, rows: list[Row], *, lengths: tuple[int, ...] = (9,), tolerance: float = 1e-9
+    name: str, *rows: Row | Formula, lengths: tuple[int, ...] = (9,), tolerance: float = 1e-9
 ) -> Law:
-    """The law of a mixer: in all forms it is its formula, gradients included."""
+    """The law of a mixer: in all forms it is its formula, gradients included.
+
+    A formula without a row is that of the mixer as it stands in the table.
+    """
     said = "outputs and gradients are those of its source's formula, written apart"
-    cases = partial(_cases, rows, lengths)
+    known = [("", MIXERS[name].build, row) if callable(row) else row for row in rows]
+    cases = partial(_cases, known, lengths)
     return law_of_cases(f"mixers/{name}/definition", said, tolerance, cases, "definition")
 
 

@@ -14,7 +14,6 @@ from torch import Tensor
 from danlu.laws.gaps import gap
 from danlu.laws.mixers.definitions import Formula, Weights, definition
 from danlu.layers.seeded import seeded_normal
-from danlu.mixers import MIXERS
 from danlu.mixers.diag_attention import DiagAttention
 from danlu.mixers.linformer import Linformer
 from danlu.mixers.reformer import Reformer
@@ -178,101 +177,75 @@ def _hashed(causal: bool, chunk: int, rounds: int) -> tuple[str, partial, Formul
 
 
 LAWS = [
-    definition("softmax", [("", MIXERS["softmax"].build, partial(attention, 2, past))]),
-    definition(
-        "grouped-query",
-        [("", MIXERS["grouped-query"].build, partial(attention, 4, past, key_heads=2))],
-    ),
+    definition("softmax", partial(attention, 2, past)),
+    definition("grouped-query", partial(attention, 4, past, key_heads=2)),
     definition(
         "sliding-window",
-        [
-            ("", MIXERS["sliding-window"].build, partial(attention, 2, partial(last, 4))),
-            (
-                "both sides",
-                partial(Softmax, 8, heads=2, window=3, causal=False),
-                partial(attention, 2, partial(near, 3)),
-            ),
-        ],
+        partial(attention, 2, partial(last, 4)),
+        (
+            "both sides",
+            partial(Softmax, 8, heads=2, window=3, causal=False),
+            partial(attention, 2, partial(near, 3)),
+        ),
         lengths=(5, 14),
     ),
-    definition(
-        "bidirectional", [("", MIXERS["bidirectional"].build, partial(attention, 2, everything))]
-    ),
-    definition(
-        "softmax-shifted", [("", MIXERS["softmax-shifted"].build, partial(attention, 2, past))]
-    ),
-    definition(
-        "cross-attention",
-        [("", MIXERS["cross-attention"].build, partial(attention, 2, everything))],
-    ),
-    definition("feed-forward", [("", MIXERS["feed-forward"].build, swiglu)]),
+    definition("bidirectional", partial(attention, 2, everything)),
+    definition("softmax-shifted", partial(attention, 2, past)),
+    definition("cross-attention", partial(attention, 2, everything)),
+    definition("feed-forward", swiglu),
     definition(
         "sparse-strided",
-        [
-            ("", MIXERS["sparse-strided"].build, partial(attention, 2, strided(4))),
-            (
-                "stride 3",
-                partial(Sparse, 8, heads=4, stride=3, summaries=1),
-                partial(attention, 4, 2 * strided(3)),
-            ),
-            (
-                "stride 1",
-                partial(Sparse, 8, heads=2, stride=1, summaries=1),
-                partial(attention, 2, strided(1)),
-            ),
-        ],
+        partial(attention, 2, strided(4)),
+        (
+            "stride 3",
+            partial(Sparse, 8, heads=4, stride=3, summaries=1),
+            partial(attention, 4, 2 * strided(3)),
+        ),
+        (
+            "stride 1",
+            partial(Sparse, 8, heads=2, stride=1, summaries=1),
+            partial(attention, 2, strided(1)),
+        ),
         lengths=(11,),
     ),
     definition(
         "sparse-fixed",
-        [
-            ("", MIXERS["sparse-fixed"].build, partial(attention, 2, fixed(4, 2))),
-            (
-                "all are summaries",
-                partial(Sparse, 8, heads=2, pattern="fixed", stride=3, summaries=3),
-                partial(attention, 2, fixed(3, 3)),
-            ),
-        ],
+        partial(attention, 2, fixed(4, 2)),
+        (
+            "all are summaries",
+            partial(Sparse, 8, heads=2, pattern="fixed", stride=3, summaries=3),
+            partial(attention, 2, fixed(3, 3)),
+        ),
         lengths=(11,),
     ),
     definition(
         "diag-attention",
-        [
-            ("", MIXERS["diag-attention"].build, partial(attention, 2, partial(block, 4, True))),
-            (
-                "one block",
-                partial(DiagAttention, 8, heads=2, block=16),
-                partial(attention, 2, past),
-            ),
-            (
-                "single tokens",
-                partial(DiagAttention, 8, heads=2, block=1),
-                partial(attention, 2, partial(block, 1, True)),
-            ),
-        ],
+        partial(attention, 2, partial(block, 4, True)),
+        (
+            "one block",
+            partial(DiagAttention, 8, heads=2, block=16),
+            partial(attention, 2, past),
+        ),
+        (
+            "single tokens",
+            partial(DiagAttention, 8, heads=2, block=1),
+            partial(attention, 2, partial(block, 1, True)),
+        ),
         lengths=(11,),
     ),
     definition(
         "diag-attention-bidirectional",
-        [
-            (
-                "",
-                MIXERS["diag-attention-bidirectional"].build,
-                partial(attention, 2, partial(block, 4, False)),
-            )
-        ],
+        partial(attention, 2, partial(block, 4, False)),
         lengths=(11,),
     ),
     definition(
         "linformer",
-        [
-            ("", MIXERS["linformer"].build, partial(linformer, 2)),
-            ("one key", partial(Linformer, 8, length=5, keys=1, heads=4), partial(linformer, 4)),
-        ],
+        partial(linformer, 2),
+        ("one key", partial(Linformer, 8, length=5, keys=1, heads=4), partial(linformer, 4)),
     ),
-    definition("efficient", [("", MIXERS["efficient"].build, partial(efficient, 2))]),
-    definition("reformer", [_hashed(True, 9, 2), _hashed(True, 3, 1), _hashed(True, 2, 3)]),
+    definition("efficient", partial(efficient, 2)),
+    definition("reformer", _hashed(True, 9, 2), _hashed(True, 3, 1), _hashed(True, 2, 3)),
     definition(
-        "reformer-bidirectional", [_hashed(False, 9, 2), _hashed(False, 3, 1), _hashed(False, 2, 3)]
+        "reformer-bidirectional", _hashed(False, 9, 2), _hashed(False, 3, 1), _hashed(False, 2, 3)
     ),
 ]

@@ -9,7 +9,6 @@ from torch import Tensor
 from danlu.laws.mixers.definitions import Weights, definition, silu, softplus
 from danlu.laws.mixers.definitions_attention import mapped
 from danlu.laws.mixers.definitions_linear import LONG, rms, turned
-from danlu.mixers import MIXERS
 from danlu.mixers.gated_delta import GatedDeltaNet
 from danlu.mixers.gated_linear import GatedLinearAttention
 from danlu.mixers.mamba2 import Mamba2
@@ -144,51 +143,43 @@ SPREAD = [1 - 1 / 32, 1 - 1 / 128, 1 - 1 / 512]
 LAWS = [
     definition(
         "retention",
-        [
-            ("powers", MIXERS["retention"].build, partial(retention, POWERS)),
-            (
-                "spread",
-                partial(Retention, 12, heads=3, rates="spread", expand=1),
-                partial(retention, SPREAD),
-            ),
-            ("rescaled", _without_epsilon, partial(rescaled_retention, POWERS)),
-        ],
+        partial(retention, POWERS),
+        (
+            "spread",
+            partial(Retention, 12, heads=3, rates="spread", expand=1),
+            partial(retention, SPREAD),
+        ),
+        ("rescaled", _without_epsilon, partial(rescaled_retention, POWERS)),
         lengths=LONG,
     ),
     definition(
         "gated-linear",
-        [
-            ("", MIXERS["gated-linear"].build, partial(gated_linear, 2)),
-            (
-                "one head",
-                partial(GatedLinearAttention, 8, heads=1, key_dim=6, rank=3),
-                partial(gated_linear, 1),
-            ),
-        ],
+        partial(gated_linear, 2),
+        (
+            "one head",
+            partial(GatedLinearAttention, 8, heads=1, key_dim=6, rank=3),
+            partial(gated_linear, 1),
+        ),
         lengths=LONG,
     ),
     definition(
         "gated-delta",
-        [
-            ("", MIXERS["gated-delta"].build, partial(gated_delta, 2, 4)),
-            (
-                "one head",
-                partial(GatedDeltaNet, 8, heads=1, head_dim=3, width=2),
-                partial(gated_delta, 1, 3),
-            ),
-        ],
+        partial(gated_delta, 2, 4),
+        (
+            "one head",
+            partial(GatedDeltaNet, 8, heads=1, head_dim=3, width=2),
+            partial(gated_delta, 1, 3),
+        ),
         lengths=LONG,
     ),
     definition(
         "mamba2",
-        [
-            ("", MIXERS["mamba2"].build, partial(mamba2, 3, 4, 1)),
-            (
-                "groups",
-                partial(Mamba2, 8, state_size=3, head_dim=4, groups=2, width=3),
-                partial(mamba2, 3, 4, 2),
-            ),
-        ],
+        partial(mamba2, 3, 4, 1),
+        (
+            "groups",
+            partial(Mamba2, 8, state_size=3, head_dim=4, groups=2, width=3),
+            partial(mamba2, 3, 4, 2),
+        ),
         lengths=LONG,
     ),
 ]

@@ -164,53 +164,34 @@ _BIASED = [
 ]
 
 LAWS = [
-    definition("gau", [_gau_table("gau", "scaled"), *_BIASED, _gau("scaled", divisor=20)]),
+    definition("gau", _gau_table("gau", "scaled"), *_BIASED, _gau("scaled", divisor=20)),
     definition(
         "gau-softmax",
-        [
-            _gau_table("gau-softmax", "softmax-plus"),
-            *(
-                _gau(kind, slope=SLOPE, causal=c)
-                for kind in ("softmax", "softmax-plus")
-                for c in (True, False)
-            ),
-        ],
+        _gau_table("gau-softmax", "softmax-plus"),
+        *(
+            _gau(kind, slope=SLOPE, causal=c)
+            for kind in ("softmax", "softmax-plus")
+            for c in (True, False)
+        ),
     ),
-    definition("gau-bidirectional", [_gau_table("gau-bidirectional", "mean", causal=False)]),
+    definition("gau-bidirectional", _gau_table("gau-bidirectional", "mean", causal=False)),
     definition(
         "flash",
-        [
-            ("as in the table", MIXERS["flash"].build, partial(flash, "scaled", 4)),
-            *(
-                _flash(kind, True)
-                for kind in ("scaled", "mean", "summed", "softmax", "softmax-plus")
-            ),
-        ],
+        partial(flash, "scaled", 4),
+        *(_flash(kind, True) for kind in ("scaled", "mean", "summed", "softmax", "softmax-plus")),
         lengths=(11,),
     ),
     definition(
         "flash-bidirectional",
-        [
-            (
-                "as in the table",
-                MIXERS["flash-bidirectional"].build,
-                partial(flash, "scaled", 4, causal=False),
-            ),
-            _flash("mean", False),
-        ],
+        partial(flash, "scaled", 4, causal=False),
+        _flash("mean", False),
         lengths=(11,),
     ),
     definition(
         "transformer-vq",
-        [
-            ("as in the table", MIXERS["transformer-vq"].build, partial(quantised, 4)),
-            *(_quantised(cached, slope) for cached in (True, False) for slope in (0.0, SLOPE)),
-        ],
+        partial(quantised, 4),
+        *(_quantised(cached, slope) for cached in (True, False) for slope in (0.0, SLOPE)),
         lengths=(11,),
     ),
-    definition(
-        "fnet",
-        [("", MIXERS["fnet"].build, fourier), ("narrow", partial(FNet, 3), fourier)],
-        lengths=(1, 7, 12),
-    ),
+    definition("fnet", fourier, ("narrow", partial(FNet, 3), fourier), lengths=(1, 7, 12)),
 ]

@@ -116,78 +116,66 @@ def _turned(features: type) -> Callable[[], LinearAttention]:
 LAWS = [
     definition(
         "linear",
-        [
-            _linear("", elu_plus_one, MIXERS["linear"].build),
-            _linear("turned", elu_plus_one, _turned(Elu), rope="features"),
-        ],
+        _linear("", elu_plus_one, MIXERS["linear"].build),
+        _linear("turned", elu_plus_one, _turned(Elu), rope="features"),
         lengths=LONG,
     ),
     definition(
         "linear-bidirectional",
-        [_linear("", elu_plus_one, MIXERS["linear-bidirectional"].build, causal=False)],
+        _linear("", elu_plus_one, MIXERS["linear-bidirectional"].build, causal=False),
     ),
     definition(
         "linear-identity",
-        [_linear("", identity, MIXERS["linear-identity"].build, divided=False)],
+        _linear("", identity, MIXERS["linear-identity"].build, divided=False),
         lengths=LONG,
     ),
     definition(
         "linear-exponential",
-        [
-            _linear("", exponential, MIXERS["linear-exponential"].build),
-            _linear(
-                "of the tokens",
-                exponential,
-                lambda: LinearAttention(8, heads=2, features=Exponential(4)),
-            ),
-            _linear(
-                "both sides",
-                exponential,
-                lambda: LinearAttention(8, heads=2, features=Exponential(4), causal=False),
-                causal=False,
-            ),
-        ],
+        _linear("", exponential, MIXERS["linear-exponential"].build),
+        _linear(
+            "of the tokens",
+            exponential,
+            lambda: LinearAttention(8, heads=2, features=Exponential(4)),
+        ),
+        _linear(
+            "both sides",
+            exponential,
+            lambda: LinearAttention(8, heads=2, features=Exponential(4), causal=False),
+            causal=False,
+        ),
     ),
     definition(
         "linear-first-order",
-        [
-            _linear("", first_order, MIXERS["linear-first-order"].build),
-            _linear("turned", first_order, _turned(FirstOrder), rope="inputs"),
-        ],
+        _linear("", first_order, MIXERS["linear-first-order"].build),
+        _linear("turned", first_order, _turned(FirstOrder), rope="inputs"),
         lengths=LONG,
     ),
     definition(
         "norm-attention",
-        [
-            _linear(
-                "", elu_plus_one, MIXERS["norm-attention"].build, divided=False, finished=_normed
-            ),
-            _linear(
-                "both sides",
-                elu_plus_one,
-                partial(NormAttention, 8, heads=2, causal=False),
-                divided=False,
-                finished=_normed,
-                causal=False,
-            ),
-        ],
+        _linear("", elu_plus_one, MIXERS["norm-attention"].build, divided=False, finished=_normed),
+        _linear(
+            "both sides",
+            elu_plus_one,
+            partial(NormAttention, 8, heads=2, causal=False),
+            divided=False,
+            finished=_normed,
+            causal=False,
+        ),
         lengths=LONG,
     ),
     definition(
         "performer",
-        [
-            _linear("", random_features, MIXERS["performer"].build),
-            _linear(
-                "turned",
-                random_features,
-                partial(Performer, 8, heads=2, features=6, position=Rotary(4)),
-                rope="inputs",
-            ),
-        ],
+        _linear("", random_features, MIXERS["performer"].build),
+        _linear(
+            "turned",
+            random_features,
+            partial(Performer, 8, heads=2, features=6, position=Rotary(4)),
+            rope="inputs",
+        ),
         lengths=LONG,
     ),
     definition(
         "performer-bidirectional",
-        [_linear("", random_features, MIXERS["performer-bidirectional"].build, causal=False)],
+        _linear("", random_features, MIXERS["performer-bidirectional"].build, causal=False),
     ),
 ]

@@ -9,7 +9,6 @@ from danlu.laws.mixers.definitions import Weights, definition, sigmoid, silu, so
 from danlu.laws.mixers.definitions_attention import mapped
 from danlu.laws.mixers.definitions_fading import convolved
 from danlu.laws.mixers.definitions_linear import LONG
-from danlu.mixers import MIXERS
 from danlu.mixers.mamba import Mamba
 from danlu.mixers.rwkv4 import RWKV4
 from danlu.mixers.rwkv6 import RWKV6
@@ -132,32 +131,26 @@ def mamba(states: int, w: Weights, x: Tensor) -> Tensor:
 
 
 LAWS = [
-    definition("rnn", [("", MIXERS["rnn"].build, rnn)]),
-    definition("lstm", [("", MIXERS["lstm"].build, lstm)]),
-    definition("gru", [("", MIXERS["gru"].build, gru)]),
+    definition("rnn", rnn),
+    definition("lstm", lstm),
+    definition("gru", gru),
     definition(
         "rwkv4",
-        [
-            ("", MIXERS["rwkv4"].build, rwkv4),
-            ("a later layer", partial(RWKV4, 6, layer=1, depth=3), rwkv4),
-        ],
+        rwkv4,
+        ("a later layer", partial(RWKV4, 6, layer=1, depth=3), rwkv4),
         lengths=(9, 37),
     ),
     definition(
         "rwkv6",
-        [
-            ("", MIXERS["rwkv6"].build, partial(rwkv6, 2)),
-            ("one head", partial(RWKV6, 6, heads=1, mix_rank=3, decay_rank=2), partial(rwkv6, 1)),
-        ],
+        partial(rwkv6, 2),
+        ("one head", partial(RWKV6, 6, heads=1, mix_rank=3, decay_rank=2), partial(rwkv6, 1)),
         lengths=LONG,
     ),
-    definition("rwkv-channels", [("", MIXERS["rwkv-channels"].build, rwkv_channels)]),
+    definition("rwkv-channels", rwkv_channels),
     definition(
         "mamba",
-        [
-            ("", MIXERS["mamba"].build, partial(mamba, 3)),
-            ("rank 2", partial(Mamba, 4, states=2, rank=2, width=3, expand=1), partial(mamba, 2)),
-        ],
+        partial(mamba, 3),
+        ("rank 2", partial(Mamba, 4, states=2, rank=2, width=3, expand=1), partial(mamba, 2)),
         lengths=LONG,
     ),
 ]

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from danlu.laws.mixers.definitions import Weights, definition, gelu
 from danlu.laws.mixers.definitions_attention import mapped
-from danlu.mixers import MIXERS
 from danlu.mixers.hippo_legs import HippoLegS
 from danlu.mixers.s4 import S4
 from danlu.mixers.s4d import S4D, inverse_spectrum
@@ -132,37 +131,21 @@ def _windowed(system: System, states: int, w: Weights, x: Tensor) -> Tensor:
 
 
 LAWS = [
-    definition("lru", [("", MIXERS["lru"].build, lru)], lengths=(9, 37)),
-    definition("slru", [("", MIXERS["slru"].build, lru)], lengths=(9, 37)),
+    definition("lru", lru, lengths=(9, 37)),
+    definition("slru", lru, lengths=(9, 37)),
     definition(
         "s4d",
-        [
-            ("", MIXERS["s4d"].build, s4d),
-            ("inverse spectrum", partial(S4D, 3, states=6, spectrum=inverse_spectrum), s4d),
-        ],
+        s4d,
+        ("inverse spectrum", partial(S4D, 3, states=6, spectrum=inverse_spectrum), s4d),
         lengths=(9, 37),
     ),
-    definition(
-        "s4",
-        [("", MIXERS["s4"].build, s4), ("wide", partial(S4, 2, states=6), s4)],
-        lengths=(9, 10, 37),
-    ),
+    definition("s4", s4, ("wide", partial(S4, 2, states=6), s4), lengths=(9, 10, 37)),
     definition(
         "hippo-legs",
-        [
-            ("", MIXERS["hippo-legs"].build, partial(legs, 6)),
-            ("two states", partial(HippoLegS, 3, states=2), partial(legs, 2)),
-        ],
+        partial(legs, 6),
+        ("two states", partial(HippoLegS, 3, states=2), partial(legs, 2)),
         lengths=(9, 37),
     ),
-    definition(
-        "hippo-legt",
-        [("", MIXERS["hippo-legt"].build, partial(_windowed, legt_system, 6))],
-        lengths=(9, 37),
-    ),
-    definition(
-        "hippo-fourier",
-        [("", MIXERS["hippo-fourier"].build, partial(_windowed, fourier_system, 5))],
-        lengths=(9, 37),
-    ),
+    definition("hippo-legt", partial(_windowed, legt_system, 6), lengths=(9, 37)),
+    definition("hippo-fourier", partial(_windowed, fourier_system, 5), lengths=(9, 37)),
 ]

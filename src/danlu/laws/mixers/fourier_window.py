@@ -8,7 +8,7 @@ from torch import Tensor
 
 from danlu.laws.draws import generator
 from danlu.laws.gaps import gap
-from danlu.laws.law import Case, law_of_cases, stated
+from danlu.laws.law import Case, stated
 from danlu.layers.hippo import fourier, fourier_system, gauss
 from danlu.mixers.hippo_fourier import HippoFourier
 
@@ -33,7 +33,7 @@ def _signal(time: Tensor) -> Tensor:
 
 
 def slopes() -> Iterable[Case]:
-    """The system's slope of a signal's own coefficients, times their number.
+    """Slopes of coefficients, to 1 / N of a jump.
 
     Their true slope is f(in) - f(out) beside the turning; quadrature gives the coefficients. What
     remains of a Fourier sum at a jump falls as 1 / N.
@@ -70,12 +70,6 @@ def remembered() -> float:
 
 LAWS = [
     stated("mixers/hippo-fourier/published", 1e-12, published, "golden value"),
-    law_of_cases(
-        "mixers/hippo-fourier/slopes",
-        "slopes of coefficients, to 1 / N of a jump",
-        2.0,
-        slopes,
-        oracle="quadrature",
-    ),
+    stated("mixers/hippo-fourier/slopes", 2.0, slopes, "quadrature"),
     stated("mixers/hippo-fourier/memory", 0.2, remembered, "closed form"),
 ]

@@ -101,7 +101,7 @@ def filled_moments(steps: int, repeats: int, value: float) -> Tensor:
 
 
 def inpainting_converges() -> float:
-    """Repeated steps lead to the conditional law of the unknown given the known.
+    """With repeated steps the unknown gets the conditional law of Gaussian data.
 
     The error of its mean and deviation after 20 repeats, which fewer must exceed; errors of 20 and
     40 steps are extrapolated to endless steps by their first order.
@@ -136,12 +136,7 @@ _LAWS: Rows = {
         ("diffusion/interpolation", 1e-3, interpolation_is_an_arc),
         ("diffusion/arc", 1e-12, arc_turns_evenly),
         ("diffusion/redraw", 2e-3, redraw_shrinks),
-        (
-            "diffusion/inpainting",
-            "with repeated steps the unknown gets the conditional law of Gaussian data",
-            5e-2,
-            inpainting_converges,
-        ),
+        ("diffusion/inpainting", 5e-2, inpainting_converges),
     ],
     "contract": [
         ("diffusion/known numbers", 0.0, known_stays),

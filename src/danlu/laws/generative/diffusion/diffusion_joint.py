@@ -76,7 +76,7 @@ def joint_law() -> float:
 
 
 def flow_is_not_the_reversal() -> float:
-    """The reverse equation has the joint law of the noising; that of the flow misses it.
+    """The reverse equation has the noising's joint law, the probability flow has not.
 
     Data of variance 1/2 and noise of variance t, from 2 to 1: 1.5, 1.5 and 1.936. The error of the
     first two, and by how much less than 0.4 the flow is away.
@@ -148,7 +148,7 @@ def flow_of(mixture: MixtureDenoiser, path: Path, x: Tensor, t: float) -> Tensor
 
 
 def characteristics() -> float:
-    """Densities carried along lines and parabolas from a source that is not Gaussian.
+    """Lines and parabolas from a uniform source carry its density in closed form.
 
     Curves $x_t = x_0 + t^k (x_1 - x_0)$ from four data points to the uniform law on [0, 2]: the
     density around a data point is the source's times the change of volume, a box of width $2 t^k$.
@@ -211,18 +211,8 @@ _LAWS: Rows = {
             1e-3,
             joint_law,
         ),
-        (
-            "diffusion/flow is not the reversal",
-            "the reverse equation has the noising's joint law, the probability flow has not",
-            1e-3,
-            flow_is_not_the_reversal,
-        ),
-        (
-            "diffusion/characteristics",
-            "lines and parabolas from a uniform source carry its density in closed form",
-            1e-5,
-            characteristics,
-        ),
+        ("diffusion/flow is not the reversal", 1e-3, flow_is_not_the_reversal),
+        ("diffusion/characteristics", 1e-5, characteristics),
     ],
     "automatic differentiation": [
         ("diffusion/heat equation", 1e-12, heat_equation),

@@ -154,7 +154,7 @@ def levels_of_times() -> float:
 
 
 def rescaled_has_the_deviation() -> float:
-    """With share 1 every example has the deviation of the unguided one, and any share is between.
+    """Rescaled examples have the deviation of unguided and the direction of guided ones.
 
     The share's result is on the line from the guided to the wholly rescaled example.
     """
@@ -237,12 +237,7 @@ _LAWS: Rows = {
         ("guidance/interval", 0.0, interval_is_either),
     ],
     "definition": [
-        (
-            "guidance/rescaled",
-            "rescaled examples have the deviation of unguided and the direction of guided ones",
-            1e-12,
-            rescaled_has_the_deviation,
-        ),
+        ("guidance/rescaled", 1e-12, rescaled_has_the_deviation),
         ("guidance/projected", 1e-11, projected_turns),
         ("guidance/projected length", 1e-12, projected_is_short),
     ],

@@ -56,7 +56,7 @@ def corrector_ends() -> float:
 
 
 def joint_law() -> float:
-    """Covariance of two noise levels on Gaussian data, of the reverse equation and of the flow.
+    """Covariance of two levels: forward = reverse equation with all noise, not the flow's.
 
     Forward it is the variance at the lower level. The reverse equation with all its noise has it
     too; the flow has the geometric mean of both variances, as the marginals are all it shares.
@@ -106,7 +106,7 @@ def maruyama_is_euler() -> float:
 
 
 def polynomial_steps() -> float:
-    """Exponential steps are exact for a denoised state that is a polynomial in lambda.
+    """Exponential steps are exact for polynomials in lambda, by quadrature.
 
     The oracle is quadrature of the step's integral.
     """
@@ -140,24 +140,14 @@ _LAWS: Rows = {
     "closed form": [
         ("diffusion/corrector moments", 1e-12, corrector_moments),
         ("diffusion/corrector ends", 3e-3, corrector_ends),
-        (
-            "diffusion/joint law of solvers",
-            "covariance of two levels: forward = reverse equation with all noise, not the flow's",
-            1e-4,
-            joint_law,
-        ),
+        ("diffusion/joint law of solvers", 1e-4, joint_law),
     ],
     "self-consistency": [
         ("diffusion/sde is ancestral", 1e-12, first_order_sde_is_ancestral),
         ("diffusion/euler-maruyama", 1e-10, maruyama_is_euler),
     ],
     "quadrature": [
-        (
-            "diffusion/exponential step",
-            "exponential steps are exact for polynomials in lambda, by quadrature",
-            1e-12,
-            polynomial_steps,
-        ),
+        ("diffusion/exponential step", 1e-12, polynomial_steps),
     ],
 }
 
