@@ -231,7 +231,7 @@ def _held_out(source: Source) -> Iterator[Batch]:
     most = min(HELD_OUT, len(source.validation))
     indices = torch.arange(most)
     for part in indices.split(HELD_OUT_BATCH):
-        yield Batch(source.validation.x(part), source.validation.classes(part), part)
+        yield Batch(source.validation.x(part), source.validation.told(part), part)
 
 
 def _mean(runs: list[Trained]) -> dict[int, float]:

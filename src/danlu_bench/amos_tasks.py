@@ -54,7 +54,8 @@ def _denoise(model: nn.Module, batch: Batch, progress: Progress) -> Tensor:
 
 def _classify(model: nn.Module, batch: Batch, progress: Progress) -> Tensor:
     assert batch.condition is not None
-    return cross_entropy(model(batch.x), batch.condition)
+    assert batch.condition.ids is not None
+    return cross_entropy(model(batch.x), batch.condition.ids)
 
 
 def _characters(source: Source) -> nn.Module:

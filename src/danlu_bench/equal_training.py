@@ -138,7 +138,7 @@ def framed(examples: Examples) -> Examples:
     top, left = _corner(known)
     around = (left, SIDE - width - left, top, SIDE - height - top)
     lowest = 0 if examples.values.dtype == torch.uint8 else known.low
-    description = replace(known, shape=IMAGES.shape)
+    description = replace(known, shape=IMAGES.shape, condition=None)
     return Examples(pad(examples.values, around, value=lowest), None, description)
 
 

@@ -44,7 +44,7 @@ class Mosaics:
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Images `[n, channels, height, width]` and targets `[n, 4 * classes]`."""
-        condition = self.examples.condition
+        condition = self.examples.ids
         assert condition is not None
         index = torch.randint(len(self.examples), (n * QUARTERS,), generator=generator)
         present = torch.rand(n * QUARTERS, generator=generator) < self.filled

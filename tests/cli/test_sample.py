@@ -73,7 +73,7 @@ def test_nothing_is_overwritten(danlu, refused, plane_vae, tmp_path):
         assert json.loads(done.out)["path"] == str(run / "samples" / name)
 
 
-def test_a_class_of_data_without_classes(refused, plane_vae):
+def test_a_class_of_data_unconditionales(refused, plane_vae):
     assert "the data has no classes" in refused("sample", plane_vae, "--class", "cat")
 
 

@@ -54,7 +54,7 @@ def test_labels_become_ids_in_their_order(tmp_path):
     assert source.description.classes == 3
     by_pixels = {PIXELS[i].tobytes(): int(label) for i, label in enumerate(labels)}
     for part in (source.training, source.validation, source.test):
-        for value, label in zip(part.values[:, 0], part.condition, strict=True):
+        for value, label in zip(part.values[:, 0], part.ids, strict=True):
             assert by_pixels[value.numpy().tobytes()] == int(source.class_names[label])
 
 
@@ -70,7 +70,7 @@ def test_a_test_split_of_its_own_is_kept(tmp_path):
     source = open_source(path)
     assert [len(p) for p in (source.training, source.validation, source.test)] == [36, 4, 15]
     np.testing.assert_array_equal(source.test.values[:, 0].numpy(), test)
-    assert source.test.condition.tolist() == (np.arange(15) % 4).tolist()
+    assert source.test.ids.tolist() == (np.arange(15) % 4).tolist()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ def test_digits_have_three_fixed_stratified_splits():
     parts = (source.training, source.validation, source.test)
     assert [len(part) for part in parts] == [1197, 300, 300]
     for part in parts[1:]:
-        counts = torch.bincount(part.condition, minlength=10)
+        counts = torch.bincount(part.ids, minlength=10)
         assert (counts - 30).abs().max() <= 1
     assert source.description.shape == (1, 8, 8)
     assert source.description.levels == 17
@@ -30,7 +30,7 @@ def test_digits_are_scikit_learns_each_once():
     for part in (source.training, source.validation, source.test):
         levels = ((part.x() + 1) * 8).round().flatten(1)
         assert torch.allclose(levels / 8 - 1, part.x().flatten(1), atol=1e-6)
-        rows += [(*row, c) for row, c in zip(levels.tolist(), part.condition.tolist(), strict=True)]
+        rows += [(*row, c) for row, c in zip(levels.tolist(), part.ids.tolist(), strict=True)]
     expected = [(*row, c) for row, c in zip(pixels.tolist(), labels.tolist(), strict=True)]
     assert sorted(rows) == sorted(expected)
 
@@ -39,4 +39,4 @@ def test_the_splits_never_change():
     source = open_source("digits")
     sums = [int(part.values.long().sum()) for part in (source.validation, source.test)]
     assert sums == SUMS
-    assert source.test.condition[:12].tolist() == FIRST_CLASSES
+    assert source.test.ids[:12].tolist() == FIRST_CLASSES

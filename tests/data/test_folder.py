@@ -71,7 +71,7 @@ def test_subfolders_as_classes(mixed):
     assert source.class_names == ("group0", "group1", "group2")
     assert source.description.classes == 3
     for part in (source.training, source.validation, source.test):
-        counts = torch.bincount(part.condition, minlength=3)
+        counts = torch.bincount(part.ids, minlength=3)
         assert counts.max() - counts.min() <= 2
     assert "readme.txt: not an image" in source.skipped
     assert source.notices[0] == "3 classes: group0 66, group1 66, group2 65."

@@ -77,7 +77,7 @@ def test_a_folder_of_four_files(tmp_path, packed):
     train = torch.from_numpy(arrays["train-images-idx3-ubyte"])
     assert torch.equal(source.training.values[:, 0], train[:50])
     assert torch.equal(source.validation.values[:, 0], train[50:])
-    assert torch.bincount(source.validation.condition).tolist() == [2] * 5
+    assert torch.bincount(source.validation.ids).tolist() == [2] * 5
     x = source.test.x()
     assert torch.equal(((x + 1) * 127.5).round().byte(), source.test.values)
 
@@ -113,7 +113,7 @@ def test_fashion_mnist_of_the_package(monkeypatch):
         return
     source = open_source("fashion-mnist")
     counts = [
-        torch.bincount(part.condition).tolist()
+        torch.bincount(part.ids).tolist()
         for part in (source.training, source.validation, source.test)
     ]
     assert counts == [[5_000] * 10, [1_000] * 10, [1_000] * 10]

@@ -63,7 +63,7 @@ def test_split_folders_are_splits_and_no_classes(train, val, test, tmp_path):
     source = open_source(str(tmp_path), size=8, label="folder")
     assert source.class_names == ("cat", "dog")
     assert sizes(source) == [50, 5, 12]
-    assert torch.bincount(source.test.condition).tolist() == [7, 5]
+    assert torch.bincount(source.test.ids).tolist() == [7, 5]
     assert any("is the test split" in line for line in source.notices)
     assert any(line.startswith("logo.png: beside the split folders") for line in source.skipped)
     assert sizes(open_source(str(tmp_path), size=8)) == [50, 5, 12]

@@ -30,7 +30,7 @@ def test_batches_carry_values_classes_and_indices():
     assert len(batch) == 4
     assert batch.x.dtype == torch.float32
     assert torch.equal(batch.x, source.x()[batch.index])
-    assert torch.equal(batch.condition, batch.index % 4)
+    assert torch.equal(batch.condition.ids, batch.index % 4)
 
 
 def test_position_counts_the_examples_of_all_processes():
@@ -88,7 +88,7 @@ def test_replaced_keeps_order_classes_and_position():
     assert replaced.position == 4
     a, b = next(original), next(replaced)
     assert torch.equal(a.index, b.index)
-    assert torch.equal(a.condition, b.condition)
+    assert torch.equal(a.condition.ids, b.condition.ids)
     assert torch.equal(b.x[:, 0].long(), b.index)
 
 
@@ -98,10 +98,10 @@ def test_replaced_by_another_number_of_values_spreads_the_classes():
     points = DataDescription(shape=(1,), levels=None, low=-1.0, high=1.0, condition=Classes(4))
     for count in (5, 10, 30):
         made = original.replaced(torch.arange(float(count))[:, None], points)
-        found = torch.cat([batch.condition for batch in made.once(4)])
+        found = torch.cat([batch.condition.ids for batch in made.once(4)])
         assert torch.equal(found, classes[torch.arange(count) * 10 // count])
         again = made.replaced(torch.zeros(count, 1), points)
-        assert torch.equal(torch.cat([batch.condition for batch in again.once(4)]), found)
+        assert torch.equal(torch.cat([batch.condition.ids for batch in again.once(4)]), found)
 
 
 def test_bad_streams_are_refused():

@@ -5,7 +5,7 @@ import torch
 
 from danlu.backbones.dit import DiT, dit_block
 from danlu.backbones.transformer import softmax_layer
-from danlu.contracts import Batch, DanluError, Progress
+from danlu.contracts import Batch, Condition, DanluError, Progress
 from danlu.estimators.jacobian import jacobian_product
 from danlu.generative.diffusion import consistency, edm, improved_ddpm, meanflow, score_sde
 from danlu.generative.diffusion.networks import ConditionedNetwork, NetworkOptions
@@ -74,7 +74,7 @@ def test_every_family_trains_on_it(family):
     model = family.build(network="dit", patch=2)
     assert isinstance(model.network.body, DiT)
     torch.nn.init.normal_(model.network.body.leave.weight)
-    batch = Batch(torch.rand(4, 1, 4, 4), torch.arange(4) % 3, torch.arange(4))
+    batch = Batch(torch.rand(4, 1, 4, 4), Condition(torch.arange(4) % 3), torch.arange(4))
     model.loss(batch, next(iter(model.players())), Progress(0, 0.0, 0)).total.backward()
     gradients = [parameter.grad for parameter in model.network.body.parameters()]
     assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from danlu.contracts import Batch, CapabilityError, DanluError, Progress
+from danlu.contracts import Batch, CapabilityError, Condition, DanluError, Progress
 from danlu.contracts.noise import BatchNoise
 from danlu.generative.diffusion import JUMPS
 from danlu.generative.diffusion.consistency import ConsistencyOptions, pseudo_huber
@@ -61,7 +61,8 @@ def test_spans_are_drawn_for_their_share_of_the_rows():
 def test_the_learned_guidance_is_that_of_the_velocity():
     model = perturbed(build_meanflow(guidance=2.0)).double()
     z, t = torch.randn(3, 1, 4, 4, dtype=torch.float64), torch.tensor([0.2, 0.5, 0.9]).double()
-    velocity, ids = torch.randn_like(z), torch.tensor([0, TINY.classes, 2])
+    velocity = torch.randn_like(z)
+    ids = Condition(torch.tensor([0, 1, 2]), given=torch.tensor([True, False, True]))
     found = model.guided_velocity(z, t, velocity, ids)
     base = model.value(z, t, None)
     assert torch.allclose(found[[0, 2]], (2 * velocity - base)[[0, 2]])
@@ -82,7 +83,7 @@ def test_jumps_have_no_other_guidance():
 
 def test_the_velocity_of_meanflow_trains_in_low_precision():
     model = perturbed(build_meanflow())
-    batch = Batch(torch.rand(6, 1, 4, 4), torch.arange(6) % 3, torch.arange(6))
+    batch = Batch(torch.rand(6, 1, 4, 4), Condition(torch.arange(6) % 3), torch.arange(6))
     losses = []
     for enabled in (False, True):
         torch.manual_seed(5)
@@ -126,7 +127,7 @@ def test_the_exported_map_is_the_models(build):
     x, t, s, ids = export.example(4)
     known = torch.stack(
         [
-            model.flow_map(None if i == TINY.classes else ids[i : i + 1])(
+            model.flow_map(None if i == TINY.classes else Condition(ids[i : i + 1]))(
                 x[i : i + 1], t[i].item(), s[i].item()
             )[0]
             for i in range(4)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from danlu.contracts import DanluError
+from danlu.contracts import Condition, DanluError
 from danlu.generative.diffusion import GUIDANCES
 from danlu.generative.diffusion.analytic import two_dimensional
 from danlu.generative.diffusion.guidance.classifier import Classifier
@@ -56,7 +56,7 @@ def test_every_guidance_costs_two_evaluations(guided_by, rescale):
 
 def test_options_make_the_guidance():
     model, y = perturbed(), torch.randn(3, *TINY.shape, dtype=torch.float64)
-    ids = torch.tensor([0, 1, 2])
+    ids = Condition(torch.tensor([0, 1, 2]))
     own, base = model.denoiser(ids), model.denoiser(None)
     cases = {
         DiffusionOptions(guidance=3.0): ClassifierFree(base, 3.0),

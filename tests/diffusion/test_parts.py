@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from danlu.contracts import Batch, DanluError, Progress
+from danlu.contracts import Batch, Condition, DanluError, Progress
 from danlu.contracts.noise import BatchNoise
 from danlu.generative.diffusion import (
     COUPLINGS,
@@ -233,6 +233,6 @@ def test_the_noise_of_a_class_stays_normal_by_class_alone(coupling, least, most)
     for seed in range(8):
         torch.manual_seed(seed)
         draws = BatchNoise(256)
-        z = COUPLINGS[coupling].build().pair(x, draws.normal(2), ids, draws)
+        z = COUPLINGS[coupling].build().pair(x, draws.normal(2), Condition(ids), draws)
         means.append(z[ids == 1].mean())
     assert least <= torch.stack(means).mean().abs() < most

@@ -7,7 +7,7 @@ from danlu.contracts import Batch, CapabilityError, DanluError, Progress
 from danlu.contracts.noise import BatchNoise, ItemNoise
 from danlu.data import Examples, ExampleStream
 from danlu.generative.diffusion import distilled, reflow
-from danlu.generative.diffusion.reflow import ReflowOptions, affordable, paired, without_class
+from danlu.generative.diffusion.reflow import ReflowOptions, affordable, paired, unconditional
 from danlu.generative.diffusion.straightness import straightness
 from danlu.generative.tiny import TINY, TINY_VECTOR
 from danlu.laws.training.small_players import StopAfter
@@ -40,10 +40,10 @@ def test_pairs_keep_their_noise_classes_and_seed(pairs):
     batch, again = made(model), made(model)
     assert batch.x.shape == (pairs, 1, 4, 4)
     assert torch.equal(batch.x, again.x)
-    assert torch.equal(batch.condition, (torch.arange(pairs) * N // pairs) % 3)
+    assert torch.equal(batch.condition.ids, (torch.arange(pairs) * N // pairs) % 3)
     x, z = batch.x, batch.extra["noise"]
-    ids = torch.where(without_class(batch.index), TINY.classes, batch.condition)
-    assert torch.allclose(model.carried(z, ids), x, atol=1e-6)
+    told = batch.condition.only(~unconditional(batch.index))
+    assert torch.allclose(model.carried(z, told), x, atol=1e-6)
     torch.manual_seed(0)
     seed = int(torch.randint(2**62, ()))
     assert torch.equal(z, ItemNoise(seed, range(pairs)).normal(1, 4, 4))

@@ -6,6 +6,7 @@ from danlu.contracts import (
     Bound,
     CapabilityError,
     Classes,
+    Condition,
     DanluError,
     DataDescription,
     Progress,
@@ -99,7 +100,7 @@ def test_a_prior_without_a_gradient_is_not_trained_in_a_chain():
         assert model.loss(batch, "model", progress).total.isfinite()
 
 
-def test_a_chain_trains_without_classes_now_and_then():
+def test_a_chain_trains_unconditionales_now_and_then():
     seen = []
 
     class Watched(Linear):
@@ -109,7 +110,7 @@ def test_a_chain_trains_without_classes_now_and_then():
 
     data = DataDescription(shape=(2,), levels=None, low=-1.0, high=1.0, condition=Classes(3))
     model = Chain(data, [Watched(2)], GaussianPrior(vectors(2)))
-    batch = Batch(torch.randn(3, 2), torch.arange(3), torch.arange(3))
+    batch = Batch(torch.randn(3, 2), Condition(torch.arange(3)), torch.arange(3))
     for seed in range(20):
         model.loss(batch, "model", Progress(step=0, fraction=0.0, seed=seed))
     assert sum(seen) == 18

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from danlu.contracts import Batch, Bound, DanluError, Measure, Progress
+from danlu.contracts import Batch, Bound, Condition, DanluError, Measure, Progress
 from danlu.generative.flow.flow import FlowOptions, build
 from danlu.generative.parts.coupling_networks import Dense, convolutional
 from danlu.generative.parts.logit import Logit
@@ -19,7 +19,7 @@ LARGE = replace(TINY, shape=(3, 28, 28))
 
 def batch(n=6):
     level = torch.randint(4, (n, 1, 4, 4))
-    return Batch(TINY.low + level * TINY.spacing, torch.arange(n) % 3, torch.arange(n))
+    return Batch(TINY.low + level * TINY.spacing, Condition(torch.arange(n) % 3), torch.arange(n))
 
 
 def kinds(model):

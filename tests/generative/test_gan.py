@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from danlu.contracts import Batch, CapabilityError, DanluError, Player, Progress
+from danlu.contracts import Batch, CapabilityError, Condition, DanluError, Player, Progress
 from danlu.data import ExampleStream, open_source
 from danlu.generative.gan.gan import build
 from danlu.generative.tiny import TINY, TINY_VECTOR
@@ -15,7 +15,7 @@ PROGRESS = Progress(step=0, fraction=0.0, seed=0)
 
 def batch(n=6):
     x = torch.rand(n, 1, 4, 4) * 2 - 1
-    return Batch(x, torch.arange(n) % 3, torch.arange(n))
+    return Batch(x, Condition(torch.arange(n) % 3), torch.arange(n))
 
 
 def test_the_refusal_of_log_prob_names_the_reason_and_an_alternative():
@@ -33,7 +33,7 @@ def test_an_unknown_divergence_is_answered_with_the_nearest():
 def test_every_divergence_trains_both_players(name, description):
     model = build(description, divergence=name)
     x = torch.randn(6, *description.shape)
-    condition = torch.arange(6) % 3 if description.classes else None
+    condition = Condition(torch.arange(6) % 3) if description.classes else None
     data = Batch(x, condition, torch.arange(6))
     for player, (module,) in model.players().items():
         losses = model.loss(data, player, PROGRESS)

@@ -20,7 +20,7 @@ def model(source):
 
 
 def test_a_class_makes_its_digits_likelier(source, model):
-    x, ids = source.validation.x()[:50], source.validation.condition[:50]
+    x, ids = source.validation.x()[:50], source.validation.ids[:50]
     own = model.log_prob(x, condition=ids)
     other = model.log_prob(x, condition=(ids + 1) % 10)
     assert (own.value > other.value).float().mean() > 0.95
@@ -39,7 +39,7 @@ def test_samples_are_examples_of_their_class_under_noise(source, model):
     ids = torch.arange(20) % 10
     samples = model.sample(20, condition=ids)
     nearest = torch.cdist(samples.flatten(1), source.training.x().flatten(1)).argmin(1)
-    assert torch.equal(source.training.condition[nearest], ids)
+    assert torch.equal(source.training.ids[nearest], ids)
 
 
 def test_validation_examples_can_choose(source, model):

@@ -80,7 +80,7 @@ def test_prepared_codes_belong_to_their_examples():
     assert torch.equal(whole.x, next(iter(again.once(24))).x)
     drawn = next(codes)
     assert torch.equal(drawn.x, whole.x[drawn.index])
-    assert torch.equal(drawn.condition, drawn.index % 3)
+    assert torch.equal(drawn.condition.ids, drawn.index % 3)
 
 
 def test_the_likelihood_has_the_weakest_bound_and_the_data_measure():
@@ -161,7 +161,7 @@ def test_the_prior_starts_once_on_codes_of_the_trained_first_model():
     codes = next(iter(encode_data(model, data).once(24)))
     assert training
     assert torch.equal(batch.x, codes.x[batch.index])
-    assert torch.equal(batch.condition, batch.index % 3)
+    assert torch.equal(batch.condition.ids, batch.index % 3)
 
 
 def test_a_restored_model_does_not_start_its_prior_again():

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from danlu.contracts import Batch, DanluError, Progress
+from danlu.contracts import Batch, Condition, DanluError, Progress
 from danlu.generative.chain import ChainOptions
 from danlu.generative.tiny import TINY, TINY_VECTOR
 from danlu.generative.vae.vae import build
@@ -12,7 +12,7 @@ PROGRESS = Progress(step=0, fraction=0.0, seed=0)
 
 def batch(n=6):
     level = torch.randint(4, (n, 1, 4, 4))
-    return Batch(TINY.low + level * TINY.spacing, torch.arange(n) % 3, torch.arange(n))
+    return Batch(TINY.low + level * TINY.spacing, Condition(torch.arange(n) % 3), torch.arange(n))
 
 
 def test_pictures_show_means_and_say_so_while_samples_are_draws():
@@ -53,7 +53,8 @@ def test_the_class_reaches_encoder_and_decoder():
     codes = [model.encode(x, condition=c) for c in (None, 0, 1)]
     assert not torch.equal(codes[0], codes[1])
     assert not torch.equal(codes[1], codes[2])
-    outputs = [model.block.output(codes[0], c) for c in (None, torch.zeros(6, dtype=torch.long))]
+    told = Condition(torch.zeros(6, dtype=torch.long))
+    outputs = [model.block.output(codes[0], c) for c in (None, told)]
     assert not torch.equal(*outputs)
 
 

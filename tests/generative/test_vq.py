@@ -112,7 +112,7 @@ def test_the_prior_learns_ids_while_the_codebook_rests():
         trainer.round() if not trainer.course.active.over else trainer.course.advance()
     batch = trainer.course.take()
     assert batch.x.dtype == torch.int64
-    assert torch.equal(batch.condition, batch.index % 3)
+    assert torch.equal(batch.condition.ids, batch.index % 3)
     before = {name: value.clone() for name, value in model.first.state_dict().items()}
     prior = {name: value.clone() for name, value in model.prior.state_dict().items()}
     trainer.run()

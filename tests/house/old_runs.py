@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from danlu.contracts import Progress
 from danlu.data import ExampleStream
 from danlu.runs.config import resolve
-from danlu.runs.drawing import classes_in_turn, draw
+from danlu.runs.drawing import draw, told_in_turn
 from danlu.runs.folders import create, open_run
 from danlu.runs.settings import Settings
 from danlu.runs.train import choose_data, choose_text, open_data
@@ -94,8 +94,8 @@ def drawn(folder):
             batch_of(run), "model", Progress(step=0, fraction=0.5, seed=SEED)
         ).total.detach()
     options = run.config.options(model)
-    classes = classes_in_turn(model, N)
-    return draw(model, classes, N, options=options, seed=SEED, policy=Policy()).x.contiguous()
+    told = told_in_turn(model, N)
+    return draw(model, told, N, options=options, seed=SEED, policy=Policy()).x.contiguous()
 
 
 def batch_of(run):

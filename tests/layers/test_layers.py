@@ -5,8 +5,9 @@ import torch
 
 from danlu.backbones.mlp import MLP
 from danlu.backbones.unet import UNet
+from danlu.conditioning.classes import ClassEmbedding
+from danlu.contracts import Condition
 from danlu.layers.attention import attend, attend_causally, fused, plain, plain_causal
-from danlu.layers.condition import ClassEmbedding
 from danlu.layers.convolution import groups
 from danlu.layers.time import TimeEmbedding
 
@@ -45,12 +46,13 @@ def test_attention_keeps_low_precision_outputs():
 
 def test_dropping_labels_has_the_stated_rate_and_uses_the_null_class():
     embed = ClassEmbedding(5, 3)
-    ids = torch.zeros(20_000, dtype=torch.int64)
-    dropped = embed.drop(ids, 0.1)
-    assert set(dropped.unique().tolist()) == {0, 5}
-    assert (dropped == 5).double().mean() == pytest.approx(0.1, abs=0.01)
+    dropped = embed.drop(Condition(torch.zeros(20_000, dtype=torch.int64)), 0.1)
+    assert (~dropped.present).double().mean() == pytest.approx(0.1, abs=0.01)
     assert embed.drop(None, 0.1) is None
-    assert torch.equal(embed(None, 2), embed.table.weight[5].expand(2, 3))
+    null, zeroth = embed.table.weight[5], embed.table.weight[0]
+    assert torch.equal(embed.vector(None, 2), null.expand(2, 3))
+    found = embed.vector(dropped, 20_000)
+    assert torch.equal(found, torch.where(dropped.present[:, None], zeroth, null))
 
 
 @pytest.mark.parametrize(

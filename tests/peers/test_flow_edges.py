@@ -7,15 +7,16 @@ from torch import nn
 from torch.distributions.transforms import AffineTransform, SigmoidTransform
 from zuko.transforms import FreeFormJacobianTransform
 
+from danlu.conditioning.classes import ClassEmbedding
+from danlu.contracts import Classes, Condition
 from danlu.contracts.noise import ItemNoise
-from danlu.generative.parts.affine import ClassAffine, Normalise
+from danlu.generative.parts.affine import Normalise, ToldAffine
 from danlu.generative.parts.continuous import Continuous
 from danlu.generative.parts.coupling_networks import FEATURES, Dense
 from danlu.generative.parts.couplings import Coupling
 from danlu.generative.parts.logit import MARGIN, Logit
 from danlu.generative.parts.masks import checkerboard
 from danlu.generative.parts.transforms.affine import LIMIT, Affine
-from danlu.layers.condition import ClassEmbedding
 
 pytestmark = [pytest.mark.long]
 
@@ -56,7 +57,7 @@ def test_a_coupling(scale, dtype):
     coupling, x = coupling.to(dtype), values(scale, dtype)
 
     def output(x):
-        return coupling.network(x, coupling.embedding(None, len(x))).chunk(2, dim=1)
+        return coupling.network(x, coupling.embedding.vector(None, len(x))).chunk(2, dim=1)
 
     class Part(nn.Module):
         def __init__(self, index):
@@ -84,10 +85,10 @@ def test_shifts_and_scales(scale, dtype):
     found, volume = fixed.encode(x, None, noise(x))
     peers_volume = theirs.log_abs_det_jacobian(x, expected).sum(-1)
     same((found, volume), (expected, peers_volume), found, 10 * TYPES[dtype])
-    learned = ClassAffine(DIM, 2).to(dtype)
+    learned = ToldAffine(DIM, Classes(2)).to(dtype)
     with torch.no_grad():
         learned.moments.table.weight.copy_(torch.cat([shift, log_scale]).expand(3, -1))
-    ids = torch.zeros(len(x), dtype=torch.long)
+    ids = Condition(torch.zeros(len(x), dtype=torch.long))
     same(learned.encode(x, ids, noise(x)), (found, volume), found, 10 * TYPES[dtype])
 
 

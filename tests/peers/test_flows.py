@@ -7,6 +7,7 @@ from normflows.distributions import DiagGaussian
 from normflows.flows import ActNorm as PeerActNorm
 from normflows.flows import MaskedAffineFlow
 
+from danlu.conditioning.classes import ClassEmbedding
 from danlu.contracts import DataDescription
 from danlu.contracts.noise import ItemNoise
 from danlu.generative.chain import Chain
@@ -18,7 +19,6 @@ from danlu.generative.parts.masks import checkerboard
 from danlu.generative.parts.priors import GaussianPrior
 from danlu.generative.parts.transforms.affine import LIMIT, Affine
 from danlu.laws.generative.flow import disturbed
-from danlu.layers.condition import ClassEmbedding
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("float64")]
 
@@ -34,7 +34,7 @@ class Half(torch.nn.Module):
         self.coupling, self.part = coupling, part
 
     def forward(self, x):
-        output = self.coupling.network(x, self.coupling.embedding(None, len(x)))
+        output = self.coupling.network(x, self.coupling.embedding.vector(None, len(x)))
         shift, raw = output.chunk(2, dim=1)
         return shift if self.part == "shift" else LIMIT * torch.tanh(raw / LIMIT)
 

@@ -25,16 +25,21 @@ from torch.nn.functional import layer_norm, pad, pixel_shuffle, pixel_unshuffle,
 from typing_extensions import override
 
 from danlu.backbones.transformer import feed_forward_layer
-from danlu.contracts import DanluError, SequenceContext, State
+from danlu.contracts import DanluError, Memory, SequenceContext, State
 from danlu.layers.attention import Derivatives, attend
 from danlu.layers.norms import EPSILON
 from danlu.mixers.base import Factory, Mixer
+from danlu.mixers.cross import CrossAttention
 from danlu.mixers.pointwise import Pointwise
 from danlu.mixers.softmax import split_heads
 from danlu.positions.rotary_grid import RotaryGrid
 
 HEAD_DIM = 32
 """Size of a head, where the width is a multiple of it."""
+
+
+BLIND = (Pointwise, CrossAttention)
+"""Layers whose tokens do not see one another, which count as causal."""
 
 
 class GridAttention(Mixer):
@@ -49,7 +54,7 @@ class GridAttention(Mixer):
 
     def __init__(self, dim: int, *, derivatives: Derivatives = "first") -> None:
         super().__init__(dim)
-        self.heads = 1 if dim % HEAD_DIM else dim // HEAD_DIM
+        self.heads = heads_of(dim)
         self.derivatives: Derivatives = derivatives
         self.turn = RotaryGrid(dim // self.heads)
         self.qkv = nn.Linear(dim, 3 * dim, bias=False)
@@ -66,10 +71,18 @@ class GridAttention(Mixer):
         return self.output(y.transpose(1, 2).flatten(2)), {}
 
 
-def dit_block(derivatives: Derivatives = "first") -> list[Factory]:
-    """The usual block: attention on the grid, then feed-forward."""
-    attention = lambda dim, layer, depth: GridAttention(dim, derivatives=derivatives)
-    return [attention, feed_forward_layer()]
+def dit_block(derivatives: Derivatives = "first", memory: int = 0) -> list[Factory]:
+    """The usual block: attention on the grid, to tokens of a size if any, then feed-forward."""
+    within = lambda dim, layer, depth: GridAttention(dim, derivatives=derivatives)
+    across = lambda dim, layer, depth: CrossAttention(
+        dim, heads=heads_of(dim), memory_dim=memory, derivatives=derivatives
+    )
+    return [within, *([across] if memory else []), feed_forward_layer()]
+
+
+def heads_of(dim: int) -> int:
+    """Heads of 32 numbers where they divide the width, else one."""
+    return 1 if dim % HEAD_DIM else dim // HEAD_DIM
 
 
 class DiT(nn.Module):
@@ -99,7 +112,7 @@ class DiT(nn.Module):
         given, made = (channels, channels) if isinstance(channels, int) else channels
         makes = dit_block() if block is None else block
         layers = [make(width, layer, depth) for layer in range(depth) for make in makes]
-        if any(layer.causal and not isinstance(layer, Pointwise) for layer in layers):
+        if any(layer.causal and not isinstance(layer, BLIND) for layer in layers):
             raise DanluError("The layers of a DiT must see both sides.")
         self.enter = nn.Linear(given * patch**2, width)
         self.layers = nn.ModuleList(layers)
@@ -114,6 +127,7 @@ class DiT(nn.Module):
         self,
         x: Float[Tensor, "batch channels height width"],
         features: Float[Tensor, "batch features"],
+        memory: Memory | None = None,
     ) -> Float[Tensor, "batch outputs height width"]:
         """The map's output, the size of the input."""
         features = silu(features)
@@ -122,7 +136,7 @@ class DiT(nn.Module):
         x = pad(x, (0, -width % self.patch, 0, -height % self.patch), mode="replicate")
         folded = pixel_unshuffle(x, self.patch)
         rows, columns = folded.shape[-2:]
-        context = SequenceContext(positions=_grid(rows, columns, x))
+        context = SequenceContext(positions=_grid(rows, columns, x), memory=memory)
         h = self.enter(folded.flatten(2).transpose(1, 2))  # [batch, tokens, width]
         for layer, modulate in zip(self.layers, self.modulate, strict=True):
             scale, shift, gate = modulate(features)[:, None].chunk(3, dim=-1)

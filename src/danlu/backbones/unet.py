@@ -2,7 +2,8 @@ r"""U-Net: a convolutional pyramid with skip connections, conditioned on a featu
 
 Images are first folded by `patch` (space to depth), so that the widest maps are small: on a CPU
 this buys far more quality per second than thin full-resolution layers. Each level has residual
-blocks; the coarsest level also attends.
+blocks; the coarsest level also attends, to
+itself and to the tokens of a memory where there is one.
 
 Sources: arXiv:1505.04597, arXiv:2006.11239, arXiv:2105.05233.
 """
@@ -14,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad, pixel_shuffle, pixel_unshuffle, silu
 
+from danlu.contracts import Memory
 from danlu.layers.convolution import ResidualBlock, SelfAttention2d, groups
 
 
@@ -27,7 +29,8 @@ class UNet(nn.Module):
         blocks: residual blocks of a level on the way down (one more on the way up).
         patch: side of the square folded into channels before the first level.
         features: size of the conditioning vector.
-        attention: makes the layer of the coarsest level from its channels.
+        attention: makes the layer of the coarsest level from its channels; it is given the memory
+            too where there is one.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class UNet(nn.Module):
         self,
         x: Float[Tensor, "batch channels height width"],
         features: Float[Tensor, "batch features"],
+        memory: Memory | None = None,
     ) -> Float[Tensor, "batch outputs height width"]:
         """The map's output, the size of the input."""
         features = silu(features)
@@ -95,7 +99,8 @@ class UNet(nn.Module):
             if level < len(self.shrink):
                 h = self.shrink[level](h)
                 skips.append(h)
-        h = self.attention(self.middle(h, features))
+        h = self.middle(h, features)
+        h = self.attention(h) if memory is None else self.attention(h, memory)
         for level, stack in enumerate(self.up):
             for block in stack.children():
                 h = block(torch.cat([h, skips.pop()], dim=1), features)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from danlu.conditioning import CONDITIONERS
 from danlu.contracts import Method
 from danlu.data import SOURCES
 from danlu.data.packing import PACKERS
@@ -225,6 +226,13 @@ ROOMS = (
         about="One step of an ordinary differential equation.",
         table=STEPPERS,
         laws=("solvers",),
+    ),
+    Room(
+        title="Conditioners",
+        home="danlu.conditioning.CONDITIONERS",
+        about="How a class, a vector, a text or an image tells a model what to draw.",
+        table=CONDITIONERS,
+        laws=("conditioning",),
     ),
     Room(
         title="Mixers",

@@ -120,7 +120,8 @@ def _draw(
     """The samples, what they are where they are not plain samples, and evaluations for one."""
     import torch
 
-    from danlu.runs.drawing import classes_in_turn, draw
+    from danlu.contracts import Condition
+    from danlu.runs.drawing import draw, told_in_turn
     from danlu.runs.settings import Settings
 
     settings = Settings(options.settings)
@@ -134,10 +135,10 @@ def _draw(
     if as_picture and model.picture_options is not None and not settings.texts["sampler"]:
         chosen, note = model.picture_options, model.picture_note
     if options.class_id is None:
-        classes = classes_in_turn(model, options.n)
+        told = told_in_turn(model, options.n)
     else:
-        classes = torch.full((options.n,), _class_id(options.class_id, found))
-    drawn = draw(model, classes, options.n, options=chosen, seed=options.seed, policy=policy)
+        told = Condition(torch.full((options.n,), _class_id(options.class_id, found)))
+    drawn = draw(model, told, options.n, options=chosen, seed=options.seed, policy=policy)
     return drawn, note, model.sampling_evaluations(chosen)
 
 

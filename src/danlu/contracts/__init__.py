@@ -1,13 +1,16 @@
 """Types that every room shares; no method lives here."""
 
 from danlu.contracts.batch import Batch, Rows, Stream
-from danlu.contracts.condition import Condition, Features, class_ids
+from danlu.contracts.condition import Condition, Features, Memory, Told, class_ids
 from danlu.contracts.condition_kinds import (
+    Asked,
     Classes,
     Image,
     Kind,
+    One,
     Tokens,
     Vector,
+    anything,
     kinds_of,
     name_of,
     read_condition,
@@ -39,6 +42,7 @@ from danlu.contracts.stage import Player, Stage
 from danlu.contracts.statistics import KeepsStatistics
 
 __all__ = [
+    "Asked",
     "Batch",
     "Bound",
     "CapabilityError",
@@ -55,8 +59,10 @@ __all__ = [
     "Kind",
     "Losses",
     "Measure",
+    "Memory",
     "Method",
     "NonFiniteError",
+    "One",
     "Player",
     "Port",
     "Progress",
@@ -67,7 +73,9 @@ __all__ = [
     "StorageError",
     "Stream",
     "Tokens",
+    "Told",
     "Vector",
+    "anything",
     "built",
     "class_ids",
     "derive_seed",

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Int, Integer, Num, Shaped
+from jaxtyping import Int, Num, Shaped
 from torch import Tensor
 
-from danlu.contracts.condition import class_ids
+from danlu.contracts.condition import Condition
 from danlu.contracts.description import DataDescription
 
 
@@ -32,11 +32,11 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Examples with their class ids, their indices in the source and what else belongs to them.
+    """Examples, what they are told, their indices in the source and what else belongs to them.
 
     Attributes:
         x: `[batch, *shape]`, on the scale of the data description; ids are whole numbers.
-        condition: `[batch]` class ids, whole numbers of any type, kept as int64; or None.
+        condition: what each is told to be; None where nothing is.
         index: `[batch]` position of each example in its source.
         part: which rows of a batch that is shared among processes; None when this is all of it.
         extra: by name what else belongs to each example, such as the other half of a pair, labels
@@ -44,14 +44,10 @@ class Batch:
     """
 
     x: Num[Tensor, "batch ..."]
-    condition: Integer[Tensor, " batch"] | None
+    condition: Condition | None
     index: Int[Tensor, " batch"]
     part: Rows | None = None
     extra: Mapping[str, Shaped[Tensor, "batch ..."]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.condition is not None and self.condition.dtype != torch.long:
-            object.__setattr__(self, "condition", class_ids(self.condition))
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -65,7 +61,7 @@ class Batch:
 
     def to(self, device: torch.device, dtype: torch.dtype | None = None) -> "Batch":
         """The same batch on a device; `dtype` is for x, and for what else has fractions."""
-        condition = None if self.condition is None else self.condition.to(device)
+        condition = None if self.condition is None else self.condition.to(device, dtype)
         extra = extra_to(self.extra, device, dtype)
         return Batch(self.x.to(device, dtype), condition, self.index.to(device), self.part, extra)
 

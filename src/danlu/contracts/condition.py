@@ -14,6 +14,10 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from danlu.contracts.errors import DanluError
+from danlu.contracts.sequence import SequenceContext
+
+Memory = tuple[Float[Tensor, "batch length width"], SequenceContext]
+"""Tokens that are attended to, and which of them are valid."""
 
 
 def class_ids(given: Any) -> Int[Tensor, "*batch"]:
@@ -69,12 +73,16 @@ class Condition:
         return Condition(self.values, self.valid, keep if self.given is None else self.given & keep)
 
     @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return pytree.tree_leaves(self)[0].device
+
+    @property
     def present(self) -> Bool[Tensor, " batch"]:
         """Of which examples something is told."""
         if self.given is not None:
             return self.given
-        leaf = pytree.tree_leaves(self)[0]
-        return torch.ones(len(self), dtype=torch.bool, device=leaf.device)
+        return torch.ones(len(self), dtype=torch.bool, device=self.device)
 
     @property
     def ids(self) -> Int[Tensor, " batch"] | None:
@@ -91,6 +99,10 @@ pytree.register_pytree_node(
 )
 
 
+Told = Condition | None
+"""What a batch is told; None is the null condition for all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Features:
     """What networks read of a condition.
@@ -104,3 +116,8 @@ class Features:
     vector: Float[Tensor, "batch dim"]
     tokens: Float[Tensor, "batch length width"] | None = None
     valid: Bool[Tensor, "batch length"] | None = None
+
+    @property
+    def memory(self) -> Memory | None:
+        """The tokens as the memory of a `SequenceContext`."""
+        return None if self.tokens is None else (self.tokens, SequenceContext(valid=self.valid))

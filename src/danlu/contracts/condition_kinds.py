@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -161,6 +161,8 @@ class Image:
         return _numbers(given, self.shape, n, "images")
 
 
+Asked = Condition | Tensor | SupportsIndex | str | bytes | Sequence[Any] | None
+"""What a person gives as a condition: a class or ids, numbers, texts; None asks for none."""
 One = Classes | Vector | Tokens | Image
 Kind = One | tuple[One, ...]
 """What examples are told: one thing, or one of each of several kinds."""
@@ -169,6 +171,19 @@ Kind = One | tuple[One, ...]
 def kinds_of(kind: Kind | None) -> tuple[One, ...]:
     """The kinds that make up a kind; empty where nothing is told."""
     return () if kind is None else kind if isinstance(kind, tuple) else (kind,)
+
+
+def anything(kind: Kind, n: int) -> Condition:
+    """Some condition of a kind for n examples, such as to try a network out."""
+    if isinstance(kind, tuple):
+        return Condition(tuple(anything(one, n) for one in kind))
+    if isinstance(kind, Classes):
+        return Condition(torch.arange(n) % kind.classes)
+    if isinstance(kind, Tokens):
+        ids = torch.arange(n * kind.length).view(n, -1) % kind.vocabulary
+        return Condition(ids, torch.ones_like(ids, dtype=torch.bool))
+    shape = (kind.features,) if isinstance(kind, Vector) else kind.shape
+    return Condition(torch.linspace(0, 1, n).view(n, *[1] * len(shape)).expand(n, *shape).clone())
 
 
 def name_of(kind: Kind | None) -> str:

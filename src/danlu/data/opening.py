@@ -64,7 +64,7 @@ def open_source(name_or_path: str, *, size: int | None = None, label: str = "non
 def _own(source: Source) -> Source:
     """What is done with, and said of, data that nobody has published."""
     source = _measurable(without_leaks(source))
-    ids = [split.condition for split in (source.training, source.validation, source.test)]
+    ids = [split.ids for split in (source.training, source.validation, source.test)]
     known = [part for part in ids if part is not None]
     if not known:
         return source

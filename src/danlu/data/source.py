@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int, Num
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
-from danlu.contracts import Batch, DataDescription
+from danlu.contracts import Batch, Condition, DataDescription
 from danlu.data.readable import Stored
 from danlu.reading import require_memory
 
@@ -28,7 +29,7 @@ def level_grid(description: DataDescription) -> Float[Tensor, " levels"]:
 
 
 class Examples:
-    """One split: values as compact as they came, class ids beside them.
+    """One split: values as compact as they came, what each is told beside them.
 
     `uint8` values are levels and become `low + level * spacing` when read; all others, such as
     floats or a quantiser's ids, are read as they are. Splits may share their values, which may stay
@@ -36,7 +37,7 @@ class Examples:
 
     Args:
         stored: the values.
-        condition: a class id for each example, or None.
+        condition: what each example is told, or a class id for each; None tells nothing.
         description: of the data.
         rows: which of the values are the examples; None takes all.
         extra: what else belongs to each example, by name.
@@ -45,7 +46,7 @@ class Examples:
     def __init__(
         self,
         stored: Stored,
-        condition: Int[Tensor, " m"] | None,
+        condition: Condition | Int[Tensor, " m"] | None,
         description: DataDescription,
         rows: Int[Tensor, " m"] | None = None,
         extra: Mapping[str, Tensor] | None = None,
@@ -55,7 +56,8 @@ class Examples:
                 f"examples of shape {tuple(stored.shape[1:])} do not fit {description.shape}"
             )
         self.stored = stored
-        self.condition = condition
+        told = isinstance(condition, Condition | None)
+        self.condition: Condition | None = condition if told else Condition(condition)
         self.description = description
         self.rows = rows
         self.extra = {} if extra is None else dict(extra)
@@ -100,7 +102,7 @@ class Examples:
         """Some of the examples, on the same values."""
         rows = chosen if self.rows is None else self.rows.index_select(0, chosen)
         extra = self.extras(chosen)
-        return Examples(self.stored, self.classes(chosen), self.description, rows, extra)
+        return Examples(self.stored, self.told(chosen), self.description, rows, extra)
 
     def x(self, indices: Int[Tensor, " batch"] | None = None) -> Num[Tensor, "batch ..."]:
         """The chosen examples, or all, on the scale that models see.
@@ -119,12 +121,22 @@ class Examples:
         """The tensors that make up the split, values some at a time."""
         yield from self.blocks()
         if self.condition is not None:
-            yield self.condition
+            leaves = pytree.tree_leaves(self.condition)
+            yield from (leaf for leaf in leaves if isinstance(leaf, Tensor))
         yield from self.extra.values()
+
+    @property
+    def ids(self) -> Int[Tensor, " m"] | None:
+        """The class ids of all; None where they are told something else, or nothing."""
+        return None if self.condition is None else self.condition.ids
+
+    def told(self, indices: Int[Tensor, " batch"]) -> Condition | None:
+        """What the chosen examples are told; None where nothing is."""
+        return None if self.condition is None else self.condition[indices]
 
     def classes(self, indices: Int[Tensor, " batch"]) -> Int[Tensor, " batch"] | None:
         """The class ids of the chosen examples; None when the data has none."""
-        return None if self.condition is None else self.condition.index_select(0, indices)
+        return None if self.ids is None else self.ids.index_select(0, indices)
 
     def extras(self, indices: Int[Tensor, " batch"]) -> dict[str, Tensor]:
         """What else belongs to the chosen examples."""
@@ -132,7 +144,7 @@ class Examples:
 
     def batch(self, indices: Int[Tensor, " batch"]) -> Batch:
         """The chosen examples with all that belongs to them."""
-        return Batch(self.x(indices), self.classes(indices), indices, extra=self.extras(indices))
+        return Batch(self.x(indices), self.told(indices), indices, extra=self.extras(indices))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

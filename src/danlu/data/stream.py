@@ -108,7 +108,7 @@ class ExampleStream:
         owner = torch.arange(len(x)) * len(self.examples) // max(len(x), 1)
         extra = {**self.examples.extras(owner), **(extra or {})}
         stream = ExampleStream(
-            Examples(x, self.examples.classes(owner), description, extra=extra),
+            Examples(x, self.examples.told(owner), description, extra=extra),
             description,
             batch=self.batch,
             seed=self.seed,

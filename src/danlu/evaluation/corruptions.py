@@ -48,7 +48,7 @@ def yardsticks(source: Source, n: int, *, split: str = "test") -> list[Yardstick
         Yardstick("values shuffled", RowKind.SANITY, shuffled(x), ids),
     ]
     if source.description.is_image:
-        classes = held_out.condition
+        classes = held_out.ids
         rows += [
             Yardstick("held-out, noisy", RowKind.CORRUPTION, noisy(held_out), classes),
             Yardstick("held-out, blurred", RowKind.CORRUPTION, blurred(held_out), classes),

@@ -19,7 +19,7 @@ class Reference:
 
     Attributes:
         x: held-out values, `[examples, *shape]`.
-        condition: their classes, or None.
+        condition: what they are told, or None.
         description: of the data.
         split: name of the split, for the report.
         training: the split that models were trained on, for the nearest neighbours; or None.

@@ -8,28 +8,31 @@ capability, the condition and the options once, for all families.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, SupportsIndex
+from typing import Any, ClassVar, get_args
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from danlu.contracts import (
+    Asked,
     CapabilityError,
     DanluError,
     DataDescription,
     DataKind,
     Evidence,
     Export,
-    class_ids,
+    One,
+    Told,
+    kinds_of,
+    name_of,
+    read_condition,
     unknown,
 )
 from danlu.contracts.noise import ItemNoise, Noise
 from danlu.generative.trained import Trained
 
 Code = Tensor | tuple[Tensor, ...]
-Condition = Tensor | SupportsIndex | None
-"""Class ids, whole numbers of any type, or one for all."""
 
 CAPABILITIES = ("sample", "log_prob", "encode", "decode", "reconstruct", "condition")
 
@@ -47,6 +50,7 @@ class GenerativeModel(Trained):
         instead: capability, or `export`, -> why it is missing and what to use instead.
         Options: frozen dataclass of this family's sampling and likelihood options.
         kinds: of data that it learns.
+        honours: the kinds of conditions that it can be told, by name.
         picture_options: options for pictures that people look at; None for the defaults.
         picture_note: what such a picture shows, where it is not a plain sample.
         cautions: what a person should hear before it is trained.
@@ -56,12 +60,19 @@ class GenerativeModel(Trained):
     instead: ClassVar[dict[str, str]] = {}
     Options: ClassVar[type] = NoOptions
     kinds: ClassVar[frozenset[DataKind]] = frozenset({DataKind.VECTOR, DataKind.IMAGE})
+    honours: ClassVar[frozenset[str]] = frozenset(kind.name for kind in get_args(One))
     picture_options: Any = None
     picture_note: str = ""
     cautions: tuple[str, ...] = ()
 
     def __init__(self, description: DataDescription) -> None:
         super().__init__()
+        refused = {kind.name for kind in kinds_of(description.condition)} - self.honours
+        if refused and "condition" in self.can:
+            raise DanluError(
+                f"{type(self).__name__} cannot be told {' and '.join(sorted(refused))}, only "
+                f"{' or '.join(sorted(self.honours))}: take another family, or data without it."
+            )
         self.description = description
 
     # --- use ----------------------------------------------------------------------------------
@@ -71,7 +82,7 @@ class GenerativeModel(Trained):
         self,
         n: int,
         *,
-        condition: Condition = None,
+        condition: Asked = None,
         seed: int = 0,
         options: Any = None,
         batch: int = 250,
@@ -81,19 +92,19 @@ class GenerativeModel(Trained):
         Noise is a function of (seed, step, item): `batch` changes the memory and nothing else.
 
         Raises:
-            CapabilityError: the model cannot sample, or not by class.
-            DanluError: a class id or an option does not exist, or a count is impossible.
+            CapabilityError: the model cannot sample, or not under a condition.
+            DanluError: a condition or an option does not fit, or a count is impossible.
         """
         self.require("sample")
         if n < 0 or batch < 1:
             raise DanluError(f"Cannot draw {n} samples, {batch} at a time.")
         options = self.check_options(options)
-        ids = self.check_condition(condition, n)
+        told = self.check_condition(condition, n)
         parts = []
         for first in range(0, n, batch):
             items = range(first, min(first + batch, n))
             noise = ItemNoise(seed, items, device=self.device, dtype=self.dtype)
-            part = None if ids is None else ids[first : first + batch]
+            part = None if told is None else told[first : first + batch]
             parts.append(self.draw(noise, len(items), part, options))
         if not parts:
             return torch.empty(0, *self.description.shape, device=self.device, dtype=self.dtype)
@@ -104,7 +115,7 @@ class GenerativeModel(Trained):
         self,
         x: Float[Tensor, "batch ..."],
         *,
-        condition: Condition = None,
+        condition: Asked = None,
         seed: int = 0,
         options: Any = None,
     ) -> Evidence:
@@ -112,44 +123,40 @@ class GenerativeModel(Trained):
 
         Raises:
             CapabilityError: the model has no likelihood.
-            DanluError: wrong shape, value, class id or option.
+            DanluError: wrong shape, value, condition or option.
         """
         self.require("log_prob")
         x = self.check_data(x, "log_prob")
         options = self.check_options(options)
-        ids = self.check_condition(condition, len(x))
+        told = self.check_condition(condition, len(x))
         noise = ItemNoise(seed, range(len(x)), device=self.device, dtype=self.dtype)
         # A likelihood in low precision would not be the model's.
         with torch.autocast(self.device.type, enabled=False):
-            return self.evidence(x, noise, ids, options)
+            return self.evidence(x, noise, told, options)
 
     def reconstruct(
-        self, x: Float[Tensor, "batch ..."], *, condition: Condition = None, seed: int = 0
+        self, x: Float[Tensor, "batch ..."], *, condition: Asked = None, seed: int = 0
     ) -> Float[Tensor, "batch ..."]:
         """`decode(encode(x))`."""
         self.require("reconstruct")
         code = self.encode(x, condition=condition, seed=seed)
         return self.decode(code, condition=condition, seed=seed)
 
-    def encode(self, x: Tensor, *, condition: Condition = None, seed: int = 0) -> Code:
+    def encode(self, x: Tensor, *, condition: Asked = None, seed: int = 0) -> Code:
         """Data to code."""
         raise self.lacks("encode")
 
-    def decode(self, code: Code, *, condition: Condition = None, seed: int = 0) -> Tensor:
+    def decode(self, code: Code, *, condition: Asked = None, seed: int = 0) -> Tensor:
         """Code to data."""
         raise self.lacks("decode")
 
     # --- hooks behind the public methods --------------------------------------------------------
 
-    def draw(
-        self, noise: Noise, n: int, condition: Int[Tensor, " n"] | None, options: Any
-    ) -> Float[Tensor, "n ..."]:
+    def draw(self, noise: Noise, n: int, condition: Told, options: Any) -> Float[Tensor, "n ..."]:
         """Samples from item-wise noise; called without gradients."""
         raise self.lacks("sample")
 
-    def evidence(
-        self, x: Tensor, noise: Noise, condition: Int[Tensor, " batch"] | None, options: Any
-    ) -> Evidence:
+    def evidence(self, x: Tensor, noise: Noise, condition: Told, options: Any) -> Evidence:
         """The typed likelihood of a checked batch; may carry gradients, `log_prob` has none."""
         raise self.lacks("log_prob")
 
@@ -242,18 +249,16 @@ class GenerativeModel(Trained):
         )
         return (moved if isinstance(code, tuple) else moved[0]), len(parts[0])
 
-    def check_condition(self, condition: Condition, n: int) -> Int[Tensor, " n"] | None:
-        """Class ids `[n]` on the model's device; None asks for the unconditional model."""
+    def check_condition(self, condition: Asked, n: int) -> Told:
+        """What n examples are told, on the model's device; None asks for the null condition."""
         if condition is None:
             return None
         self.require("condition")
-        classes = self.description.classes
-        if not classes:
+        kind = self.description.condition
+        if kind is None:
             raise DanluError(f"{type(self).__name__} was built for data without classes.")
-        ids = class_ids(condition)
-        ids = ids.expand(n) if ids.ndim == 0 else ids
-        if ids.shape != (n,):
-            raise DanluError(f"Expected {n} class ids, got shape {tuple(ids.shape)}.")
-        if n and not (int(ids.min()) >= 0 and int(ids.max()) < classes):
-            raise DanluError(f"Class ids go from 0 to {classes - 1}, got {ids.tolist()[:8]}.")
-        return ids.to(self.device)
+        return read_condition(kind, condition, n).to(self.device, self.dtype)
+
+    def named(self, condition: Told) -> str:
+        """What evidence is conditioned on, by name."""
+        return "none" if condition is None else name_of(self.description.condition)

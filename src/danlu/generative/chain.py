@@ -20,11 +20,12 @@ from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import (
+    Asked,
     Batch,
     Bound,
     DanluError,
@@ -34,13 +35,14 @@ from danlu.contracts import (
     Losses,
     Measure,
     Progress,
+    Told,
 )
 from danlu.contracts.noise import BatchNoise, ItemNoise, Noise
-from danlu.generative.base import Code, Condition, GenerativeModel
+from danlu.generative.base import Code, GenerativeModel
 from danlu.generative.chain_options import ChainOptions, Estimator, Output
 from danlu.generative.decoding import decoder_export
 
-Ids = Int[Tensor, " batch"] | None
+Ids = Told
 
 LABEL_DROP_EVERY = 10
 """One play in so many trains without classes, for the unconditional likelihood."""
@@ -177,13 +179,13 @@ class Chain(GenerativeModel):
 
     @override
     @torch.no_grad()
-    def encode(self, x: Tensor, *, condition: Condition = None, seed: int = 0) -> Code:
+    def encode(self, x: Tensor, *, condition: Asked = None, seed: int = 0) -> Code:
         x, ids = self.check_data(x, "encode"), self.check_condition(condition, len(x))
         return self.contributions(x, ids, self._item_noise(seed, len(x)))[0]
 
     @override
     @torch.no_grad()
-    def decode(self, code: Code, *, condition: Condition = None, seed: int = 0) -> Tensor:
+    def decode(self, code: Code, *, condition: Asked = None, seed: int = 0) -> Tensor:
         code, n = self.check_code(code)
         ids = self.check_condition(condition, n)
         return self.expand(code, ids, self._item_noise(seed + 1, n))
@@ -231,7 +233,7 @@ class Chain(GenerativeModel):
             bound=bound,
             stderr=stderr,
             evaluations=sum(p.evaluations for p in passes),
-            condition="none" if condition is None else "class",
+            condition=self.named(condition),
         )
 
     def _one_pass(
@@ -267,8 +269,8 @@ class Chain(GenerativeModel):
 
 
 def known(prior: GenerativeModel, condition: Ids) -> Ids:
-    """The condition as a prior takes it: None for one that has no classes."""
-    return condition if prior.description.classes else None
+    """The condition as a prior takes it: None for one that is told nothing."""
+    return condition if prior.description.condition else None
 
 
 def _average(

@@ -1,12 +1,14 @@
-"""A chain's decoder as a function of tensors: the code, the noise of its layers, the class."""
+"""A chain's decoder as a function of tensors: the code, the noise of its layers, the condition."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
-from danlu.contracts import Export, Port
+from danlu.contracts import Classes, Condition, Export, Kind, Port, Tokens, Told, anything, kinds_of
 from danlu.contracts.noise import BatchNoise
 from danlu.contracts.recorded_noise import GivenNoise, RecordedNoise
 from danlu.generative.base import GenerativeModel
@@ -31,10 +33,35 @@ class Decoding(nn.Module):
         self.output = output
 
     def forward(self, *inputs: Tensor) -> Float[Tensor, "batch ..."]:
-        """Data for each row of (code, *noise), or of (code, *noise, class ids)."""
-        code, *noise = inputs
-        condition = noise.pop() if self.chain.description.classes else None
+        """Data for each row of (code, *noise, *what it is told)."""
+        (code, *noise), condition = parted(self.chain, inputs)
         return self.chain.expand(code, condition, GivenNoise(noise), self.output)
+
+
+class ToldFunction(nn.Module):
+    """A function of a model whose last argument is a condition, told by tensors.
+
+    Args:
+        model: whose condition it is.
+        function: of tensors and a condition.
+    """
+
+    def __init__(self, model: GenerativeModel, function: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.model = model
+        self.function = function
+
+    def forward(self, *inputs: Tensor) -> Float[Tensor, "batch ..."]:
+        """The function's value for each row."""
+        plain, told = parted(self.model, inputs)
+        return self.function(*plain, told)
+
+
+def parted(model: GenerativeModel, inputs: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], Told]:
+    """Other inputs, and the condition that the last ones tell."""
+    count = len(told_ports(model))
+    plain = inputs[: len(inputs) - count]
+    return plain, told_by(model.description.condition, *inputs[len(plain) :])
 
 
 def decoder_export(
@@ -54,31 +81,64 @@ def decoder_export(
     def example(n: int) -> list[Tensor]:
         noise = BatchNoise(n, device=chain.device, dtype=chain.dtype)
         given = [getattr(noise, kind)(*shape) for kind, shape in draws]
-        return [prior.sample(n), *given, *class_example(chain, n)]
+        return [prior.sample(n), *given, *told_example(chain, n)]
 
     return Export(
         about=ABOUT[output],
         module=module,
-        inputs=inputs | class_port(chain),
+        inputs=inputs | told_ports(chain),
         output=data_port(chain),
         example=example,
     )
 
 
-def class_port(model: GenerativeModel) -> dict[str, Port]:
-    """The input of class ids; nothing for a model without classes."""
-    null = model.description.classes
-    if not null:
+def told_ports(model: GenerativeModel) -> dict[str, Port]:
+    """The inputs that tell a condition; none for a model that is told nothing."""
+    kind = model.description.condition
+    if kind is None:
         return {}
-    return {
-        "class_id": Port(about=f"the class; {null} stands for no class", low=0.0, high=float(null))
-    }
+    if isinstance(kind, Classes):
+        null = kind.classes
+        about = f"the class; {null} stands for no class"
+        return {"class_id": Port(about=about, low=0.0, high=float(null))}
+    ports = {}
+    for index, one in enumerate(kinds_of(kind)):
+        ports[f"told_{index}"] = Port(about=f"the condition, of the kind {one.name}")
+        if isinstance(one, Tokens):
+            ports[f"valid_{index}"] = Port(about="1 for each of its tokens, 0 behind the last one")
+    return {**ports, "given": Port(about="1 where it is told, 0 for no condition")}
 
 
-def class_example(model: GenerativeModel, n: int) -> list[Int[Tensor, " n"]]:
-    """Ids for that input, the null class included; nothing for a model without classes."""
-    null = model.description.classes
-    return [torch.arange(n, device=model.device) % (null + 1)] if null else []
+def told_example(model: GenerativeModel, n: int) -> list[Tensor]:
+    """Values for those inputs, of which the last row tells nothing."""
+    kind, device = model.description.condition, model.device
+    if kind is None:
+        return []
+    if isinstance(kind, Classes):
+        return [torch.arange(n, device=device) % (kind.classes + 1)]
+    told = anything(kind, n).to(device, model.dtype)
+    values = [
+        leaf.long() if leaf.dtype == torch.bool else leaf
+        for leaf in pytree.tree_leaves(told)
+        if isinstance(leaf, Tensor)
+    ]
+    return [*values, (torch.arange(n, device=device) < max(1, n - 1)).long()]
+
+
+def told_by(kind: Kind | None, *inputs: Tensor) -> Told:
+    """The condition that such inputs tell; None without any."""
+    if kind is None:
+        return None
+    told = list(inputs)
+    if isinstance(kind, Classes):
+        return Condition(told[0], given=told[0] != kind.classes)
+    *told, last = told
+    given, parts = last > 0, []
+    for one in kinds_of(kind):
+        values = told.pop(0)
+        valid = told.pop(0) > 0 if isinstance(one, Tokens) else None
+        parts.append(Condition(values, valid, given))
+    return Condition(tuple(parts)) if isinstance(kind, tuple) else parts[0]
 
 
 def data_port(model: GenerativeModel) -> Port:

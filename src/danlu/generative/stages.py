@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import (
+    Asked,
     Batch,
     DanluError,
     DataDescription,
@@ -33,7 +34,7 @@ from danlu.contracts import (
 )
 from danlu.contracts.noise import Noise
 from danlu.contracts.stage import Prepare
-from danlu.generative.base import Code, Condition, GenerativeModel
+from danlu.generative.base import Code, GenerativeModel
 from danlu.generative.chain import Chain, ChainOptions, Ids, known
 
 ENCODE_BATCH = 256
@@ -191,7 +192,8 @@ class Staged(GenerativeModel):
 
     @override
     def evidence(self, x: Tensor, noise: Noise, condition: Ids, options: StagedOptions) -> Evidence:
-        return self.first.evidence_under(self.prior, x, noise, condition, options)
+        found = self.first.evidence_under(self.prior, x, noise, condition, options)
+        return replace(found, condition=self.named(condition))  # the first may be told nothing
 
     @override
     def prior_mismatch(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, " batch"] | None:
@@ -199,15 +201,15 @@ class Staged(GenerativeModel):
         return self.prior.prior_mismatch(self._coded(batch).x)
 
     @override
-    def encode(self, x: Tensor, *, condition: Condition = None, seed: int = 0) -> Code:
-        x, ids = self.check_data(x, "encode"), self.check_condition(condition, len(x))
-        return self.first.encode(x, condition=known(self.first, ids), seed=seed)
+    def encode(self, x: Tensor, *, condition: Asked = None, seed: int = 0) -> Code:
+        x, told = self.check_data(x, "encode"), self.check_condition(condition, len(x))
+        return self.first.encode(x, condition=known(self.first, told), seed=seed)
 
     @override
-    def decode(self, code: Code, *, condition: Condition = None, seed: int = 0) -> Tensor:
+    def decode(self, code: Code, *, condition: Asked = None, seed: int = 0) -> Tensor:
         code, n = self.check_code(code)
-        ids = self.check_condition(condition, n)
-        return self.first.decode(code, condition=known(self.first, ids), seed=seed)
+        told = self.check_condition(condition, n)
+        return self.first.decode(code, condition=known(self.first, told), seed=seed)
 
     def code(self, batch: Batch, *, seed: int) -> Num[Tensor, "batch ..."]:
         """What the first model makes of a batch, for the prior."""
@@ -261,5 +263,5 @@ def _within(side: str, stage: Stage, share: float, prepare: Prepare | None) -> S
 
 
 def _blind(batch: Batch, model: GenerativeModel) -> Batch:
-    """The batch without classes for a model that has none."""
-    return batch if model.description.classes else replace(batch, condition=None)
+    """The batch without conditions for a model that is told nothing."""
+    return batch if model.description.condition else replace(batch, condition=None)

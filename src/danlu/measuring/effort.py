@@ -13,7 +13,7 @@ from typing import Any
 from danlu.contracts import DanluError, NonFiniteError
 from danlu.generative.base import GenerativeModel
 from danlu.measuring.figures import Subject
-from danlu.runs.drawing import classes_in_turn, draw
+from danlu.runs.drawing import draw, told_in_turn
 from danlu.runs.hooks import Measure
 
 FIELD = "evaluations"
@@ -41,7 +41,7 @@ def by_evaluations(
         if perf_counter() - began + expected > seconds:
             break
         start = perf_counter()
-        classes = classes_in_turn(subject.model, n)
+        classes = told_in_turn(subject.model, n)
         drawn = draw(subject.model, classes, n, options=options, seed=seed, policy=subject.policy)
         try:
             figures = measure(drawn)

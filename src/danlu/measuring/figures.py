@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from danlu.contracts import Evidence, Measure, derive_seed
+from danlu.contracts import Evidence, Measure, Told, derive_seed
 from danlu.evaluation.metrics.cloud import subset
 from danlu.evaluation.metrics.neighbour_distance import nearest_training
 from danlu.evaluation.pictures import neighbours
@@ -21,7 +21,7 @@ from danlu.generative.base import GenerativeModel
 from danlu.measuring.curves import figures, losses, within
 from danlu.measuring.held_out import Yard
 from danlu.measuring.planning import BLOCK, LEAST_SAMPLES
-from danlu.runs.drawing import Drawn, classes_like, draw, drawable, words_for_options
+from danlu.runs.drawing import Drawn, draw, drawable, is_told, told_like, words_for_options
 from danlu.runs.families import Classes
 from danlu.runs.folders import Run
 from danlu.runs.hooks import SAMPLES
@@ -59,32 +59,32 @@ class Subject:
 
         Classes are as frequent as in the held-out data in any first part of them too.
         """
-        classes = self.asked(yard, n)
+        told = self.asked(yard, n)
         parts: list[Drawn] = []
         for first in range(0, n, BLOCK):
-            parts.append(self.block(yard, classes, range(first, min(first + BLOCK, n))))
+            parts.append(self.block(yard, told, range(first, min(first + BLOCK, n))))
             spent = sum(part.seconds for part in parts)
             if first + BLOCK >= LEAST_SAMPLES and spent + parts[-1].seconds > seconds:
                 break
         return Drawn(
             torch.cat([part.x for part in parts]),
-            None if classes is None else classes[: sum(len(part.x) for part in parts)],
+            None if told is None else told[: sum(len(part.x) for part in parts)],
             sum(part.seconds for part in parts),
         )
 
-    def asked(self, yard: Yard, n: int) -> Int[Tensor, " n"] | None:
-        """The classes of `n` samples in the order they are drawn in; None where there are none."""
-        classes = classes_like(self.model, yard.reference.condition, n)
-        if classes is None:
+    def asked(self, yard: Yard, n: int) -> Told:
+        """What `n` samples are told in the order they are drawn in; None where nothing is."""
+        told = told_like(self.model, yard.reference.condition, n)
+        if told is None:
             return None
         generator = torch.Generator().manual_seed(yard.seed)
-        return classes[torch.randperm(n, generator=generator)]
+        return told[torch.randperm(n, generator=generator)]
 
-    def block(self, yard: Yard, classes: Int[Tensor, " n"] | None, rows: range) -> Drawn:
+    def block(self, yard: Yard, told: Told, rows: range) -> Drawn:
         """Some of the samples, of which the first is the first of a block of `BLOCK`."""
         return draw(
             self.model,
-            None if classes is None else classes[rows.start : rows.stop],
+            None if told is None else told[rows.start : rows.stop],
             len(rows),
             options=self.options,
             seed=derive_seed(yard.seed, "samples", rows.start),
@@ -187,11 +187,11 @@ def _growing(order: Int[Tensor, " n"]) -> Iterator[Int[Tensor, " part"]]:
 
 def _likelihood(subject: Subject, yard: Yard, index: Int[Tensor, " part"], part: int) -> Evidence:
     model, reference = subject.model, yard.reference
-    ids = None if reference.condition is None else reference.condition[index]
+    told = None if reference.condition is None else reference.condition[index]
     with subject.policy.applied(), torch.no_grad():
         return model.log_prob(
             reference.x[index].to(model.device),
-            condition=ids if "condition" in model.can else None,
+            condition=told if is_told(model) else None,
             seed=derive_seed(yard.seed, "evidence", part),
             options=subject.options,
         )

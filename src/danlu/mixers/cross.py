@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import SequenceContext, State
+from danlu.layers.attention import Derivatives
 from danlu.mixers.base import Mixer, by_steps
 from danlu.mixers.keys import join_padded
 from danlu.mixers.softmax import read, size_of_head, split_heads
@@ -27,13 +28,22 @@ class CrossAttention(Mixer):
         dim: width of a token.
         heads: number of heads.
         memory_dim: width of the memory; that of a token unless given.
+        derivatives: `higher` where the layer is differentiated more than once, or forwards.
     """
 
     forms = ("parallel", "recurrent")
     honours = frozenset({"embed", "memory"})
 
-    def __init__(self, dim: int, *, heads: int = 8, memory_dim: int | None = None) -> None:
+    def __init__(
+        self,
+        dim: int,
+        *,
+        heads: int = 8,
+        memory_dim: int | None = None,
+        derivatives: Derivatives = "first",
+    ) -> None:
         super().__init__(dim)
+        self.derivatives: Derivatives = derivatives
         memory_dim = dim if memory_dim is None else memory_dim
         self.memory_dim = memory_dim
         self.heads = heads
@@ -54,7 +64,8 @@ class CrossAttention(Mixer):
         state = {name: state[name] for name in ("keys", "values", "positions", "valid")}
         q = split_heads(self.query(x), self.heads)
         assert context.positions is not None
-        y = read(self.position, q, state, context.positions, state["valid"][:, None, None])
+        mask = state["valid"][:, None, None]
+        y = read(self.position, q, state, context.positions, mask, self.derivatives)
         return self.output(y.transpose(1, 2).flatten(2)), state
 
     @override

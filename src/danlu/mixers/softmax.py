@@ -23,7 +23,13 @@ from torch.nn.functional import linear
 from typing_extensions import override
 
 from danlu.contracts import DanluError, SequenceContext, State
-from danlu.layers.attention import attend, attend_causally, attend_in_window, weights
+from danlu.layers.attention import (
+    Derivatives,
+    attend,
+    attend_causally,
+    attend_in_window,
+    weights,
+)
 from danlu.layers.packing import padded_rows, unpack
 from danlu.layers.varlen import CALL, Documents, allowed, attend_documents
 from danlu.mixers.base import Mixer, by_steps
@@ -228,6 +234,7 @@ def read(
     seen: State,
     q_positions: Positions,
     mask: Bool[Tensor, "#batch 1 #length keys"] | None,
+    derivatives: Derivatives = "first",
 ) -> Float[Tensor, "batch heads length dim"]:
     """Attention to remembered keys and values, with the hooks of the position encoding."""
     k, v = (share_heads(seen[name].transpose(1, 2), q.shape[1]) for name in ("keys", "values"))
@@ -236,6 +243,6 @@ def read(
         bias = position.bias(q, k, q_positions, k_positions).to(q.dtype)
         mask = bias if mask is None else bias.masked_fill(~mask, -torch.inf)
     if "values" not in position.hooks:
-        return attend(q, k, v, mask=mask, scale=scale)
+        return attend(q, k, v, mask=mask, scale=scale, derivatives=derivatives)
     given = weights(q, k, mask=mask, scale=scale).to(v.dtype)
     return given @ v + position.values(given, q_positions, k_positions)

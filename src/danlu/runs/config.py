@@ -17,7 +17,15 @@ import torch
 from typing_extensions import TypedDict
 
 import danlu
-from danlu.contracts import Batch, DanluError, DataDescription, Progress, derive_seed, unknown
+from danlu.contracts import (
+    Batch,
+    DanluError,
+    DataDescription,
+    Progress,
+    anything,
+    derive_seed,
+    unknown,
+)
 from danlu.data import Source
 from danlu.data.fingerprints import SplitFacts, fingerprint
 from danlu.generative.base import GenerativeModel
@@ -215,7 +223,7 @@ def _require_working(options: OptimizerOptions, named: Sequence[NamedParameter])
 def _try_out(model: GenerativeModel) -> None:
     """One loss of each player at first, since some settings build a network that cannot run."""
     description, n = model.description, 2
-    condition = torch.zeros(n, dtype=torch.long) if description.classes else None
+    condition = None if description.condition is None else anything(description.condition, n)
     x = torch.full((n, *description.shape), float(description.low))
     batch = Batch(x, condition, torch.arange(n))
     with torch.random.fork_rng(), _explained("model"):

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from danlu.contracts import DataDescription
+from danlu.contracts import Condition, DataDescription, Told
 from danlu.evaluation.pictures import grid
 from danlu.generative.base import GenerativeModel
 from danlu.training import Policy
@@ -23,22 +23,27 @@ NAMED = ("solver", "evaluations", "guidance")
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """Samples on the CPU, the classes they were asked to be, and what they cost."""
+    """Samples on the CPU, what they were told to be, and what they cost."""
 
     x: Float[Tensor, "n ..."]
-    classes: Int[Tensor, " n"] | None
+    condition: Told
     seconds: float
+
+    @property
+    def classes(self) -> Int[Tensor, " n"] | None:
+        """The classes they were asked to be; None where there are none."""
+        return None if self.condition is None else self.condition.ids
 
     def first(self, n: int) -> "Drawn":
         """The first of them, at their share of the cost."""
         n = min(n, len(self.x))
-        classes = None if self.classes is None else self.classes[:n]
-        return Drawn(self.x[:n], classes, self.seconds * n / len(self.x))
+        condition = None if self.condition is None else self.condition[:n]
+        return Drawn(self.x[:n], condition, self.seconds * n / len(self.x))
 
 
 def draw(
     model: GenerativeModel,
-    classes: Int[Tensor, " n"] | None,
+    condition: Told,
     n: int,
     *,
     options: Any,
@@ -48,29 +53,34 @@ def draw(
     """Draw `n` samples at the speed policy of the run."""
     began = perf_counter()
     with policy.applied(), policy.precision():
-        x = model.sample(n, condition=classes, seed=seed, options=options)
-    return Drawn(x.float().cpu(), classes, perf_counter() - began)
+        x = model.sample(n, condition=condition, seed=seed, options=options)
+    return Drawn(x.float().cpu(), condition, perf_counter() - began)
 
 
-def classes_like(
-    model: GenerativeModel, held_out: Int[Tensor, " m"] | None, n: int
-) -> Int[Tensor, " n"] | None:
-    """`n` class ids as frequent as among held-out data; None where no class can be asked for."""
-    if held_out is None or "condition" not in model.can:
+def told_like(model: GenerativeModel, held_out: Told, n: int) -> Told:
+    """`n` conditions as frequent as in held-out data; None where none can be asked for."""
+    if held_out is None or not is_told(model):
         return None
-    return held_out.sort().values[torch.arange(n) * len(held_out) // n]
+    rows = torch.arange(n) * len(held_out) // n
+    return held_out[rows if held_out.ids is None else held_out.ids.argsort(stable=True)[rows]]
 
 
-def classes_in_turn(model: GenerativeModel, n: int) -> Int[Tensor, " n"] | None:
-    """All classes in turn; None where no class can be asked for."""
-    classes = model.description.classes
-    if classes == 0 or "condition" not in model.can:
+def told_in_turn(model: GenerativeModel, n: int, held_out: Told = None) -> Told:
+    """All classes in turn, or conditions of held-out data; None where none can be asked for."""
+    if not is_told(model):
         return None
-    return torch.arange(n) % classes
+    if model.description.classes:
+        return Condition(torch.arange(n) % model.description.classes)
+    return None if held_out is None else held_out[torch.arange(n) % len(held_out)]
+
+
+def is_told(model: GenerativeModel) -> bool:
+    """Whether a model can be told what to draw."""
+    return model.description.condition is not None and "condition" in model.can
 
 
 def columns(classes: int) -> int:
-    """Cells in a row of a grid of `classes_in_turn`: each column is one class where that fits."""
+    """Cells in a row of a grid of `told_in_turn`: each column is one class where that fits."""
     if not 1 <= classes <= MOST_COLUMNS:
         return COLUMNS
     return max(1, COLUMNS // classes) * classes
@@ -102,7 +112,7 @@ def picture(model: GenerativeModel, drawn: Drawn, path: Path, look: Look) -> Pat
     if model.picture_options is not None or len(drawn.x) < shown:
         drawn = draw(
             model,
-            classes_in_turn(model, shown),
+            told_in_turn(model, shown),
             shown,
             options=model.picture_options,
             seed=look.seed,
@@ -129,7 +139,7 @@ def told(
             "held-out examples in grey."
         )
     text = f"{n} samples of {name} after {seconds:.0f} seconds of training"
-    if classes_in_turn(model, 1) is None:
+    if not (description.classes and is_told(model)):
         return f"{text}."
     if description.classes > MOST_COLUMNS:
         return f"{text}; the {description.classes} classes in turn."

@@ -18,7 +18,7 @@ from danlu.contracts import Progress, Stage
 from danlu.files import append_text, write_text
 from danlu.generative.base import GenerativeModel
 from danlu.runs.config import RunConfig
-from danlu.runs.drawing import Drawn, Look, classes_in_turn, draw, drawable, picture, told
+from danlu.runs.drawing import Drawn, Look, draw, drawable, picture, told, told_in_turn
 from danlu.training import Hook, Outcome, Policy, Training
 from danlu.training.records import read_rows, row_json
 
@@ -137,7 +137,7 @@ class SamplePictures(Hook):
         n = max(cells, self.points)
         drawn = draw(
             model,
-            classes_in_turn(model, n),
+            told_in_turn(model, n),
             n,
             options=config.options(model),
             seed=config.seed,

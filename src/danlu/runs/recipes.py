@@ -18,7 +18,7 @@ def recipe_for(family: str, description: DataDescription) -> Recipe:
     own = row.recipes.get(regime) if isinstance(row, Family) else None
     recipe = own or DEFAULTS[regime]
     unguided = {name: v for name, v in recipe.options.items() if not name.startswith("guid")}
-    if description.classes or len(unguided) == len(recipe.options):
+    if description.condition or len(unguided) == len(recipe.options):
         return recipe
     return replace(recipe, options=unguided)  # guidance needs a condition
 

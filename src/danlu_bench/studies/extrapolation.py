@@ -83,7 +83,7 @@ def _loss(model: LanguageModel, ids: Tensor, position: PositionEncoding | None =
         for layer in mixers:
             layer.position = position
     try:
-        first = model.embedding(None, len(ids))[:, None]
+        first = model.embedding.vector(None, len(ids))[:, None]
         y, _ = model.stack(torch.cat([first, model.tokens(ids[:, :-1])], dim=1))
         logits = model.logits(y[:, -LAST:]).flatten(0, 1)
         return cross_entropy(logits, ids[:, -LAST:].flatten()).item()

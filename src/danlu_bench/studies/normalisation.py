@@ -131,7 +131,7 @@ def slope(name: str, scale: float) -> float:
 @torch.no_grad()
 def nearness(model: LanguageModel, ids: Tensor, name: str) -> list[float]:
     """For each layer the share of weight on the nearest tokens."""
-    first = model.embedding(None, len(ids))[:, None]
+    first = model.embedding.vector(None, len(ids))[:, None]
     x = torch.cat([first, model.tokens(ids[:, :-1])], dim=1)
     mixers = [layer for layer in model.stack.layers if hasattr(layer, "query")]
     seen: list[Tensor] = []

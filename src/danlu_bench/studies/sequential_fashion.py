@@ -83,7 +83,8 @@ def trained(
     def loss(step: int) -> Tensor:
         drawn = next(stream)
         assert drawn.condition is not None
-        return cross_entropy(model(rows(drawn.x)), drawn.condition)
+        assert drawn.condition.ids is not None
+        return cross_entropy(model(rows(drawn.x)), drawn.condition.ids)
 
     steps, seconds = fit(model, loss, effort)
     first = torch.arange(len(source.test))[:tests]

@@ -35,7 +35,7 @@ def spaces(digits):
 
 def _templates(digits):
     """A classifier by class means: exact, and made without training."""
-    x, classes = digits.training.x().flatten(1), digits.training.condition
+    x, classes = digits.training.x().flatten(1), digits.training.ids
     means = torch.stack([x[classes == c].mean(0) for c in range(10)])
 
     def classify(features):
@@ -47,7 +47,7 @@ def _templates(digits):
 
 
 def test_keys_are_metrics_in_spaces(digits, reference, spaces):
-    figures = score(digits.validation.x(), digits.validation.condition, reference, spaces)
+    figures = score(digits.validation.x(), digits.validation.ids, reference, spaces)
     assert {key.partition("@")[0] for key in figures} == {
         *("frechet", "kid", "sliced-wasserstein", "precision", "recall", "density", "coverage"),
         *("sharpness", "neighbour-distance"),
@@ -109,7 +109,7 @@ def test_noise_is_a_tenth_of_the_range_and_blur_a_mean_of_nine():
 
 def test_class_agreement_counts_matches(digits, reference):
     spaces = {"pixels": pixel_space(digits), "templates": _templates(digits)}
-    x, classes = digits.validation.x(), digits.validation.condition
+    x, classes = digits.validation.x(), digits.validation.ids
     right = score(x, classes, reference, spaces)["class-agreement"].value
     assert 0.85 < right < 1
     wrong = score(x, (classes + 1) % 10, reference, spaces)["class-agreement"].value

@@ -36,7 +36,7 @@ def feature_spaces(source: Source, extra: Path | None = None) -> dict[str, Featu
     description = source.description
     spaces = []
     if description.is_image:
-        labelled = source.training.condition is not None and description.classes > 1
+        labelled = source.training.ids is not None and description.classes > 1
         spaces.append((classifier_space if labelled else random_space)(source))
     spaces.append(pixel_space(source))
     if extra is not None:

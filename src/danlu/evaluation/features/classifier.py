@@ -59,7 +59,7 @@ def classifier_space(source: Source, recipe: Recipe = RECIPE) -> FeatureSpace:
         DanluError: the data has no classes, or is not images.
     """
     description = source.description
-    if source.training.condition is None or not description.is_image:
+    if source.training.ids is None or not description.is_image:
         raise DanluError(f"{source.name} has no classes of images to train a classifier on.")
     network = FeatureNetwork.seeded(recipe.seed, description.shape, description.classes)
     halved = multiplies_bfloat16("cpu")
@@ -125,7 +125,7 @@ def train(network: FeatureNetwork, examples: Examples, recipe: Recipe, *, halved
     )
     network.train().requires_grad_(True)
     order = torch.empty(0, dtype=torch.int64)
-    assert examples.condition is not None
+    assert examples.ids is not None
     for _ in range(steps):
         while len(order) < recipe.batch:
             order = torch.cat([order, torch.randperm(len(examples), generator=generator)])
@@ -133,7 +133,7 @@ def train(network: FeatureNetwork, examples: Examples, recipe: Recipe, *, halved
         with torch.enable_grad():
             with torch.autocast("cpu", torch.bfloat16, enabled=halved):
                 logits = network(examples.x(index))
-            loss = F.cross_entropy(logits.float(), examples.condition[index])
+            loss = F.cross_entropy(logits.float(), examples.ids[index])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
         optimizer.step()
@@ -155,5 +155,5 @@ def accuracy_of(space: FeatureSpace, examples: Examples) -> float | None:
 
 
 def _hits(logits: Tensor, examples: Examples) -> float:
-    assert examples.condition is not None
-    return (logits.argmax(1) == examples.condition).double().mean().item()
+    assert examples.ids is not None
+    return (logits.argmax(1) == examples.ids).double().mean().item()

@@ -1,7 +1,7 @@
 r"""Autoregressive model: a causal transformer gives each level its chance given those before.
 
 $\log p(x) = \sum_t \log p(x_t \mid x_{<t}, c)$, exact, with $x$ the levels of the data in one row
-as ids $0 \ldots K-1$, and $c$ a class or none. The row begins with a token for the class, which is
+as ids $0 \ldots K-1$, and $c$ a condition or none. The row begins with a token for it, which is
 dropped at times, so that one model is conditional and unconditional. Each number costs one pass;
 sampling keeps keys and values, so a step reads one token. Temperature, top-k and top-p change what
 is drawn and no likelihood. Packed documents are read each by itself, their first ids being given.
@@ -25,6 +25,8 @@ from torch.nn.functional import cross_entropy
 from typing_extensions import override
 
 from danlu.backbones.transformer import Transformer, transformer_block
+from danlu.conditioning import conditioner
+from danlu.conditioning.classes import ClassEmbedding
 from danlu.contracts import (
     Batch,
     Bound,
@@ -36,6 +38,7 @@ from danlu.contracts import (
     Progress,
     SequenceContext,
     State,
+    Told,
 )
 from danlu.contracts.noise import BatchNoise, Noise
 from danlu.data.packing import PackedBatch
@@ -43,13 +46,10 @@ from danlu.generative.autoregressive.choosing import AutoregressiveOptions, allo
 from danlu.generative.base import GenerativeModel
 from danlu.generative.recipe import Recipe, Recipes, Regime, plan_of
 from danlu.generative.tiny import TINY
-from danlu.layers.condition import ClassEmbedding
 from danlu.losses.likelihoods import ids_of
 from danlu.mixers.base import after_step
 from danlu.positions.learned import SPREAD, Learned
 from danlu.positions.rotary import Rotary
-
-Ids = Int[Tensor, " batch"] | None
 
 LABEL_DROP = 0.1
 """Probability of training on an example without its class."""
@@ -90,10 +90,11 @@ class Autoregressive(GenerativeModel):
         self.stack = stack
         self.replaced = replaced
         width = stack.position.input_width(stack.dim)
-        self.embedding = ClassEmbedding(description.classes, width)
+        self.embedding = conditioner(description.condition, width)
         self.tokens = nn.Embedding(self.levels, width)
         self.logits = nn.Linear(stack.dim, self.levels)
-        for table in (self.embedding.table, self.tokens):
+        tables = [self.embedding.table] if isinstance(self.embedding, ClassEmbedding) else []
+        for table in (*tables, self.tokens):
             nn.init.normal_(table.weight, std=SPREAD)
 
     @override
@@ -126,24 +127,24 @@ class Autoregressive(GenerativeModel):
         return ids_of(x, self.description)
 
     def data(self, ids: Int[Tensor, "batch length"]) -> Float[Tensor, "batch ..."]:
-        """Ids as data on its scale."""
+        """Told as data on its scale."""
         x = self.description.low + ids.to(self.dtype) * self.description.spacing
         return x.unflatten(1, self.description.shape)
 
     def log_prob_of_ids(
         self,
         ids: Int[Tensor, "batch length"],
-        condition: Ids,
+        condition: Told,
         *,
         read: Int[Tensor, "batch length"] | None = None,
         context: SequenceContext | None = None,
     ) -> Float[Tensor, " batch"]:
-        """Exact log-probability of each row, nats; None is no class.
+        """Exact log-probability of each row, nats; None is the null condition.
 
         `read` stands in place of the ids where they are read, and spoils the exactness. Layers
         leave their penalties in `context`.
         """
-        first = self._class_token(condition, len(ids))
+        first = self._told_token(condition, len(ids))
         read = ids if read is None else read
         given = torch.cat([first, self.tokens(read[:, :-1])], dim=1)
         y, _ = self.stack(given, context)
@@ -153,7 +154,7 @@ class Autoregressive(GenerativeModel):
     def _nats_of_documents(self, batch: PackedBatch, context: SequenceContext) -> Tensor:
         """The mean over all targets, which are the ids after the first of each document."""
         total = batch.x.shape[1]
-        first = self._class_token(None, 1)
+        first = self._told_token(None, 1)
         given = torch.cat([first, self.tokens(batch.x[:, :-1])], dim=1)[:, :total]
         begins = batch.cu_seqlens[:-1]
         begins_here = torch.zeros(total, 1, dtype=torch.bool, device=given.device)
@@ -168,7 +169,7 @@ class Autoregressive(GenerativeModel):
         self,
         noise: Noise,
         n: int,
-        condition: Ids,
+        condition: Told,
         options: AutoregressiveOptions,
         *,
         given: Sequence[int] = (),
@@ -180,7 +181,7 @@ class Autoregressive(GenerativeModel):
         Args:
             noise: one uniform number for each row and step.
             n: number of rows.
-            condition: class ids.
+            condition: what they are told.
             options: what is drawn.
             given: ids that every row begins with.
             length: numbers to draw; as many as an example has unless given.
@@ -188,7 +189,7 @@ class Autoregressive(GenerativeModel):
                 is full, the older half is forgotten. None forgets nothing.
         """
         rows = torch.tensor([given], dtype=torch.long, device=self.device).expand(n, -1)
-        first, seen = self._class_token(condition, n), 0
+        first, seen = self._told_token(condition, n), 0
         y: Tensor | None = None
         state: State | None = None
         for _ in range(self.description.dims if length is None else length):
@@ -214,13 +215,13 @@ class Autoregressive(GenerativeModel):
 
     @override
     def draw(
-        self, noise: Noise, n: int, condition: Ids, options: AutoregressiveOptions
+        self, noise: Noise, n: int, condition: Told, options: AutoregressiveOptions
     ) -> Float[Tensor, "n ..."]:
         return self.data(self.draw_ids(noise, n, condition, options))
 
     @override
     def evidence(
-        self, x: Tensor, noise: Noise, condition: Ids, options: AutoregressiveOptions
+        self, x: Tensor, noise: Noise, condition: Told, options: AutoregressiveOptions
     ) -> Evidence:
         value = self.log_prob_of_ids(self.ids(x), condition)
         return Evidence(
@@ -230,7 +231,7 @@ class Autoregressive(GenerativeModel):
             stderr=torch.zeros_like(value),
             evaluations=1,
             measure=Measure.COUNTING,
-            condition="none" if condition is None else "class",
+            condition=self.named(condition),
             dims=self.description.dims,
         )
 
@@ -246,9 +247,8 @@ class Autoregressive(GenerativeModel):
         others = (noise.uniform(ids.shape[1]) * self.levels).long().clamp(max=self.levels - 1)
         return torch.where(noise.uniform(ids.shape[1]) >= self.replaced, ids, others)
 
-    def _class_token(self, condition: Ids, n: int) -> Float[Tensor, "n 1 dim"]:
-        known = condition if self.description.classes else None
-        return self.embedding(known, n)[:, None]
+    def _told_token(self, condition: Told, n: int) -> Float[Tensor, "n 1 dim"]:
+        return self.embedding.vector(condition, n)[:, None]
 
 
 def build(

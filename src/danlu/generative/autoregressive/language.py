@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
 from danlu.backbones.named import StackOptions, stack_of
 from danlu.backbones.sized import Sizes
-from danlu.contracts import DanluError, DataDescription, DataKind
+from danlu.contracts import DanluError, DataDescription, DataKind, Told
 from danlu.contracts.noise import Noise
 from danlu.data.text import tokens_of
 from danlu.generative.autoregressive.autoregressive import Autoregressive
@@ -69,7 +69,7 @@ class LanguageModel(Autoregressive):
         self,
         noise: Noise,
         n: int,
-        condition: Int[Tensor, " n"] | None,
+        condition: Told,
         options: LanguageOptions,
     ) -> Float[Tensor, "n ..."]:
         """Rows of ids, prompt and all, where the data is text; else data of its shape."""

@@ -28,11 +28,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from danlu.contracts import Batch, DanluError, DataDescription, Export, Losses, Progress
+from danlu.contracts import Batch, DanluError, DataDescription, Export, Losses, Progress, Told
 from danlu.contracts.noise import BatchNoise, Noise
 from danlu.generative.base import GenerativeModel
 from danlu.generative.diffusion import JUMPS, preconditioners
@@ -54,7 +54,6 @@ COARSE = 10
 """Steps between levels at the start of training."""
 JUMP = "renoised"
 
-Ids = Int[Tensor, " batch"] | None
 Rows = Float[Tensor, " batch"]
 Batched = Float[Tensor, "batch ..."]
 
@@ -143,7 +142,7 @@ class Consistency(GenerativeModel):
 
     # --- the map ------------------------------------------------------------------------------
 
-    def data(self, y: Batched, level: Rows, condition: Ids) -> Batched:
+    def data(self, y: Batched, level: Rows, condition: Told) -> Batched:
         """The data at the end of each row's trajectory."""
         point = self.path.points(level / self.highest)
         scale, label = preconditioners.edm(point, level)
@@ -153,7 +152,7 @@ class Consistency(GenerativeModel):
         value = self.network(per_row(scale, y) * y, label, condition)
         return per_row(skip, y) * y + per_row(out, y) * value
 
-    def flow_map(self, condition: Ids) -> FlowMap:
+    def flow_map(self, condition: Told) -> FlowMap:
         """The model as a map between two times, of which the second is 0."""
 
         def flow_map(x: Batched, t: float, s: float) -> Batched:
@@ -164,7 +163,7 @@ class Consistency(GenerativeModel):
         return flow_map
 
     @override
-    def draw(self, noise: Noise, n: int, condition: Ids, options: ConsistencyOptions) -> Tensor:
+    def draw(self, noise: Noise, n: int, condition: Told, options: ConsistencyOptions) -> Tensor:
         jump, flow_map, times = JUMPS[JUMP].build(), self.flow_map(condition), self.times(options)
         x = leap(jump, flow_map, noise, self.description.shape, self.path, times)
         return round_to_levels(x, self.description) if self.description.levels else x
@@ -180,7 +179,7 @@ class Consistency(GenerativeModel):
 
     @override
     def exports(self, options: ConsistencyOptions) -> dict[str, Export]:
-        def mapped(x: Tensor, t: Tensor, s: Tensor, condition: Ids) -> Tensor:
+        def mapped(x: Tensor, t: Tensor, s: Tensor, condition: Told) -> Tensor:
             return self.data(x, t * self.highest, condition) + 0 * per_row(s, x)  # s is an input
 
         return {"flow-map": flow_map_export(self, mapped, self.path, self.times(options), JUMP)}

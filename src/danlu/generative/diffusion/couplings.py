@@ -33,13 +33,13 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from typing_extensions import override
 
+from danlu.contracts import DanluError, Told
 from danlu.contracts.noise import BatchNoise
 from danlu.generative.diffusion.paths import Path
 from danlu.generative.diffusion.predictions import solve, velocity
 from danlu.layers.rows import per_row
 
 Rows = Float[Tensor, "batch ..."]
-Ids = Int[Tensor, " batch"] | None
 
 SHARPNESS = 0.05
 """Of the entropic plan, as a share of the mean cost."""
@@ -62,7 +62,7 @@ class Coupling(ABC):
     bridge: ClassVar[float] = 0.0
 
     @abstractmethod
-    def pair(self, x: Rows, z: Rows, condition: Ids, noise: BatchNoise) -> Rows:
+    def pair(self, x: Rows, z: Rows, condition: Told, noise: BatchNoise) -> Rows:
         """The noise of each example, out of the rows of z."""
 
     def bend(
@@ -86,7 +86,7 @@ class Independent(Coupling):
     by_class: ClassVar[bool] = True
 
     @override
-    def pair(self, x: Rows, z: Rows, condition: Ids, noise: BatchNoise) -> Rows:
+    def pair(self, x: Rows, z: Rows, condition: Told, noise: BatchNoise) -> Rows:
         return z
 
 
@@ -94,7 +94,7 @@ class Optimal(Coupling):
     """The permutation of least squared distance."""
 
     @override
-    def pair(self, x: Rows, z: Rows, condition: Ids, noise: BatchNoise) -> Rows:
+    def pair(self, x: Rows, z: Rows, condition: Told, noise: BatchNoise) -> Rows:
         return z[permutation(squared_distances(x, z)).to(z.device)]
 
 
@@ -104,12 +104,14 @@ class ClassOptimal(Coupling):
     by_class: ClassVar[bool] = True
 
     @override
-    def pair(self, x: Rows, z: Rows, condition: Ids, noise: BatchNoise) -> Rows:
+    def pair(self, x: Rows, z: Rows, condition: Told, noise: BatchNoise) -> Rows:
         if condition is None:
             return z[permutation(squared_distances(x, z)).to(z.device)]
+        if condition.ids is None:
+            raise DanluError("'class-optimal' pairs noise within classes: take 'independent'.")
         paired = z.clone()
-        for one in condition.unique():
-            rows = (condition == one).nonzero()[:, 0]
+        for one in condition.ids.unique():
+            rows = (condition.ids == one).nonzero()[:, 0]
             chosen = permutation(squared_distances(x[rows], z[rows])).to(rows.device)
             paired[rows] = z[rows[chosen]]
         return paired
@@ -119,7 +121,7 @@ class Sinkhorn(Coupling):
     """Noise drawn from the rows of the entropic plan."""
 
     @override
-    def pair(self, x: Rows, z: Rows, condition: Ids, noise: BatchNoise) -> Rows:
+    def pair(self, x: Rows, z: Rows, condition: Told, noise: BatchNoise) -> Rows:
         cost = squared_distances(x, z)
         return z[drawn(plan(cost, self.regularisation(cost)), noise).to(z.device)]
 

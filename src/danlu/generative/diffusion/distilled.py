@@ -18,13 +18,12 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from danlu.contracts import DataDescription, Export
+from danlu.contracts import Asked, DataDescription, Export, Told
 from danlu.contracts.noise import BatchNoise, Noise
-from danlu.generative.base import Code, Condition, NoOptions
+from danlu.generative.base import Code, NoOptions
 from danlu.generative.diffusion import JUMPS
 from danlu.generative.diffusion.exporting import flow_map_export
 from danlu.generative.diffusion.jumps import FlowMap, leap
-from danlu.generative.diffusion.model import Ids
 from danlu.generative.diffusion.networks import ConditionedNetwork, proportioned
 from danlu.generative.diffusion.reflow import FLOW, REFLOW, Reflow
 from danlu.generative.tiny import TINY
@@ -53,7 +52,7 @@ class Distilled(Reflow):
         t = super().pair_times(player, draws)
         return torch.ones_like(t) if player == DISTIL else t
 
-    def flow_map(self, condition: Ids) -> FlowMap:
+    def flow_map(self, condition: Told) -> FlowMap:
         """The step from any time to any other; exact from pure noise to the data."""
 
         def flow_map(
@@ -64,7 +63,7 @@ class Distilled(Reflow):
         return flow_map
 
     @override
-    def draw(self, noise: Noise, n: int, condition: Ids, options: NoOptions) -> Tensor:
+    def draw(self, noise: Noise, n: int, condition: Told, options: NoOptions) -> Tensor:
         jump, shape = JUMPS[JUMP].build(), self.description.shape
         return self.discrete(leap(jump, self.flow_map(condition), noise, shape, self.path, TIMES))
 
@@ -73,11 +72,11 @@ class Distilled(Reflow):
         return 1
 
     @override
-    def encode(self, x: Tensor, *, condition: Condition = None, seed: int = 0) -> Code:
+    def encode(self, x: Tensor, *, condition: Asked = None, seed: int = 0) -> Code:
         raise self.lacks("encode")
 
     @override
-    def decode(self, code: Code, *, condition: Condition = None, seed: int = 0) -> Tensor:
+    def decode(self, code: Code, *, condition: Asked = None, seed: int = 0) -> Tensor:
         raise self.lacks("decode")
 
     @override
@@ -86,7 +85,7 @@ class Distilled(Reflow):
 
     @override
     def exports(self, options: NoOptions) -> dict[str, Export]:
-        def mapped(x: Tensor, t: Tensor, s: Tensor, condition: Ids) -> Tensor:
+        def mapped(x: Tensor, t: Tensor, s: Tensor, condition: Told) -> Tensor:
             wide = per_row(t - s, x)
             return x - wide * self.value(x, t, condition)
 

@@ -24,9 +24,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from danlu.contracts import DanluError
+from danlu.contracts import Asked, DanluError
 from danlu.contracts.noise import ItemNoise, Noise
-from danlu.generative.base import Condition, GenerativeModel
+from danlu.generative.base import GenerativeModel
 from danlu.generative.diffusion.denoiser import Denoiser
 from danlu.generative.diffusion.model import DiffusionModel
 from danlu.generative.diffusion.scoring import LINES
@@ -39,7 +39,7 @@ def interpolate(
     second: Float[Tensor, "batch ..."],
     shares: Sequence[float],
     *,
-    condition: Condition = None,
+    condition: Asked = None,
     seed: int = 0,
 ) -> Float[Tensor, "shares batch ..."]:
     """Examples between two others, one set for each share of the second.
@@ -57,7 +57,7 @@ def interpolate(
     return torch.stack([model.decode(code, condition=condition, seed=seed) for code in codes])
 
 
-def _code(model: GenerativeModel, x: Tensor, condition: Condition, seed: int) -> Tensor:
+def _code(model: GenerativeModel, x: Tensor, condition: Asked, seed: int) -> Tensor:
     code = model.encode(x, condition=condition, seed=seed)
     if not isinstance(code, Tensor) or not code.is_floating_point():
         raise DanluError(f"The code of {type(model).__name__} is not one tensor of numbers.")
@@ -86,7 +86,7 @@ def redraw(
     x: Float[Tensor, "batch ..."],
     time: float,
     *,
-    condition: Condition = None,
+    condition: Asked = None,
     seed: int = 0,
     options: Any = None,
 ) -> Float[Tensor, "batch ..."]:
@@ -121,7 +121,7 @@ def inpaint(
     x: Float[Tensor, "batch ..."],
     known: Bool[Tensor, "..."],
     *,
-    condition: Condition = None,
+    condition: Asked = None,
     seed: int = 0,
     options: Any = None,
     repeats: int = 1,

@@ -15,18 +15,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
-from danlu.contracts import Export, Port
+from danlu.contracts import Export, Port, Told
 from danlu.generative.base import GenerativeModel
-from danlu.generative.decoding import class_example, class_port, data_port
+from danlu.generative.decoding import ToldFunction, data_port, told_example, told_ports
 from danlu.generative.diffusion.guidance.chosen import guided_levels
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.paths import Path
 
-Denoised = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-Mapped = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
+Denoised = Callable[[Tensor, Tensor, Told], Tensor]
+Mapped = Callable[[Tensor, Tensor, Tensor, Told], Tensor]
 
 FORMULAS = {
     "classifier-free": "D(y, level, no class) + s * (D(y, level, class) - D(y, level, no class))",
@@ -36,24 +35,6 @@ FORMULAS = {
 RESCALED = "; times rescale * std(D(y, level, class)) / std(the guided) + 1 - rescale"
 
 
-class ExportedDenoiser(nn.Module):
-    """The denoiser of a model as a module; any path and prediction is inside."""
-
-    def __init__(self, model: nn.Module, denoised: Denoised) -> None:
-        super().__init__()
-        self.model = model
-        self.denoised = denoised
-
-    def forward(
-        self,
-        y: Float[Tensor, "batch ..."],
-        level: Float[Tensor, " batch"],
-        class_id: Int[Tensor, " batch"] | None = None,
-    ) -> Float[Tensor, "batch ..."]:
-        """The expected data for each row."""
-        return self.denoised(y, level, class_id)
-
-
 def denoiser_export(
     model: GenerativeModel,
     denoised: Denoised,
@@ -61,7 +42,7 @@ def denoiser_export(
     grid: Sequence[float],
     options: DiffusionOptions,
 ) -> Export:
-    """The denoiser `(y, level[, class_id])` of a model with the loop that samples it.
+    """The denoiser `(y, level, *condition)` of a model with the loop that samples it.
 
     `grid` holds falling noise levels that end in 0.
     """
@@ -75,7 +56,7 @@ def denoiser_export(
         level = (math.log(lowest) * (1 - share) + math.log(highest) * share).exp()
         noise = torch.randn(n, *shape, **kind)
         y = torch.rand(n, *shape, **kind) + level.view(-1, *[1] * len(shape)) * noise
-        return [y, level, *class_example(model, n)]
+        return [y, level, *told_example(model, n)]
 
     loop: dict[str, Any] = {
         "state": "y = data + level * noise; on the line x = (1 - t) * data + t * noise, "
@@ -84,15 +65,15 @@ def denoiser_export(
         "end": "the last step, to level 0, is the denoiser's answer",
     }
     loop = {"path": loop, "levels": list(grid), "solver": options.solver, "eta": options.eta}
-    if model.description.classes:
+    if model.description.condition:
         formula = FORMULAS[options.guided_by] + (RESCALED if options.rescale else "")
         loop |= {"guidance": list(scales), "guided": formula}
         loop |= {"parallel": options.parallel, "rescale": options.rescale}
     level = Port(about="noise level of each row", low=lowest, high=highest)
-    inputs = {"y": Port(about="data + level * noise"), "level": level, **class_port(model)}
+    inputs = {"y": Port(about="data + level * noise"), "level": level, **told_ports(model)}
     return Export(
-        about="the expected data given noisy data and, where there are classes, a class",
-        module=ExportedDenoiser(model, denoised).eval(),
+        about="the expected data given noisy data and, where there is one, a condition",
+        module=ToldFunction(model, denoised).eval(),
         inputs=inputs,
         output=data_port(model),
         example=example,
@@ -106,29 +87,10 @@ JUMP_FORMULAS = {
 }
 
 
-class ExportedFlowMap(nn.Module):
-    """The flow map of a model as a module."""
-
-    def __init__(self, model: nn.Module, mapped: Mapped) -> None:
-        super().__init__()
-        self.model = model
-        self.mapped = mapped
-
-    def forward(
-        self,
-        x: Float[Tensor, "batch ..."],
-        t: Float[Tensor, " batch"],
-        s: Float[Tensor, " batch"],
-        class_id: Int[Tensor, " batch"] | None = None,
-    ) -> Float[Tensor, "batch ..."]:
-        """The state of each row at time s."""
-        return self.mapped(x, t, s, class_id)
-
-
 def flow_map_export(
     model: GenerativeModel, mapped: Mapped, path: Path, times: Sequence[float], jumps: str
 ) -> Export:
-    """The flow map `(x, t, s[, class_id])` of a model with the jumps that sample it.
+    """The flow map `(x, t, s, *condition)` of a model with the jumps that sample it.
 
     `times` fall from pure noise to the data.
     """
@@ -138,14 +100,14 @@ def flow_map_export(
         kind = {"device": model.device, "dtype": model.dtype}
         t = torch.full((n,), times[0], **kind)
         x = points[0].sigma * torch.randn(n, *model.description.shape, **kind)
-        return [x, t, torch.full((n,), times[-1], **kind), *class_example(model, n)]
+        return [x, t, torch.full((n,), times[-1], **kind), *told_example(model, n)]
 
     time = {"low": 0.0, "high": 1.0}
     inputs = {
         "x": Port(about="alpha(t) * data + sigma(t) * noise"),
         "t": Port(about="time of x, 0 for data and 1 for noise", **time),
         "s": Port(about="earlier time to go to", **time),
-        **class_port(model),
+        **told_ports(model),
     }
     facts = {
         "times": list(times),
@@ -156,7 +118,7 @@ def flow_map_export(
     }
     return Export(
         about="the state at an earlier time of the trajectory through x at time t",
-        module=ExportedFlowMap(model, mapped).eval(),
+        module=ToldFunction(model, mapped).eval(),
         inputs=inputs,
         output=data_port(model),
         example=example,

@@ -24,13 +24,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from danlu.contracts import DanluError, DataDescription
+from danlu.contracts import DanluError, DataDescription, Told
 from danlu.contracts.noise import Noise
 from danlu.generative.diffusion.bound import Chain, RowDenoiser
 from danlu.generative.diffusion.building import builder
 from danlu.generative.diffusion.discrete import Discrete
 from danlu.generative.diffusion.learned_variance import LearnedChain, Noted
-from danlu.generative.diffusion.model import DiffusionModel, Ids
+from danlu.generative.diffusion.model import DiffusionModel
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.parts import Parts
 from danlu.generative.diffusion.paths import Point
@@ -78,7 +78,7 @@ class ImprovedDDPM(DiffusionModel):
     # --- training -----------------------------------------------------------------------------
 
     @override
-    def errors(self, x: Batched, noise: Batched, t: Rows, condition: Ids) -> dict[str, Tensor]:
+    def errors(self, x: Batched, noise: Batched, t: Rows, condition: Told) -> dict[str, Tensor]:
         point = self.path.points(t).like(x)
         state = point.alpha * x + point.sigma * noise
         value, shares = self.halves(state, t, condition)
@@ -94,7 +94,7 @@ class ImprovedDDPM(DiffusionModel):
     # --- the network --------------------------------------------------------------------------
 
     def halves(
-        self, x: Batched, t: Rows, condition: Ids, point: Point[Tensor] | None = None
+        self, x: Batched, t: Rows, condition: Told, point: Point[Tensor] | None = None
     ) -> tuple[Batched, Batched]:
         """What the network predicts, and its shares of the variance."""
         value, raw = super().value(x, t, condition, point).chunk(2, dim=1)
@@ -102,11 +102,11 @@ class ImprovedDDPM(DiffusionModel):
 
     @override
     def value(
-        self, x: Batched, t: Rows, condition: Ids, point: Point[Tensor] | None = None
+        self, x: Batched, t: Rows, condition: Told, point: Point[Tensor] | None = None
     ) -> Batched:
         return self.halves(x, t, condition, point)[0]
 
-    def both(self, y: Batched, t: Rows, condition: Ids) -> tuple[Batched, Batched]:
+    def both(self, y: Batched, t: Rows, condition: Told) -> tuple[Batched, Batched]:
         """The expected data and the shares of the variance."""
         point = self.path.points(t).like(y)
         x = point.alpha * y
@@ -123,7 +123,7 @@ class ImprovedDDPM(DiffusionModel):
         return super().plan(fixed, highest)
 
     @override
-    def draw(self, noise: Noise, n: int, condition: Ids, options: DiffusionOptions) -> Tensor:
+    def draw(self, noise: Noise, n: int, condition: Told, options: DiffusionOptions) -> Tensor:
         solver, grid = self.plan(options)
         if not (isinstance(solver, Ancestral) and options.variance == LEARNED):
             return super().draw(noise, n, condition, options)
@@ -139,7 +139,7 @@ class ImprovedDDPM(DiffusionModel):
 
     @override
     def reverse_chain(
-        self, levels: Sequence[float], condition: Ids, options: DiffusionOptions
+        self, levels: Sequence[float], condition: Told, options: DiffusionOptions
     ) -> tuple[Chain, RowDenoiser]:
         if options.variance != LEARNED:
             return super().reverse_chain(levels, condition, options)

@@ -27,13 +27,22 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from danlu.contracts import Batch, DanluError, DataDescription, Export, Losses, Progress, unknown
+from danlu.contracts import (
+    Batch,
+    DanluError,
+    DataDescription,
+    Export,
+    Losses,
+    Progress,
+    Told,
+    unknown,
+)
 from danlu.contracts.noise import BatchNoise, Noise
 from danlu.estimators.jacobian import jacobian_product
 from danlu.generative.diffusion import GRIDS, JUMPS
 from danlu.generative.diffusion.exporting import flow_map_export
 from danlu.generative.diffusion.jumps import FlowMap, leap
-from danlu.generative.diffusion.model import LABEL_DROP, DiffusionModel, Ids
+from danlu.generative.diffusion.model import LABEL_DROP, DiffusionModel
 from danlu.generative.diffusion.networks import SpanNetwork, proportioned
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.recipes import usual
@@ -97,7 +106,7 @@ class MeanFlow(DiffusionModel):
         super().__init__(description, network)
         if not 0.0 <= same <= 1.0:
             raise DanluError(f"same is a share from 0 to 1, got {same}.")
-        if guidance != 1.0 and not description.classes:
+        if guidance != 1.0 and not description.condition:
             raise DanluError(f"guidance={guidance} needs classes, and the data has none.")
         self.same = same
         self.power = power
@@ -129,17 +138,16 @@ class MeanFlow(DiffusionModel):
         return t, torch.where(drawn[2] < self.same, 0.0, t - torch.minimum(first, second))
 
     @torch.no_grad()
-    def guided_velocity(self, z: Batched, t: Rows, velocity: Batched, condition: Ids) -> Batched:
-        """The velocity of each row with the guidance, where it has a class."""
+    def guided_velocity(self, z: Batched, t: Rows, velocity: Batched, condition: Told) -> Batched:
+        """The velocity of each row with the guidance, where it has a condition."""
         if self.guidance == 1.0 or condition is None:
             return velocity
         base = self.value(z, t, None).to(velocity.dtype)
         guided = base + self.guidance * (velocity - base)
-        has_class = per_row(condition != self.description.classes, z)
-        return torch.where(has_class, guided, velocity)
+        return torch.where(per_row(condition.present, z), guided, velocity)
 
     def value_and_target(
-        self, z: Batched, t: Rows, span: Rows, velocity: Batched, condition: Ids
+        self, z: Batched, t: Rows, span: Rows, velocity: Batched, condition: Told
     ) -> tuple[Batched, Batched]:
         """What the network says and what it should say, in full precision.
 
@@ -164,7 +172,7 @@ class MeanFlow(DiffusionModel):
         return torch.cat(values).to(wide), (velocity - per_row(span, z) * slope).to(wide)
 
     def total_derivative(
-        self, velocity: Batched, z: Batched, t: Rows, span: Rows, condition: Ids
+        self, velocity: Batched, z: Batched, t: Rows, span: Rows, condition: Told
     ) -> tuple[Batched, Batched]:
         """The average velocity and its derivative, along the velocity with the earlier time fixed.
 
@@ -180,13 +188,13 @@ class MeanFlow(DiffusionModel):
             )
         return value, slope.detach()
 
-    def average(self, z: Batched, t: Rows, span: Rows, condition: Ids) -> Batched:
+    def average(self, z: Batched, t: Rows, span: Rows, condition: Told) -> Batched:
         """The average velocity from `t - span` to t along the trajectory that is at z at t."""
         return self.network(z, t, condition, span)
 
     # --- use ----------------------------------------------------------------------------------
 
-    def flow_map(self, condition: Ids) -> FlowMap:
+    def flow_map(self, condition: Told) -> FlowMap:
         """The model as a map between two times."""
 
         def flow_map(x: Batched, t: float, s: float) -> Batched:
@@ -196,7 +204,7 @@ class MeanFlow(DiffusionModel):
         return flow_map
 
     @override
-    def draw(self, noise: Noise, n: int, condition: Ids, options: MeanFlowOptions) -> Tensor:
+    def draw(self, noise: Noise, n: int, condition: Told, options: MeanFlowOptions) -> Tensor:
         if options.jumps == BY_SOLVER:
             return super().draw(noise, n, condition, options)
         jump, flow_map = JUMPS[options.jumps].build(), self.flow_map(condition)
@@ -219,7 +227,7 @@ class MeanFlow(DiffusionModel):
         if options.jumps == BY_SOLVER:
             return super().exports(options)
 
-        def mapped(x: Tensor, t: Tensor, s: Tensor, condition: Ids) -> Tensor:
+        def mapped(x: Tensor, t: Tensor, s: Tensor, condition: Told) -> Tensor:
             return x - per_row(t - s, x) * self.average(x, t, t - s, condition)
 
         times = self.visited(options)

@@ -16,11 +16,12 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import (
+    Asked,
     Batch,
     DanluError,
     DataDescription,
@@ -28,9 +29,10 @@ from danlu.contracts import (
     Export,
     Losses,
     Progress,
+    Told,
 )
 from danlu.contracts.noise import BatchNoise, ItemNoise, Noise
-from danlu.generative.base import Code, Condition
+from danlu.generative.base import Code
 from danlu.generative.diffusion import (
     GRIDS,
     PATHS,
@@ -57,8 +59,6 @@ from danlu.solvers.steppers import Drift
 
 LABEL_DROP = 0.1
 
-Ids = Int[Tensor, " batch"] | None
-
 
 class DiffusionModel(Scored):
     """A conditioned network trained by parts and used as a denoiser.
@@ -76,13 +76,13 @@ class DiffusionModel(Scored):
         self, description: DataDescription, network: nn.Module, parts: Parts = STRAIGHT
     ) -> None:
         super().__init__(description, PATHS[parts.path].build())
-        self.network: Any = network  # beside forward it has `classes`
+        self.network: Any = network  # beside forward it has a conditioner, `classes`
         self.parts = parts
         self.prediction = PREDICTIONS[parts.prediction].target
         self.preconditioner = PRECONDITIONERS[parts.preconditioner].target
         self.weighting = WEIGHTINGS[parts.weighting].target
         self.times = TIME_SAMPLERS[parts.times].target
-        self.cautions = parts.cautions(description.classes)
+        self.cautions = parts.cautions(description.condition)
 
     # --- training -----------------------------------------------------------------------------
 
@@ -110,7 +110,7 @@ class DiffusionModel(Scored):
         x: Float[Tensor, "batch ..."],
         noise: Float[Tensor, "batch ..."],
         t: Float[Tensor, " batch"],
-        condition: Ids,
+        condition: Told,
     ) -> dict[str, Tensor]:
         """The named parts of the loss at data, noise and a time for each row."""
         point = self.path.points(t).like(x)
@@ -133,7 +133,7 @@ class DiffusionModel(Scored):
         self,
         x: Float[Tensor, "batch ..."],
         t: Float[Tensor, " batch"],
-        condition: Ids,
+        condition: Told,
         point: Point[Tensor] | None = None,
     ) -> Float[Tensor, "batch ..."]:
         """What the network predicts for noisy data at a time for each row.
@@ -148,7 +148,7 @@ class DiffusionModel(Scored):
 
     @override
     def denoised(
-        self, y: Float[Tensor, "batch ..."], level: Float[Tensor, " batch"], condition: Ids
+        self, y: Float[Tensor, "batch ..."], level: Float[Tensor, " batch"], condition: Told
     ) -> Float[Tensor, "batch ..."]:
         """E[x0 | y] with a noise level for each row."""
         t = self.path.times(level)
@@ -156,7 +156,7 @@ class DiffusionModel(Scored):
         x = point.alpha * y
         return solve_data(self.prediction, point, x, self.value(x, t, condition))
 
-    def denoiser(self, condition: Ids) -> Denoiser:
+    def denoiser(self, condition: Told) -> Denoiser:
         """The model as E[x0 | y] under a condition (None: unconditional)."""
 
         def denoise(y: Float[Tensor, "batch ..."], level: float) -> Float[Tensor, "batch ..."]:
@@ -169,7 +169,7 @@ class DiffusionModel(Scored):
         return denoise
 
     @override
-    def drift(self, condition: Ids) -> Drift:
+    def drift(self, condition: Told) -> Drift:
         if isinstance(self.path, Linear) and self.prediction is velocity:
             return lambda x, t: self.value(x, x.new_full((len(x),), t), condition)
         return probability_flow(self.denoiser(condition), LINES)
@@ -177,21 +177,21 @@ class DiffusionModel(Scored):
     # --- sampling -----------------------------------------------------------------------------
 
     @override
-    def draw(self, noise: Noise, n: int, condition: Ids, options: DiffusionOptions) -> Tensor:
+    def draw(self, noise: Noise, n: int, condition: Told, options: DiffusionOptions) -> Tensor:
         solver, grid = self.plan(options)
         denoise = self.guided(condition, options)
         y = grid[0] * noise.normal(*self.description.shape)
         return self.discrete(run(solver, denoise, y, grid, noise))
 
     def guided(
-        self, condition: Ids, options: DiffusionOptions, denoise: Denoiser | None = None
+        self, condition: Told, options: DiffusionOptions, denoise: Denoiser | None = None
     ) -> Denoiser:
         """The denoiser under a condition, another one if given, with the guidance of the options.
 
         Raises:
-            DanluError: guidance is asked for and the model has no classes.
+            DanluError: guidance is asked for and the model is told nothing.
         """
-        if options.guidance != 1.0 and not self.description.classes:
+        if options.guidance != 1.0 and not self.description.condition:
             raise DanluError(
                 f"guidance={options.guidance} needs a conditional model, and the data of this "
                 "one has no classes: leave it at 1."
@@ -210,7 +210,9 @@ class DiffusionModel(Scored):
             calls.append(level)
             return y
 
-        denoise = chosen(options, count, self.path)(count) if self.description.classes else count
+        denoise = count
+        if self.description.condition:
+            denoise = chosen(options, count, self.path)(count)
         run(solver, denoise, torch.empty(0, *self.description.shape), grid, BatchNoise(0))
         return len(calls)
 
@@ -231,7 +233,7 @@ class DiffusionModel(Scored):
 
     @override
     def evidence(
-        self, x: Tensor, noise: Noise, condition: Ids, options: DiffusionOptions
+        self, x: Tensor, noise: Noise, condition: Told, options: DiffusionOptions
     ) -> Evidence:
         if options.likelihood != "flow":
             self.parts.need_score(f"the likelihood {options.likelihood!r}")
@@ -241,20 +243,20 @@ class DiffusionModel(Scored):
 
     @override
     @torch.no_grad()
-    def encode(self, x: Tensor, *, condition: Condition = None, seed: int = 0) -> Code:
+    def encode(self, x: Tensor, *, condition: Asked = None, seed: int = 0) -> Code:
         x, ids = self.check_data(x, "encode"), self.check_condition(condition, len(x))
         x, _ = self.spread(x, ItemNoise(seed, range(len(x)), device=x.device, dtype=x.dtype))
         return self._carry(x, ids, *self.ends())
 
     @override
     @torch.no_grad()
-    def decode(self, code: Code, *, condition: Condition = None, seed: int = 0) -> Tensor:
+    def decode(self, code: Code, *, condition: Asked = None, seed: int = 0) -> Tensor:
         code, n = self.check_code(code)
         assert isinstance(code, Tensor)
         ids = self.check_condition(condition, n)
         return self.discrete(self._carry(code, ids, *reversed(self.ends())))
 
-    def _carry(self, x: Tensor, condition: Ids, first: float, last: float) -> Tensor:
+    def _carry(self, x: Tensor, condition: Told, first: float, last: float) -> Tensor:
         times = likelihood.dense_at_ends(self.Options().likelihood_steps, first, last)
         stepper, drift = likelihood.RungeKutta4(), self.drift(condition)
         for t, t_next in pairwise(times):

@@ -6,25 +6,24 @@ from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import silu
 from typing_extensions import override
 
 from danlu.backbones.dit import DiT, dit_block
 from danlu.backbones.mlp import MLP
+from danlu.backbones.reading import ReadingAttention2d
 from danlu.backbones.unet import UNet
-from danlu.contracts import DataDescription, unknown
+from danlu.conditioning import conditioner
+from danlu.contracts import DataDescription, Told, unknown
 from danlu.layers.attention import Derivatives
-from danlu.layers.condition import ClassEmbedding
 from danlu.layers.convolution import SelfAttention2d
 from danlu.layers.time import TimeEmbedding
 
 TIME_FEATURES = 64
 HIGHEST, HIGHEST_SMOOTH = 200.0, 16.0
 """Frequencies of the time embedding; lower where the network is differentiated by time."""
-
-Ids = Int[Tensor, " batch"] | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,8 +57,13 @@ def proportioned(description: DataDescription, **sizes: Any) -> NetworkOptions:
     return NetworkOptions(**sizes, features=features)
 
 
-def unet(channels: tuple[int, int], options: NetworkOptions, derivatives: Derivatives) -> UNet:
-    """The U-Net of the given sizes."""
+def unet(
+    channels: tuple[int, int], options: NetworkOptions, derivatives: Derivatives, memory: int
+) -> UNet:
+    """The U-Net of the given sizes, which attends to tokens of the size `memory` if it is not 0."""
+    attention: Any = partial(SelfAttention2d, derivatives=derivatives)
+    if memory:
+        attention = partial(ReadingAttention2d, memory=memory, derivatives=derivatives)
     return UNet(
         channels,
         width=options.width,
@@ -67,19 +71,21 @@ def unet(channels: tuple[int, int], options: NetworkOptions, derivatives: Deriva
         blocks=options.blocks,
         patch=options.patch,
         features=options.features,
-        attention=partial(SelfAttention2d, derivatives=derivatives),
+        attention=attention,
     )
 
 
-def dit(channels: tuple[int, int], options: NetworkOptions, derivatives: Derivatives) -> DiT:
-    """The DiT of the given sizes; it has one level."""
+def dit(
+    channels: tuple[int, int], options: NetworkOptions, derivatives: Derivatives, memory: int
+) -> DiT:
+    """The DiT of the given sizes; it has one level and attends like the U-Net."""
     return DiT(
         channels,
         width=options.width,
         depth=options.blocks,
         patch=options.patch,
         features=options.features,
-        block=dit_block(derivatives),
+        block=dit_block(derivatives, memory),
     )
 
 
@@ -87,7 +93,7 @@ IMAGE_NETWORKS: Mapping[str, Any] = {"unet": unet, "dit": dit}
 
 
 class ConditionedNetwork(nn.Module):
-    """`(x, label, class)` to values for each number of x; the label tells the noise level.
+    """`(x, label, condition)` to values for each number of x; the label tells the noise level.
 
     Args:
         description: of the data.
@@ -110,11 +116,12 @@ class ConditionedNetwork(nn.Module):
         self.time = TimeEmbedding(TIME_FEATURES, highest=highest)
         self.time_in = nn.Linear(TIME_FEATURES, options.features)
         self.time_out = nn.Linear(options.features, options.features)
-        self.classes = ClassEmbedding(description.classes, options.features)
+        self.classes = conditioner(description.condition, options.features)
         first = description.shape[0]
         if description.is_image:
             make = IMAGE_NETWORKS[options.network]
-            self.body: nn.Module = make((first, values * first), options, derivatives)
+            memory, ends = self.classes.memory, (first, values * first)
+            self.body: nn.Module = make(ends, options, derivatives, memory)
         else:
             self.body = MLP(
                 first,
@@ -127,7 +134,7 @@ class ConditionedNetwork(nn.Module):
             nn.init.zeros_(self.body.leave.bias)
 
     def forward(
-        self, x: Float[Tensor, "batch ..."], t: Float[Tensor, " batch"], condition: Ids
+        self, x: Float[Tensor, "batch ..."], t: Float[Tensor, " batch"], condition: Told
     ) -> Float[Tensor, "batch ..."]:
         """The values for each row."""
         return self.conditioned(x, self.time_in(self.time(t)), condition)
@@ -136,10 +143,14 @@ class ConditionedNetwork(nn.Module):
         self,
         x: Float[Tensor, "batch ..."],
         times: Float[Tensor, "batch features"],
-        condition: Ids,
+        condition: Told,
     ) -> Float[Tensor, "batch ..."]:
-        """The values under what the times say, before its nonlinearity, and the class."""
-        return self.body(x, self.time_out(silu(times)) + self.classes(condition, len(x)))
+        """The values under what the times say, before its nonlinearity, and the condition."""
+        told = self.classes(condition, len(x))
+        features = self.time_out(silu(times)) + told.vector
+        if told.memory is None or isinstance(self.body, MLP):
+            return self.body(x, features)
+        return self.body(x, features, told.memory)
 
 
 class SpanNetwork(ConditionedNetwork):
@@ -157,7 +168,7 @@ class SpanNetwork(ConditionedNetwork):
         self,
         x: Float[Tensor, "batch ..."],
         t: Float[Tensor, " batch"],
-        condition: Ids,
+        condition: Told,
         span: Float[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch ..."]:
         """The values for each row at a time and a span, 0 unless given."""

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from danlu.contracts import DanluError, Method, unknown
+from danlu.contracts import DanluError, Kind, Method, Told, unknown
 from danlu.contracts.noise import BatchNoise
 from danlu.generative.diffusion import (
     COUPLINGS,
@@ -63,7 +63,7 @@ class Parts:
     def coupled(
         self,
         x: Float[Tensor, "batch ..."],
-        condition: Int[Tensor, " batch"] | None,
+        condition: Told,
         t: Float[Tensor, " batch"],
         path: Path,
         draws: BatchNoise,
@@ -100,9 +100,9 @@ class Parts:
                 f"{what} needs: take one without, or train with the coupling 'independent'."
             )
 
-    def cautions(self, classes: int) -> tuple[str, ...]:
-        """What a person should hear before a model with so many classes is trained by these."""
-        if not classes or COUPLINGS[self.coupling].target.by_class:
+    def cautions(self, kind: Kind | None) -> tuple[str, ...]:
+        """What a person should hear before a model that is told this is trained by these."""
+        if kind is None or COUPLINGS[self.coupling].target.by_class:
             return ()
         return (
             f"The coupling {self.coupling!r} pairs noise over all classes: a class is sampled from "

@@ -37,9 +37,10 @@ from danlu.contracts import (
     Progress,
     Stage,
     Stream,
+    Told,
 )
 from danlu.contracts.noise import BatchNoise, ItemNoise, Noise
-from danlu.generative.diffusion.model import DiffusionModel, Ids
+from danlu.generative.diffusion.model import DiffusionModel
 from danlu.generative.diffusion.networks import ConditionedNetwork, proportioned
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.recipes import usual
@@ -127,7 +128,7 @@ class Reflow(DiffusionModel):
         draws = BatchNoise(len(batch), device=x.device, dtype=x.dtype)
         t = self.pair_times(player, draws)
         share = per_row(t, x)
-        condition = self.pair_classes(batch.condition, batch.index)
+        condition = self.pair_conditions(batch.condition, batch.index)
         value = self.value((1 - share) * x + share * noise, t, condition)
         error = value.to(torch.promote_types(value.dtype, torch.float32)) - (noise - x)
         return Losses.of(**{player: error.square().mean()})
@@ -136,14 +137,12 @@ class Reflow(DiffusionModel):
         """The times at which lines of pairs are learned."""
         return stratified(draws, uniform, self.path)
 
-    def pair_classes(self, condition: Ids, index: Int[Tensor, " batch"]) -> Ids:
-        """The classes with which pairs were made."""
-        if condition is None:
-            return None
-        return torch.where(without_class(index), self.description.classes, condition)
+    def pair_conditions(self, condition: Told, index: Int[Tensor, " batch"]) -> Told:
+        """The conditions with which pairs were made."""
+        return None if condition is None else condition.only(~unconditional(index))
 
     @torch.no_grad()
-    def carried(self, z: Float[Tensor, "batch ..."], condition: Ids) -> Float[Tensor, "batch ..."]:
+    def carried(self, z: Float[Tensor, "batch ..."], condition: Told) -> Float[Tensor, "batch ..."]:
         """The samples to which the flow carries a noise, before any rounding."""
         solver, grid = super().plan(self.fine)
         noise = BatchNoise(len(z), device=z.device, dtype=z.dtype)
@@ -162,7 +161,7 @@ class Reflow(DiffusionModel):
 
     @override
     def evidence(
-        self, x: Tensor, noise: Noise, condition: Ids, options: DiffusionOptions
+        self, x: Tensor, noise: Noise, condition: Told, options: DiffusionOptions
     ) -> Evidence:
         if options.likelihood != "flow":
             raise self._has_no_score(f"the likelihood {options.likelihood!r}")
@@ -175,8 +174,8 @@ class Reflow(DiffusionModel):
         )
 
 
-def without_class(index: Int[Tensor, " batch"]) -> Bool[Tensor, " batch"]:
-    """Which pairs are made without their class."""
+def unconditional(index: Int[Tensor, " batch"]) -> Bool[Tensor, " batch"]:
+    """Which pairs are made without their condition."""
     return index % UNCONDITIONAL_EVERY == 0
 
 
@@ -206,7 +205,7 @@ def paired(model: Reflow, stream: Stream, *, share: float = 1.0) -> Stream:
     noises, samples = stream.replaced(z, continuous), []
     for batch in noises.once(MADE_AT_ONCE):
         batch = batch.to(model.device, model.dtype)
-        x = model.carried(batch.x, model.pair_classes(batch.condition, batch.index))
+        x = model.carried(batch.x, model.pair_conditions(batch.condition, batch.index))
         samples.append(x.cpu())
     return noises.replaced(torch.cat(samples), continuous, {NOISE: z})
 

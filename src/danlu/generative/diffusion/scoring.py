@@ -13,11 +13,11 @@ from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from danlu.contracts import Bound, DataDescription, Evidence, Measure
+from danlu.contracts import Bound, DataDescription, Evidence, Measure, Told
 from danlu.contracts.noise import Noise
 from danlu.generative.base import GenerativeModel
 from danlu.generative.diffusion import GRIDS, likelihood
@@ -30,8 +30,6 @@ from danlu.solvers.steppers import Drift
 
 LINES = Linear()
 """The path of likelihoods and encodings, whatever the path of training."""
-
-Ids = Int[Tensor, " batch"] | None
 
 
 class Scored(GenerativeModel):
@@ -49,12 +47,12 @@ class Scored(GenerativeModel):
 
     @abstractmethod
     def denoised(
-        self, y: Float[Tensor, "batch ..."], level: Float[Tensor, " batch"], condition: Ids
+        self, y: Float[Tensor, "batch ..."], level: Float[Tensor, " batch"], condition: Told
     ) -> Float[Tensor, "batch ..."]:
         """E[x0 | y] with a noise level for each row."""
 
     @abstractmethod
-    def drift(self, condition: Ids) -> Drift:
+    def drift(self, condition: Told) -> Drift:
         """The velocity on the linear path."""
 
     def ends(self) -> tuple[float, float]:
@@ -72,7 +70,7 @@ class Scored(GenerativeModel):
 
     @override
     def evidence(
-        self, x: Tensor, noise: Noise, condition: Ids, options: DiffusionOptions
+        self, x: Tensor, noise: Noise, condition: Told, options: DiffusionOptions
     ) -> Evidence:
         if options.likelihood == "bound":
             return self._bound(x, noise, condition, options)
@@ -88,7 +86,7 @@ class Scored(GenerativeModel):
         return self._evidence(values.mean(0), Bound.NONE, error, cost, condition)
 
     def reverse_chain(
-        self, levels: Sequence[float], condition: Ids, options: DiffusionOptions
+        self, levels: Sequence[float], condition: Told, options: DiffusionOptions
     ) -> tuple[Chain, RowDenoiser]:
         """The chain over rising levels whose bound is asked for, and the denoiser it is given."""
 
@@ -98,7 +96,7 @@ class Scored(GenerativeModel):
         return Chain(levels, options.variance), denoise
 
     def _bound(
-        self, x: Tensor, noise: Noise, condition: Ids, options: DiffusionOptions
+        self, x: Tensor, noise: Noise, condition: Told, options: DiffusionOptions
     ) -> Evidence:
         levels = GRIDS["linspace"].target(self.path, options.chain, *self.path.levels())
         # Rising, without the 0.
@@ -113,7 +111,7 @@ class Scored(GenerativeModel):
         return self._evidence(values.mean(0), Bound.LOWER, error, cost, condition)
 
     def _pointwise(
-        self, x: Tensor, noise: Noise, condition: Ids, options: DiffusionOptions
+        self, x: Tensor, noise: Noise, condition: Told, options: DiffusionOptions
     ) -> Evidence:
         def denoise(y: Tensor, level: Tensor) -> Tensor:
             return self.denoised(y, level, condition)
@@ -129,7 +127,7 @@ class Scored(GenerativeModel):
         return self._evidence(values.mean(0), Bound.NONE, error, cost, condition)
 
     def _evidence(
-        self, value: Tensor, bound: Bound, stderr: Tensor, evaluations: int, condition: Ids
+        self, value: Tensor, bound: Bound, stderr: Tensor, evaluations: int, condition: Told
     ) -> Evidence:
         return Evidence(
             value=value,
@@ -137,13 +135,13 @@ class Scored(GenerativeModel):
             stderr=stderr,
             evaluations=evaluations,
             measure=Measure.COUNTING if self.dequantise else Measure.LEBESGUE,
-            condition="none" if condition is None else "class",
+            condition=self.named(condition),
             dims=self.description.dims,
         )
 
     @torch.no_grad()
     def _one_pass(
-        self, x: Tensor, noise: Noise, condition: Ids, options: DiffusionOptions
+        self, x: Tensor, noise: Noise, condition: Told, options: DiffusionOptions
     ) -> tuple[Float[Tensor, " batch"], likelihood.Flowed]:
         x, rounding = self.spread(x, noise)
         if options.trace == "exact":

@@ -56,7 +56,7 @@ def build(
     """
     make = maker(network, description, width=width, depth=depth)
     shape = description.shape
-    velocity = Velocity(make(shape, shape[0]), description.classes)
+    velocity = Velocity(make(shape, shape[0]), description.condition)
     kind = Continuous if description.dims <= EXACT_UP_TO else EstimatedContinuous
     layers = [*to_the_line(description, squash), ActNorm(shape), kind(velocity, steps=steps)]
     code = replace(description, levels=None, low=-3.0, high=3.0, condition=None)

@@ -25,6 +25,7 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
+from danlu.conditioning import conditioner
 from danlu.contracts import DanluError, DataDescription, unknown
 from danlu.contracts.noise import Noise
 from danlu.generative.chain import Chain, ChainOptions, Ids, Layer
@@ -40,7 +41,6 @@ from danlu.generative.parts.squeeze import FACTOR, Squeeze
 from danlu.generative.parts.transforms import TRANSFORMS, Transform
 from danlu.generative.recipe import Recipe, Recipes, Regime, plan_of
 from danlu.generative.tiny import TINY
-from danlu.layers.condition import ClassEmbedding
 
 DENSE_UP_TO = 1024
 """Most numbers of an image whose couplings are dense by default."""
@@ -101,7 +101,7 @@ class _Stack:
     ) -> None:
         self.layers: list[Layer] = []
         self.shape = description.shape
-        self.classes = description.classes
+        self.kind = description.condition
         self.make = make
         self.couplings = couplings
         self.transform = transform
@@ -112,7 +112,7 @@ class _Stack:
         for index in range(self.couplings):
             move = self.transform()
             network = self.make(self.shape, move.parameters_per_number * self.shape[0])
-            embedding = ClassEmbedding(self.classes, FEATURES)
+            embedding = conditioner(self.kind, FEATURES)
             self.layers += [
                 ActNorm(self.shape),
                 Coupling(mask(self.shape, index % 2), network, embedding, move),
@@ -129,7 +129,7 @@ class _Stack:
         channels, *rest = self.shape
         self.shape = (channels // 2, *rest)
         network = self.make(self.shape, 2 * (channels - channels // 2))
-        embedding = ClassEmbedding(self.classes, FEATURES)
+        embedding = conditioner(self.kind, FEATURES)
         self.layers.append(Split(self.shape[0], network, embedding))
 
 

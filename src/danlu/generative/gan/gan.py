@@ -2,7 +2,7 @@ r"""Generative adversarial network: a generator that a critic cannot tell from t
 
 The critic $T(x, c)$ and the generator $G(z, c)$, $z \sim \mathcal N(0, I)$, take turns with the
 two losses of one row of `DIVERGENCES`; the critic's constraint belongs to the row. The critic
-sees the class by projection, $T(x, c) = v^\top\phi(x) + e_c^\top\phi(x)$. Samples come from the
+sees the condition by projection, $T(x, c) = v^\top\phi(x) + e_c^\top\phi(x)$. Samples come from the
 running average of the generator's weights.
 
 What is judged, `real` and `fake`, are tuples of tensors, which the critic takes as they are: a
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.backbones.convnets import PlainBlock
+from danlu.conditioning import conditioner
 from danlu.contracts import (
     Batch,
     DataDescription,
@@ -37,11 +38,10 @@ from danlu.contracts import (
 from danlu.contracts.noise import BatchNoise, Noise
 from danlu.generative.base import GenerativeModel
 from danlu.generative.chain import Ids
-from danlu.generative.decoding import class_example, class_port, data_port
+from danlu.generative.decoding import ToldFunction, data_port, told_example, told_ports
 from danlu.generative.parts.networks import decoder, encoder
 from danlu.generative.recipe import Recipe, Recipes, Regime
 from danlu.generative.tiny import TINY
-from danlu.layers.condition import ClassEmbedding
 from danlu.losses import DIVERGENCES
 from danlu.losses.divergences import Divergence, Judged, Seen
 from danlu.optim import OptimizerOptions
@@ -50,7 +50,7 @@ from danlu.optim.plan import Plan
 LABEL_DROP = 0.1
 """Probability of training on an example without its class."""
 CONDITION_FEATURES = 32
-"""Size of the generator's class embedding."""
+"""Size of what the generator is told."""
 
 
 class Generator(nn.Module):
@@ -60,7 +60,7 @@ class Generator(nn.Module):
         super().__init__()
         self.description = description
         self.latent = latent
-        self.embedding = ClassEmbedding(description.classes, CONDITION_FEATURES)
+        self.embedding = conditioner(description.condition, CONDITION_FEATURES)
         features = latent + CONDITION_FEATURES
         # The code also modulates every block, beside being its input.
         self.network = decoder(description, features, width=width, features=features)
@@ -69,7 +69,7 @@ class Generator(nn.Module):
         self, z: Float[Tensor, "batch latent"], condition: Ids = None
     ) -> Float[Tensor, "batch ..."]:
         """One example for each row of noise."""
-        h = torch.cat([z, self.embedding(condition, len(z))], dim=1)
+        h = torch.cat([z, self.embedding.vector(condition, len(z))], dim=1)
         x = self.network(h, h)
         x = x.to(torch.promote_types(x.dtype, torch.float32))
         if not self.description.is_image:
@@ -84,14 +84,14 @@ class Critic(nn.Module):
     def __init__(self, description: DataDescription, *, width: int, features: int = 128) -> None:
         super().__init__()
         self.network = encoder(description, features, width=width, block=PlainBlock)
-        self.embedding = ClassEmbedding(description.classes, features)
+        self.embedding = conditioner(description.condition, features)
         self.leave = nn.Linear(features, 1)
 
     def forward(self, x: Float[Tensor, "batch ..."], condition: Ids) -> Float[Tensor, " batch"]:
         """The logit of each example."""
         phi = nn.functional.leaky_relu(self.network(x, None), 0.2)
         logit = self.leave(phi)[:, 0]
-        logit = logit + (phi * self.embedding(condition, len(x))).mean(1)
+        logit = logit + (phi * self.embedding.vector(condition, len(x))).mean(1)
         return logit.to(torch.promote_types(logit.dtype, torch.float32))
 
 
@@ -196,8 +196,8 @@ class GAN(GenerativeModel):
         return {
             "generator": Export(
                 about="noise to an example",
-                module=self.generator.eval(),
-                inputs={"z": Port(about="standard normal values"), **class_port(self)},
+                module=ToldFunction(self, self.generator).eval(),
+                inputs={"z": Port(about="standard normal values"), **told_ports(self)},
                 output=data_port(self),
                 example=self._example,
             )
@@ -205,7 +205,7 @@ class GAN(GenerativeModel):
 
     def _example(self, n: int) -> list[Tensor]:
         noise = BatchNoise(n, device=self.device, dtype=self.dtype)
-        return [noise.normal(self.generator.latent), *class_example(self, n)]
+        return [noise.normal(self.generator.latent), *told_example(self, n)]
 
     @override
     def draw(self, noise: Noise, n: int, condition: Ids, options: object) -> Tensor:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.contracts import (
+    Asked,
     Batch,
     Bound,
     DanluError,
@@ -32,7 +33,7 @@ from danlu.contracts import (
 )
 from danlu.contracts.noise import Noise
 from danlu.data import Examples
-from danlu.generative.base import Code, Condition, GenerativeModel
+from danlu.generative.base import Code, GenerativeModel
 from danlu.generative.chain import Chain, Ids
 from danlu.generative.kernel_density.bandwidth import (
     best_bandwidth,
@@ -57,6 +58,7 @@ class Kernels(GenerativeModel):
     """
 
     can = CAN
+    honours = frozenset({"class"})
     counts: Int[Tensor, " rows"]
     log_bandwidth: Float[Tensor, " rows"]
 
@@ -97,7 +99,7 @@ class Kernels(GenerativeModel):
             stderr=torch.zeros_like(value),
             evaluations=0,
             measure=Measure.LEBESGUE,
-            condition="none" if condition is None else "class",
+            condition=self.named(condition),
             dims=self.description.dims,
         )
 
@@ -113,8 +115,8 @@ class Kernels(GenerativeModel):
 
     def _ids(self, condition: Ids, n: int) -> Int[Tensor, " n"]:
         """Rows of counts and bandwidths: the class, or the last one for all examples."""
-        if condition is not None:
-            return condition
+        if condition is not None and condition.ids is not None:
+            return torch.where(condition.present, condition.ids, len(self.counts) - 1)
         return torch.full((n,), len(self.counts) - 1, device=self.device)
 
     def _range(self, row: int) -> tuple[int, int]:
@@ -127,6 +129,7 @@ class KernelDensity(Chain):
     """A Gaussian kernel on every training example; dequantises values that lie on levels."""
 
     can = CAN
+    honours = frozenset({"class"})
     instead = dict.fromkeys(
         ("encode", "decode", "reconstruct"), "it has no code; a flow or a VAE has one."
     ) | {"training": "it is fitted by KernelDensity.fit(training, description)."}
@@ -181,11 +184,11 @@ class KernelDensity(Chain):
         raise self.lacks("training")
 
     @override
-    def encode(self, x: Tensor, *, condition: Condition = None, seed: int = 0) -> Code:
+    def encode(self, x: Tensor, *, condition: Asked = None, seed: int = 0) -> Code:
         raise self.lacks("encode")
 
     @override
-    def decode(self, code: Code, *, condition: Condition = None, seed: int = 0) -> Tensor:
+    def decode(self, code: Code, *, condition: Asked = None, seed: int = 0) -> Tensor:
         raise self.lacks("decode")
 
 
@@ -228,6 +231,6 @@ def _ids(examples: Examples, description: DataDescription) -> Int[Tensor, " n"]:
     """The class of each example; 0 for data without classes."""
     if not description.classes:
         return torch.zeros(len(examples), dtype=torch.long)
-    if examples.condition is None:
+    if examples.ids is None:
         raise DanluError("A kernel density by class needs the class of each example.")
-    return examples.condition.long()
+    return examples.ids

@@ -27,10 +27,10 @@ from typing_extensions import override
 from danlu.backbones.named import StackOptions, stack_of
 from danlu.backbones.sized import Sizes
 from danlu.backbones.transformer import Transformer
-from danlu.contracts import Batch, DanluError, DataDescription, DataKind, Losses, Progress
+from danlu.contracts import Asked, Batch, DanluError, DataDescription, DataKind, Losses, Progress
 from danlu.contracts.noise import BatchNoise, ItemNoise, Noise
 from danlu.data.text import tokens_of
-from danlu.generative.base import Condition, GenerativeModel
+from danlu.generative.base import GenerativeModel
 from danlu.generative.recipe import Recipe, Recipes, Regime, plan_of
 from danlu.generative.tiny import TINY
 from danlu.losses.likelihoods import ids_of
@@ -120,7 +120,7 @@ class MaskedModel(GenerativeModel):
 
     @override
     def encode(
-        self, x: Tensor, *, condition: Condition = None, seed: int = 0
+        self, x: Tensor, *, condition: Asked = None, seed: int = 0
     ) -> Float[Tensor, "batch length dim"]:
         """A vector of each token in its context."""
         with torch.no_grad():

@@ -7,9 +7,10 @@ log-determinant and integral. A coupling is a row of `MASKS`, one of `NETWORKS`,
 
 import torch
 
-from danlu.contracts import Method
+from danlu.conditioning.classes import ClassEmbedding
+from danlu.contracts import Classes, Method
 from danlu.generative.parts.actnorm import ActNorm
-from danlu.generative.parts.affine import ClassAffine, Linear, Normalise
+from danlu.generative.parts.affine import Linear, Normalise, ToldAffine
 from danlu.generative.parts.continuous import Continuous, EstimatedContinuous, Velocity
 from danlu.generative.parts.coupling_networks import FEATURES, Dense, convolutional
 from danlu.generative.parts.couplings import Coupling
@@ -18,7 +19,6 @@ from danlu.generative.parts.masks import channel_half, checkerboard
 from danlu.generative.parts.split import Split
 from danlu.generative.parts.squeeze import Squeeze
 from danlu.generative.parts.transforms import TRANSFORMS
-from danlu.layers.condition import ClassEmbedding
 
 Shape = tuple[int, ...]
 
@@ -61,13 +61,13 @@ def split(shape: Shape = PAIR) -> Split:
 
 def velocity(shape: Shape) -> Velocity:
     """A tiny velocity."""
-    return Velocity(Dense(shape, shape[0], width=WIDTH, depth=1), CLASSES)
+    return Velocity(Dense(shape, shape[0], width=WIDTH, depth=1), Classes(CLASSES))
 
 
 LAYERS = {
     "actnorm": Method(ActNorm, ("arXiv:1807.03039",), lambda shape=PAIR: ActNorm(shape)),
-    "class-affine": Method(
-        ClassAffine, ("arXiv:1605.08803",), lambda shape=PAIR: ClassAffine(shape[0], CLASSES)
+    "told-affine": Method(
+        ToldAffine, ("arXiv:1605.08803",), lambda shape=PAIR: ToldAffine(shape[0], Classes(CLASSES))
     ),
     "continuous": Method(
         Continuous,

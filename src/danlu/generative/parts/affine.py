@@ -2,8 +2,8 @@ r"""Affine bijections: the volume they change is a constant.
 
 `Normalise`: $z_i = (x_i - m_i)/s_i$ with fixed shift and scale, $\log|\det J| = -\sum\ln s_i$.
 `Linear`: $z = W x + b$ with a learned square matrix, $\log|\det J| = \ln|\det W|$.
-`ClassAffine`: $z_i = (x_i - m_{ci})e^{-l_{ci}}$ with a learned shift and log-scale for each class c
-and for no class. Under a standard normal prior it makes the prior of x a Gaussian of its class.
+`ToldAffine`: $z_i = (x_i - m_{ci})e^{-l_{ci}}$ with a learned shift and log-scale of each condition
+c and of none. Under a standard normal prior it makes the prior of x a Gaussian of its condition.
 
 Sources: arXiv:1908.09257 §3.1 (linear flows), arXiv:1605.08803 eq. 2 (change of variables).
 """
@@ -13,10 +13,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from danlu.contracts import Bound, DanluError
+from danlu.conditioning import conditioner
+from danlu.contracts import Bound, DanluError, Kind
 from danlu.contracts.noise import Noise
 from danlu.generative.chain import Ids, Layer
-from danlu.layers.condition import ClassEmbedding
 from danlu.optim.parameters import Rule
 
 
@@ -76,22 +76,22 @@ class Linear(Layer):
         return torch.linalg.solve(self.weight, (code - self.bias).T).T
 
 
-class ClassAffine(Layer):
-    """A learned shift and scale of every number of a vector, by class; starts as the identity."""
+class ToldAffine(Layer):
+    """A learned shift and scale of each number of a vector, by condition; first the identity."""
 
     bound = Bound.EXACT
     tried = ((2,), (5,))
 
-    def __init__(self, dim: int, classes: int) -> None:
+    def __init__(self, dim: int, kind: Kind) -> None:
         super().__init__()
-        self.moments = ClassEmbedding(classes, 2 * dim)
-        nn.init.zeros_(self.moments.table.weight)
+        self.moments = conditioner(kind, 2 * dim)
+        self.moments.silence()
 
     def shift_and_log_scale(
         self, condition: Ids, n: int
     ) -> tuple[Float[Tensor, "n dim"], Float[Tensor, "n dim"]]:
-        """Mean and log-deviation of x for each class, under a standard normal code."""
-        shift, log_scale = self.moments.known(condition, n).chunk(2, dim=1)
+        """Mean and log-deviation of x for each row, under a standard normal code."""
+        shift, log_scale = self.moments.vector(condition, n).chunk(2, dim=1)
         return shift, log_scale
 
     @override

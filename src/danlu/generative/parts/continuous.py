@@ -16,12 +16,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from danlu.contracts import Bound, DanluError
+from danlu.conditioning import conditioner
+from danlu.contracts import Bound, DanluError, Kind
 from danlu.contracts.noise import Noise
 from danlu.generative.chain import Ids, Layer
 from danlu.generative.parts.coupling_networks import FEATURES
 from danlu.generative.parts.volumes import Divergence, exact_trace, flow, hutchinson
-from danlu.layers.condition import ClassEmbedding
 from danlu.layers.time import TimeEmbedding
 from danlu.solvers.steppers import Drift, RungeKutta4
 
@@ -30,27 +30,27 @@ TIME_FEATURES, HIGHEST = 8, 4.0
 
 
 class Velocity(nn.Module):
-    """A network of data, time and class."""
+    """A network of data, time and condition."""
 
-    def __init__(self, network: nn.Module, classes: int) -> None:
+    def __init__(self, network: nn.Module, kind: Kind | None) -> None:
         super().__init__()
         self.network = network
         self.time = TimeEmbedding(TIME_FEATURES, highest=HIGHEST)
         self.enter = nn.Linear(TIME_FEATURES, FEATURES)
-        self.classes = ClassEmbedding(classes, FEATURES)
+        self.classes = conditioner(kind, FEATURES)
 
     def forward(
         self, x: Float[Tensor, "batch ..."], t: Float[Tensor, " batch"], condition: Ids
     ) -> Float[Tensor, "batch ..."]:
         """The velocity of each row."""
-        return self.network(x, self.enter(self.time(t)) + self.classes.known(condition, len(x)))
+        return self.network(x, self.enter(self.time(t)) + self.classes.vector(condition, len(x)))
 
 
 class Continuous(Layer):
     """The flow of a velocity, with the exact divergence.
 
     Args:
-        velocity: maps (x, t for each row, class ids or None) to the shape of x; smooth.
+        velocity: maps (x, t for each row, a condition or None) to the shape of x; smooth.
         steps: of the fourth-order rule.
     """
 

@@ -14,11 +14,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from typing_extensions import override
 
+from danlu.conditioning import Conditioner
 from danlu.contracts import Bound
 from danlu.contracts.noise import Noise
 from danlu.generative.chain import Ids, Layer
 from danlu.generative.parts.transforms import Transform
-from danlu.layers.condition import ClassEmbedding
 
 
 class Coupling(Layer):
@@ -28,7 +28,7 @@ class Coupling(Layer):
         mask: `[*shape]`, True where a number stays.
         network: maps (masked x, features) to the transform's parameters, stacked along the first
             axis after the batch.
-        embedding: of the class; its width is the number of features.
+        embedding: of the condition; its width is the number of features.
         transform: how a number is moved by its parameters.
     """
 
@@ -39,7 +39,7 @@ class Coupling(Layer):
         self,
         mask: Bool[Tensor, "*shape"],
         network: nn.Module,
-        embedding: ClassEmbedding,
+        embedding: Conditioner,
         transform: Transform,
     ) -> None:
         super().__init__()
@@ -65,6 +65,6 @@ class Coupling(Layer):
 
     def _moves(self, x: Tensor, condition: Ids) -> Float[Tensor, "batch parameters ..."]:
         """Of every number, also of those that stay."""
-        features = self.embedding.known(condition, len(x))
+        features = self.embedding.vector(condition, len(x))
         output = self.network(x.masked_fill(~self.mask, 0.0), features).to(x.dtype)
         return output.unflatten(1, (self.transform.parameters_per_number, -1))

@@ -15,11 +15,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
+from danlu.conditioning import Conditioner
 from danlu.contracts import Bound
 from danlu.contracts.noise import Noise
 from danlu.generative.base import Code
 from danlu.generative.chain import Ids, Layer
-from danlu.layers.condition import ClassEmbedding
 
 LIMIT = 4.0
 """Bound of the log-scale: far from the data the density stays a number."""
@@ -31,14 +31,14 @@ class Split(Layer):
     Args:
         goes_on: size of the first part, x1.
         network: maps x1 to mean and log-scale of x2, stacked along the first axis.
-        embedding: of the class, whose features the network then takes beside x1.
+        embedding: of the condition, whose features the network then takes beside x1.
     """
 
     bound = Bound.EXACT
     keeps = 1
 
     def __init__(
-        self, goes_on: int, network: nn.Module, embedding: ClassEmbedding | None = None
+        self, goes_on: int, network: nn.Module, embedding: Conditioner | None = None
     ) -> None:
         super().__init__()
         self.goes_on = goes_on
@@ -68,6 +68,6 @@ class Split(Layer):
         if self.embedding is None:
             output = self.network(x)
         else:
-            output = self.network(x, self.embedding.known(condition, len(x)))
+            output = self.network(x, self.embedding.vector(condition, len(x)))
         mean, raw = output.to(x.dtype).chunk(2, dim=1)
         return mean, LIMIT * torch.tanh(raw / LIMIT)

@@ -15,9 +15,9 @@ from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 from typing_extensions import override
 
-from danlu.contracts import Batch, Bound, DataDescription, Losses, Progress, unknown
+from danlu.contracts import Asked, Batch, Bound, DataDescription, Losses, Progress, unknown
 from danlu.contracts.noise import Noise
-from danlu.generative.base import Code, Condition
+from danlu.generative.base import Code
 from danlu.generative.chain import Chain, ChainOptions, Ids, Layer, Output
 from danlu.generative.parts.priors import UniformIds
 from danlu.generative.quantized.networks import FromTokens, ToTokens, token_count
@@ -128,7 +128,7 @@ class VQVAE(Chain):
 
     @override
     @torch.no_grad()
-    def encode(self, x: Tensor, *, condition: Condition = None, seed: int = 0) -> Code:
+    def encode(self, x: Tensor, *, condition: Asked = None, seed: int = 0) -> Code:
         x = self.check_data(x, "encode")
         self.check_condition(condition, len(x))
         return self.block.ids(x)  # without the decoder, which ids do not need

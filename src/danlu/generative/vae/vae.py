@@ -28,16 +28,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from danlu.contracts import Batch, Bound, DataDescription, Export, Losses, Progress, unknown
+from danlu.conditioning import conditioner
+from danlu.contracts import Batch, Bound, DataDescription, Export, Kind, Losses, Progress, unknown
 from danlu.contracts.noise import BatchNoise, Noise
 from danlu.generative.chain import Chain, ChainOptions, Ids, Layer, Output
 from danlu.generative.decoding import decoder_export
-from danlu.generative.parts.affine import ClassAffine
+from danlu.generative.parts.affine import ToldAffine
 from danlu.generative.parts.networks import decoder, encoder
 from danlu.generative.parts.priors import GaussianPrior
 from danlu.generative.recipe import Recipe, Recipes, Regime, plan_of
 from danlu.generative.tiny import TINY
-from danlu.layers.condition import ClassEmbedding
 from danlu.losses import LIKELIHOODS
 from danlu.losses.likelihoods import Likelihood
 
@@ -56,20 +56,20 @@ class VAEBlock(Layer):
         encoder: (x, features) to mean and raw log-variance of the code, `[batch, 2 * latent]`.
         decoder: (code, features) to the likelihood's output.
         likelihood: what that output means.
-        classes: number of classes; 0 makes the block blind to any condition.
+        kind: of the condition; None makes the block blind to any.
     """
 
     bound = Bound.LOWER
     stochastic = True
 
     def __init__(
-        self, encoder: nn.Module, decoder: nn.Module, likelihood: Likelihood, *, classes: int
+        self, encoder: nn.Module, decoder: nn.Module, likelihood: Likelihood, *, kind: Kind | None
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = likelihood
-        self.embedding = ClassEmbedding(classes, CONDITION_FEATURES)
+        self.embedding = conditioner(kind, CONDITION_FEATURES)
         self.measure = likelihood.measure
 
     def posterior(
@@ -110,7 +110,7 @@ class VAEBlock(Layer):
         return self.likelihood.mean(self.output(code, condition))
 
     def _features(self, condition: Ids, n: int) -> Float[Tensor, "n features"]:
-        return self.embedding.known(condition, n)
+        return self.embedding.vector(condition, n)
 
 
 class VAE(Chain):
@@ -120,8 +120,8 @@ class VAE(Chain):
     picture_note = "means of p(x|z)"
 
     def __init__(self, description: DataDescription, block: VAEBlock, prior: GaussianPrior) -> None:
-        classes = description.classes
-        last = [ClassAffine(prior.description.dims, classes)] if classes else []
+        kind = description.condition
+        last = [ToldAffine(prior.description.dims, kind)] if kind else []
         super().__init__(description, [block, *last], prior)
 
     @property
@@ -147,7 +147,7 @@ class VAE(Chain):
         z = mean + (0.5 * log_variance).exp() * noise.normal(mean.shape[1])
         distortion = -block.likelihood.log_prob(batch.x, block.output(z, condition)).mean()
         for affine in self.layers[1:]:  # a KL does not change under a bijection
-            assert isinstance(affine, ClassAffine)
+            assert isinstance(affine, ToldAffine)
             shift, log_scale = affine.shift_and_log_scale(condition, len(mean))
             mean, log_variance = (mean - shift) * (-log_scale).exp(), log_variance - 2 * log_scale
         rate = divergence(mean, log_variance).mean()
@@ -186,7 +186,7 @@ def build(
             features=CONDITION_FEATURES,
         ),
         output,
-        classes=description.classes,
+        kind=description.condition,
     )
     code = DataDescription(shape=(latent,), levels=None, low=-3.0, high=3.0)
     return VAE(description, block, GaussianPrior(code))

@@ -4,7 +4,7 @@ from itertools import product
 
 import torch
 
-from danlu.contracts import Classes, DataDescription, DataKind
+from danlu.contracts import Classes, Condition, DataDescription, DataKind
 from danlu.contracts.noise import ItemNoise
 from danlu.generative.autoregressive.autoregressive import Autoregressive, build
 from danlu.generative.autoregressive.choosing import AutoregressiveOptions, allowed, pick
@@ -43,9 +43,9 @@ def sums_to_one() -> float:
 def steps_agree() -> float:
     """Step by step is all at once."""
     model, codes = tiny(), every_code()
-    classes = torch.arange(len(codes)) % 2
+    classes = Condition(torch.arange(len(codes)) % 2)
     total, state = torch.zeros(len(codes)), None
-    token = model.embedding(classes, len(codes))
+    token = model.embedding.vector(classes, len(codes))
     for ids in codes.unbind(1):
         y, state = model.stack.step(token, state)
         total = total + model.logits(y).log_softmax(1).gather(1, ids[:, None])[:, 0]

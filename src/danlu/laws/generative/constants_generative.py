@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from danlu.contracts import Batch, Classes, DataDescription, DataKind, Progress
+from danlu.contracts import Batch, Classes, Condition, DataDescription, DataKind, Progress
 from danlu.generative import chain
 from danlu.generative.autoregressive import autoregressive
 from danlu.generative.compositions import latent_flow
@@ -29,7 +29,6 @@ from danlu.laws.draws import generator, seed
 from danlu.laws.gaps import gap, relative_gap
 from danlu.laws.law import Case, Law, stated
 from danlu.layers import codebook
-from danlu.layers.condition import ClassEmbedding
 from danlu.losses import DIVERGENCES
 from danlu.losses.divergences import GradientPenalty, Judged, SlopePenalty
 from danlu.losses.likelihoods import DiscretisedLogistic
@@ -155,11 +154,14 @@ def _critic_logit() -> float:
     with torch.no_grad():
         for weight in critic.embedding.parameters():
             weight.normal_()
-    x, classes = torch.randn(6, 3, generator=generator()), torch.tensor([0, 1, 0, 1, 1, 0])
+    x, classes = (
+        torch.randn(6, 3, generator=generator()),
+        Condition(torch.tensor([0, 1, 0, 1, 1, 0])),
+    )
     raw = critic.network(x, None)
     phi = torch.where(raw > 0, raw, 0.2 * raw)
-    embedded: ClassEmbedding = critic.embedding
-    expected = critic.leave(phi)[:, 0] + (phi * embedded(classes, 6)).sum(1) / 5
+    embedded = critic.embedding.vector(classes, 6)
+    expected = critic.leave(phi)[:, 0] + (phi * embedded).sum(1) / 5
     return relative_gap(critic(x, classes), expected)
 
 
@@ -171,7 +173,7 @@ def _generator_range() -> float:
     )
     made = gan.Generator(description, 3, width=4)
     z = torch.randn(5, 3, generator=generator())
-    h = torch.cat([z, made.embedding(None, 5)], dim=1)
+    h = torch.cat([z, made.embedding.vector(None, 5)], dim=1)
     return gap(made(z), 2 + 4 * torch.tanh(made.network(h, h)))
 
 

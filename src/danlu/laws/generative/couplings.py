@@ -6,6 +6,7 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
+from danlu.contracts import Condition
 from danlu.contracts.noise import BatchNoise
 from danlu.generative.diffusion.couplings import (
     ClassOptimal,
@@ -46,8 +47,8 @@ def optimal_is_least() -> float:
     line = Optimal().pair(x[:, :1], z[:, :1], None, draws)
     sorted_gap = line[x[:, 0].argsort(), 0] - z[:, 0].sort().values
     return largest(
-        gap(cost_of(x, Optimal().pair(x, z, classes, draws)), least),
-        gap(cost_of(x, ClassOptimal().pair(x, z, classes, draws)), least_within),
+        gap(cost_of(x, Optimal().pair(x, z, Condition(classes), draws)), least),
+        gap(cost_of(x, ClassOptimal().pair(x, z, Condition(classes), draws)), least_within),
         gap(sorted_gap, 0.0),
     )
 
@@ -55,7 +56,7 @@ def optimal_is_least() -> float:
 def class_noise_is_kept() -> float:
     """Every class keeps the noise that was drawn for it."""
     x, z, classes = pairs()
-    paired = ClassOptimal().pair(x, z, classes, BatchNoise(COUNT, dtype=torch.float64))
+    paired = ClassOptimal().pair(x, z, Condition(classes), BatchNoise(COUNT, dtype=torch.float64))
     return largest(
         gap(paired[classes == c].sort(0).values, z[classes == c].sort(0).values) for c in (0, 1)
     )

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from danlu.contracts import Batch, DanluError
+from danlu.contracts import Batch, Condition, DanluError
 from danlu.generative import FAMILIES
 from danlu.generative.base import GenerativeModel
 from danlu.generative.tiny import TINY
@@ -88,7 +88,8 @@ def of_a_batch(build: Build) -> Iterator[Case]:
             continue
         batch, player = examples(model.description), stage.plays[0].name
         assert batch.condition is not None
-        small = Batch(batch.x, batch.condition.to(torch.uint8), batch.index)
+        small = Condition(batch.condition.values.to(torch.uint8))  # type: ignore[union-attr]
+        small = Batch(batch.x, small, batch.index)
 
         def error(m: Any = model, b: Batch = batch, s: Batch = small, p: str = player) -> float:
             return gap(*(seeded_loss(m, p, each).total for each in (s, b)))

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
+from danlu.conditioning.classes import ClassEmbedding
 from danlu.contracts import DataDescription
 from danlu.generative.diffusion.analytic import two_dimensional
 from danlu.generative.diffusion.consistency import Consistency
 from danlu.generative.diffusion.predictions import DATA_STD
-from danlu.layers.condition import ClassEmbedding
 
 LINE = DataDescription(shape=(1,), levels=None, low=-3.0, high=3.0)
 MEAN, STD = 0.3, 0.8

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.functional import jacobian
 
-from danlu.contracts import Batch, Classes, DataDescription, DataKind
+from danlu.contracts import Batch, Classes, Condition, DataDescription, DataKind, Told
 from danlu.generative.flow.flow import Flow, FlowOptions, build
 from danlu.generative.parts import CLASSES, NETWORKS
 from danlu.generative.parts.actnorm import ActNorm
@@ -49,7 +49,7 @@ def inverses() -> float:
     return worst
 
 
-def standard(flow: Flow, x: Tensor, condition: Tensor | None) -> Tensor:
+def standard(flow: Flow, x: Tensor, condition: Told) -> Tensor:
     """All numbers as standard normal noise: what leaves early is standardised by hand."""
     left = []
     for layer in flow.links:
@@ -109,9 +109,11 @@ def temperature() -> float:
     """The noise of a sample scales with the temperature."""
     worst = 0.0
     for flow in flows():
-        plain = standard(flow, flow.sample(N, condition=1, seed=seed(2)), torch.ones(N).long())
+        plain = standard(
+            flow, flow.sample(N, condition=1, seed=seed(2)), Condition(torch.ones(N).long())
+        )
         cool = flow.sample(N, condition=1, seed=seed(2), options=FlowOptions(temperature=0.7))
-        cool = standard(flow, cool, torch.ones(N).long())
+        cool = standard(flow, cool, Condition(torch.ones(N).long()))
         worst = largest(worst, gap(cool, 0.7 * plain))
     return worst
 
@@ -121,7 +123,7 @@ def start() -> float:
     worst = 0.0
     for flow in flows():
         x = 3 + 2 * standard_normal(20, *flow.description.shape)
-        ids = torch.arange(20) % CLASSES
+        ids = Condition(torch.arange(20) % CLASSES)
         flow.start(Batch(x, ids, torch.arange(20)))
         for layer in flow.links:
             code, _ = layer.encode(x, ids, item_noise(20))

@@ -14,7 +14,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from danlu.contracts import Bound
+from danlu.conditioning.classes import ClassEmbedding
+from danlu.contracts import Bound, Condition, Told
 from danlu.contracts.recorded_noise import GivenNoise
 from danlu.generative.chain import Layer
 from danlu.generative.parts import CLASSES, LAYERS, MASKS, NETWORKS, WIDTH
@@ -24,7 +25,6 @@ from danlu.generative.parts.transforms import TRANSFORMS, Transform
 from danlu.laws.draws import generator, standard_normal
 from danlu.laws.gaps import gap, largest
 from danlu.laws.law import Case, Rows, law_of_cases, table
-from danlu.layers.condition import ClassEmbedding
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -45,9 +45,9 @@ def disturbed(module: Module) -> Module:
     return module
 
 
-def conditions() -> list[Tensor | None]:
+def conditions() -> list[Told]:
     """No class, and a class for each example."""
-    return [None, torch.arange(N) % CLASSES]
+    return [None, Condition(torch.arange(N) % CLASSES)]
 
 
 def within(layer: Layer, free: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ def within(layer: Layer, free: Tensor) -> Tensor:
     return free if math.isinf(high) else low + (high - low) * free.sigmoid()
 
 
-def passed(layer: Layer, x: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+def passed(layer: Layer, x: Tensor, condition: Told) -> tuple[Tensor, Tensor]:
     """The first tensor of the code, and the contribution; averaged over the signs of a probe."""
     probes: Iterable[tuple[float, ...]] = [()]
     if layer.stochastic:
@@ -95,7 +95,7 @@ def couplings() -> Iterator[tuple[str, Layer, Tensor]]:
 def inverses(rows: Callable[[], Iterable[tuple[str, Layer, Tensor]]]) -> Iterator[Case]:
     """Each layer there and back, with classes and without."""
 
-    def there_and_back(layer: Layer, x: Tensor, condition: Tensor | None) -> float:
+    def there_and_back(layer: Layer, x: Tensor, condition: Told) -> float:
         code, _ = layer.encode(x, condition, GivenNoise([x.sigmoid()]))
         return gap(layer.decode(code, condition, GivenNoise([])), x)
 
@@ -118,7 +118,7 @@ SOLVED = 1e-5
 def volumes(rows: Callable[[], Iterable[tuple[str, Layer, Tensor]]]) -> Iterator[Case]:
     """Each contribution and log|det| of the Jacobian by autograd."""
 
-    def apart(layer: Layer, x: Tensor, condition: Tensor | None) -> float:
+    def apart(layer: Layer, x: Tensor, condition: Told) -> float:
         x = x.detach().requires_grad_()
         code, found = passed(layer, x, condition)
         numbers = code.flatten(1).sum(0)  # an example does not see the others
@@ -136,7 +136,7 @@ def volumes(rows: Callable[[], Iterable[tuple[str, Layer, Tensor]]]) -> Iterator
 def masses() -> Iterator[Case]:
     """The density of every layer under a Gaussian integrates to 1, by class too."""
 
-    def mass(layer: Layer, shape: tuple[int, ...], condition: Tensor | None) -> float:
+    def mass(layer: Layer, shape: tuple[int, ...], condition: Told) -> float:
         dims = math.prod(shape)
         side = torch.linspace(-REACH, REACH, POINTS[dims], dtype=torch.float64)
         grid = torch.cartesian_prod(*[side] * dims).view(-1, *shape)
@@ -147,8 +147,8 @@ def masses() -> Iterator[Case]:
             width = math.log(layer.domain[1] - layer.domain[0])
             bent = width + nn.functional.logsigmoid(free) + nn.functional.logsigmoid(-free)
             log_cell = log_cell + bent.flatten(1).sum(1)
-        ids = None if condition is None else condition.expand(len(x))
-        code, contribution = passed(layer, x, ids)
+        told = None if condition is None else condition[torch.zeros(len(x), dtype=torch.long)]
+        code, contribution = passed(layer, x, told)
         normal = -0.5 * (code.square() + math.log(2 * math.pi)).flatten(1).sum(1)
         return gap((normal + contribution + log_cell).exp().sum(), torch.tensor(1.0).double())
 
@@ -156,7 +156,7 @@ def masses() -> Iterator[Case]:
         for shape in row.target.tried:
             if math.prod(shape) in POINTS:
                 layer = disturbed(row.build(shape))
-                for condition in (None, torch.ones(1).long()):
+                for condition in (None, Condition(torch.ones(1).long())):
                     run = partial(mass, layer, shape, condition)
                     exact = layer.bound == Bound.EXACT
                     yield f"{name} of {shape}", run if exact else partial(beyond_steps, run)

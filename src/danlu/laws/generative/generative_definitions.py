@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from danlu.contracts import Batch, Classes, DataDescription, Progress
+from danlu.contracts import Batch, Classes, Condition, DataDescription, Progress
 from danlu.contracts.noise import BatchNoise
 from danlu.contracts.recorded_noise import GivenNoise
 from danlu.generative.autoregressive import autoregressive
@@ -15,7 +15,7 @@ from danlu.generative.diffusion.model import DiffusionModel
 from danlu.generative.flow.ffjord import Velocity
 from danlu.generative.flow.flow import FlowOptions
 from danlu.generative.flow.flow import build as build_flow
-from danlu.generative.parts.affine import ClassAffine
+from danlu.generative.parts.affine import ToldAffine
 from danlu.generative.parts.priors import GaussianPrior, LogisticPrior, UniformIds
 from danlu.generative.quantized import vq_vae
 from danlu.generative.stages import Staged, StagedOptions
@@ -43,10 +43,11 @@ def _with(model: torch.nn.Module) -> None:
 def _chain_loss() -> float:
     """A chain's loss is its volumes and its prior's density for each number."""
     classes = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, condition=Classes(3))
-    layer = ClassAffine(2, 3)
+    layer = ToldAffine(2, Classes(3))
     _with(layer)
     model = Chain(classes, [layer], GaussianPrior(CODE))
-    x, ids, worst = torch.randn(6, 2, generator=generator()), torch.arange(6) % 3, 0.0
+    ids, worst = Condition(torch.arange(6) % 3), 0.0
+    x = torch.randn(6, 2, generator=generator())
     for play, condition in ((3, ids), (20, None)):
         found = model.loss(Batch(x, ids, torch.arange(6)), "model", Progress(0, 0.0, play))
         z, volume = layer.encode(x, condition, item_noise(6))
@@ -102,7 +103,7 @@ def _vae_loss() -> float:
         z = mean + (log_variance / 2).exp() * BatchNoise(6, dtype=mean.dtype).normal(2)
     distortion = -model.block.likelihood.log_prob(x, model.block.output(z, None)).mean()
     rate = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1).mean()
-    moments = model.block.encoder(x, model.block.embedding.known(None, 6))
+    moments = model.block.encoder(x, model.block.embedding.vector(None, 6))
     bounded = 10 * torch.tanh(moments[:, 2:] / 10)
     total = (distortion + rate) / TINY_VECTOR.dims
     return gap((found.total, mean, log_variance), (total, moments[:, :2], bounded))
@@ -116,7 +117,9 @@ def _ids() -> float:
     found = model.loss(Batch(x.double(), None, torch.arange(5)), "model", START)
     total = torch.zeros(())
     for place in range(3):
-        given = torch.cat([model.embedding(None, 5)[:, None], model.tokens(x[:, :place])], dim=1)
+        given = torch.cat(
+            [model.embedding.vector(None, 5)[:, None], model.tokens(x[:, :place])], dim=1
+        )
         y, _ = model.stack(given)
         total = total + cross_entropy(model.logits(y[:, -1]), x[:, place])
     return gap(found.total, total / 3)
@@ -180,13 +183,13 @@ def _velocity() -> float:
             told.append(features)
             return x
 
-    field = Velocity(Body(), 2)
+    field = Velocity(Body(), Classes(2))
     _with(field)
-    t, ids = torch.tensor([0.2, 0.9]), torch.tensor([1, 0])
+    t, ids = torch.tensor([0.2, 0.9]), Condition(torch.tensor([1, 0]))
     field(torch.zeros(2, 3), t, ids)
     angles = torch.stack([4.0 ** (i / 3) * t for i in range(4)], dim=1)
     waves = math.sqrt(2) * torch.cat([angles.cos(), angles.sin()], dim=1)
-    return gap(told[0], field.enter(waves) + field.classes.known(ids, 2))
+    return gap(told[0], field.enter(waves) + field.classes.vector(ids, 2))
 
 
 def _gaussian_start() -> float:

@@ -54,7 +54,7 @@ def naive(model: LanguageModel, options: LanguageOptions, given: list[int]) -> T
     noise = ItemNoise(seed(5), range(3), dtype=torch.float64)
     length, reach = options.length or 0, options.reach or 10**9
     rows, start = torch.tensor([given] * 3).long(), max(0, len(given) - reach + 1)
-    first = model.embedding(None, 3)[:, None]
+    first = model.embedding.vector(None, 3)[:, None]
     for _ in range(length):
         if 1 + rows.shape[1] - start > reach:  # the older half is forgotten
             start = rows.shape[1] - reach // 2
@@ -123,7 +123,7 @@ def documents() -> float:
         model, total = tiny(name), torch.zeros(()).double()
         for part in ids.split(lengths, dim=1):
             if part.shape[1] > 1:
-                first = model.embedding(None, 1)[:, None]
+                first = model.embedding.vector(None, 1)[:, None]
                 y, _ = model.stack(torch.cat([first, model.tokens(part[:, :-1])], dim=1))
                 chances = model.logits(y).log_softmax(2)[0].gather(1, part[0][:, None])
                 total = total - chances[1:].sum()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from danlu.contracts import Batch, DanluError, DataDescription, Progress, Stage
+from danlu.contracts import Batch, Condition, DanluError, DataDescription, Progress, Stage
 from danlu.data import Examples, ExampleStream
 from danlu.generative.base import GenerativeModel
 from danlu.generative.tiny import TINY, TINY_VECTOR
@@ -46,8 +46,8 @@ def examples(description: DataDescription, n: int = N) -> Batch:
         x = description.low + level * description.spacing
     else:
         x = torch.randn(shape, generator=source)
-    classes = torch.arange(n) % description.classes if description.classes else None
-    return Batch(x.double(), classes, torch.arange(n))
+    told = Condition(torch.arange(n) % description.classes) if description.classes else None
+    return Batch(x.double(), told, torch.arange(n))
 
 
 def class_ids(model: GenerativeModel) -> Tensor | None:

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
-from danlu.contracts import Batch, DataDescription, Progress
+from danlu.contracts import Batch, Condition, DataDescription, Progress
 from danlu.generative.chain import ChainOptions
-from danlu.generative.parts.affine import ClassAffine
+from danlu.generative.parts.affine import ToldAffine
 from danlu.generative.parts.priors import GaussianPrior
 from danlu.generative.tiny import TINY
 from danlu.generative.vae.vae import (
@@ -59,7 +59,7 @@ def linear_vae(weight: Tensor, bias: Tensor, scale: float, *, error: float = 0.0
         Affine(moments, torch.cat([error - back @ bias, raw])),
         Affine(weight, bias),
         likelihood,
-        classes=0,
+        kind=None,
     )
     return VAE(vectors(dim), block, GaussianPrior(vectors(latent))).double()
 
@@ -137,10 +137,10 @@ def class_prior() -> float:
     """The rate is the KL from the Gaussian of the example's class."""
     model = build()
     affine = model.layers[1]
-    assert isinstance(affine, ClassAffine)
+    assert isinstance(affine, ToldAffine)
     torch.nn.init.normal_(affine.moments.table.weight, std=0.5)
     model = model.double()
-    x, condition = standard_normal(9, *TINY.shape), torch.arange(9) % TINY.classes
+    x, condition = standard_normal(9, *TINY.shape), Condition(torch.arange(9) % TINY.classes)
     with seeded(), torch.no_grad():
         found = model.loss(Batch(x, condition, torch.arange(9)), "model", Progress(0, 0.0, 0))
         torch.manual_seed(seed())

@@ -4,10 +4,10 @@ from functools import partial
 
 import torch
 
+from danlu.conditioning.classes import ClassEmbedding
 from danlu.laws.constants import Golden, constants, defaults, golden
 from danlu.layers import codebook
 from danlu.layers.codebook import Codebook
-from danlu.layers.condition import ClassEmbedding
 from danlu.layers.convolution import ResidualBlock, SelfAttention2d
 from danlu.layers.feed_forward import MLP, GatedMLP
 from danlu.layers.norms import HeadNorm, LayerNorm, RMSNorm

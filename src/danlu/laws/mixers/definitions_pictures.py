@@ -1,4 +1,4 @@
-"""Definitions of the layers of pictures, classes and codebooks."""
+"""Definitions of the layers of pictures and codebooks."""
 
 from functools import partial
 from typing import Any
@@ -11,7 +11,6 @@ from danlu.laws.gaps import gap, largest
 from danlu.laws.layers.definitions_layers import attended, centred, everything, silu
 from danlu.laws.mixers.definitions import Errors, module, module_laws, moved, numbers, slopes
 from danlu.layers.codebook import Codebook
-from danlu.layers.condition import ClassEmbedding
 from danlu.layers.convolution import ResidualBlock, SelfAttention2d, groups
 
 
@@ -74,26 +73,7 @@ def group_sizes() -> float:
     return float(sum(groups(channels) != count for channels, count in expected.items()))
 
 
-# --- classes and codes --------------------------------------------------------------------------
-
-
-def classes() -> float:
-    """Rows of the table, the last one for no class, and labels that are dropped or kept."""
-    layer, none = ClassEmbedding(4, 3).double(), ClassEmbedding(0, 3).double()
-    table, ids = layer.table.weight, torch.tensor([3, 0, 1])
-    found = [layer(ids, 3), layer(None, 2), layer.known(ids, 3), none.known(ids, 3)]
-    expected = [table[ids], table[[4, 4]], table[ids], none.table.weight[[0, 0, 0]]]
-    many = torch.zeros(4000, dtype=torch.long)
-    dropped = layer.drop(many, 0.25)
-    assert dropped is not None
-    share = (dropped == 4).double().mean().item()
-    wrong = float(((dropped != 4) & (dropped != 0)).sum()) + float(
-        layer.drop(None, 0.5) is not None
-    )
-    ends = [layer.drop(ids, 0.0), layer.drop(ids, 1.0)]
-    wrong += gap(ends, [ids, torch.full_like(ids, 4)])
-    # 0.25 within five standard deviations of 4000 draws.
-    return gap(found, expected) + wrong + float(abs(share - 0.25) > 0.035)
+# --- codes --------------------------------------------------------------------------
 
 
 def codes() -> float:
@@ -157,7 +137,6 @@ def _revival(book: Codebook, shares: Tensor, codes: Tensor) -> float:
 
 DEFINED: dict[str, Errors] = {
     "codebook": {"Codebook": codes},
-    "condition": {"ClassEmbedding": classes},
     "convolution": {
         "groups": group_sizes,
         "ResidualBlock": residual,

@@ -18,7 +18,7 @@ from danlu.contracts.noise import ItemNoise
 from danlu.contracts.recorded_noise import RecordedNoise
 from danlu.files import whole_file, write_arrays, write_text
 from danlu.generative.base import GenerativeModel
-from danlu.runs.drawing import classes_in_turn
+from danlu.runs.drawing import told_in_turn
 from danlu.runs.export.formats import FORMATS, traced
 from danlu.runs.export.manifest import EXAMPLES, manifest, readme
 from danlu.runs.folders import Run
@@ -120,10 +120,10 @@ def difference(part: Export, path: Path) -> float:
 def _example(model: GenerativeModel, options: Any) -> Mapping[str, np.ndarray]:
     """Noise in the order of the draws, class ids, and the samples: what `danlu sample` gives."""
     recorded = RecordedNoise(ItemNoise(EXAMPLE_SEED, range(EXAMPLES)))
-    ids = classes_in_turn(model, EXAMPLES)
-    x = model.draw(recorded, EXAMPLES, ids, options)
+    told = told_in_turn(model, EXAMPLES)
+    x = model.draw(recorded, EXAMPLES, told, options)
     found = {f"noise_{index}": draw for index, (_, draw) in enumerate(recorded.draws)}
-    found |= {"x": x} if ids is None else {"x": x, "class_id": ids}
+    found |= {"x": x} if told is None or told.ids is None else {"x": x, "class_id": told.ids}
     return {name: tensor.numpy() for name, tensor in found.items()}
 
 

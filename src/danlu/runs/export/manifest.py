@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import danlu
-from danlu.contracts import DataDescription, Export, Port
+from danlu.contracts import DataDescription, Export, Port, name_of
 from danlu.runs.config import RunConfig
 
 EXAMPLES = 8
@@ -57,6 +57,8 @@ def _data(description: DataDescription, class_names: tuple[str, ...]) -> dict[st
     if description.classes:
         facts |= {"classes": description.classes, "null_class": description.classes}
         facts["class_names"] = list(class_names)
+    elif description.condition:
+        facts["condition"] = name_of(description.condition)
     return facts
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from danlu.conditioning.classes import ClassEmbedding
 from danlu.contracts import DataDescription
 from danlu.contracts.noise import BatchNoise
 from danlu.generative.diffusion import consistency, couplings, meanflow
@@ -37,7 +38,6 @@ from danlu.generative.diffusion.solvers.unipc import UniPC
 from danlu.generative.diffusion.straightness import straightness
 from danlu.laws.constants import QUANTILES, doubles, golden_law
 from danlu.laws.law import Law
-from danlu.layers.condition import ClassEmbedding
 
 PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0)
 

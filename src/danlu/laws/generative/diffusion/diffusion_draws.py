@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from danlu.contracts import Classes, DataDescription
+from danlu.contracts import Classes, Condition, DataDescription
 from danlu.contracts.recorded_noise import GivenNoise
 from danlu.generative.diffusion.consistency import Consistency, ConsistencyOptions
 from danlu.generative.diffusion.distilled import Distilled
@@ -81,7 +81,9 @@ def _pairs() -> float:
     classes = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, condition=Classes(3))
     with_classes = Reflow(classes, NET, pairs=1, shares=(0.5, 0.5))
     (z,) = _noise(0)
-    found = with_classes.pair_classes(torch.arange(21) % 3, torch.arange(21))
+    found = with_classes.pair_conditions(Condition(torch.arange(21) % 3), torch.arange(21))
+    assert found is not None
+    found = torch.where(found.present, found.values, 3)
     exact = torch.tensor([3 if i % 10 == 0 else i % 3 for i in range(21)])
     fine = 0.999 * z
     for t, s in zip(_even(16)[:-1], _even(16)[1:], strict=True):
@@ -101,7 +103,8 @@ def _network() -> float:
     torch.manual_seed(seed(9))
     classes = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, condition=Classes(3))
     options, worst = NetworkOptions(width=4, features=6), 0.0
-    (x,), t, ids = _noise(0), torch.tensor([0.1, 0.5, 0.9, 1.0]), torch.tensor([0, 2, 1, 3])
+    (x,), t, ids = _noise(0), torch.tensor([0.1, 0.5, 0.9, 1.0]), torch.tensor([0, 2, 1, 0])
+    ids = Condition(ids, given=torch.arange(4) < 3)
     for network, highest in (
         (ConditionedNetwork(classes, options), 200.0),
         (SpanNetwork(classes, options), 16.0),
@@ -112,7 +115,7 @@ def _network() -> float:
         span = {"span": 0.3 * t} if isinstance(network, SpanNetwork) else {}
         if isinstance(network, SpanNetwork):
             told = told + network.span_in(_waves(0.3 * t, highest))
-        condition = network.time_out(silu(told)) + network.classes(ids, N)
+        condition = network.time_out(silu(told)) + network.classes.vector(ids, N)
         worst = largest(worst, gap(network(x, t, ids, **span), network.body(x, condition)))
     return worst
 

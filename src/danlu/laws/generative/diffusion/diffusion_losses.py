@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from danlu.conditioning.classes import ClassEmbedding
 from danlu.contracts import Batch, DataDescription, Progress
 from danlu.contracts.noise import BatchNoise
 from danlu.generative.diffusion import ddpm, edm, improved_ddpm, score_sde
@@ -15,7 +16,6 @@ from danlu.generative.diffusion.parts import Parts
 from danlu.laws.draws import generator, seed
 from danlu.laws.gaps import gap
 from danlu.laws.law import Case, Law, stated
-from danlu.layers.condition import ClassEmbedding
 
 PLANE = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0)
 START = Progress(step=0, fraction=0.0, seed=0)

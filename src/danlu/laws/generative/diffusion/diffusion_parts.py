@@ -7,7 +7,8 @@ from operator import mul
 import torch
 from torch import Tensor, nn
 
-from danlu.contracts import Batch, DataDescription, Progress
+from danlu.conditioning.classes import ClassEmbedding
+from danlu.contracts import Batch, DataDescription, Progress, Told
 from danlu.generative.diffusion import PATHS, PRECONDITIONERS, PREDICTIONS, WEIGHTINGS
 from danlu.generative.diffusion.analytic import GaussianDenoiser, MixtureDenoiser, two_dimensional
 from danlu.generative.diffusion.beta_paths import LinearBeta, SubVariancePreserving
@@ -26,7 +27,6 @@ from danlu.laws.draws import seeded
 from danlu.laws.gaps import gap, largest, relative_gap
 from danlu.laws.generative.diffusion.test_bed import points
 from danlu.laws.law import Rows, table
-from danlu.layers.condition import ClassEmbedding
 
 TIMES = (0.0437, 0.3013, 0.8021)
 """Between the steps of every table, so that its slopes are smooth there."""
@@ -181,7 +181,7 @@ class ExactNetwork(nn.Module):
         self.path = PATHS[parts.path].build()
         self.prediction = PREDICTIONS[parts.prediction].target
 
-    def forward(self, x: Tensor, label: Tensor, condition: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, label: Tensor, condition: Told) -> Tensor:
         """The predicted value at the times that are the labels."""
         point: Point[Tensor] = self.path.points(label).like(x)
         y = x / point.alpha

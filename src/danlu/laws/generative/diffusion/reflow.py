@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from danlu.conditioning.classes import ClassEmbedding
 from danlu.contracts import Batch, Progress
 from danlu.data import Examples, ExampleStream
 from danlu.generative.diffusion.analytic import MixtureDenoiser
@@ -15,7 +16,6 @@ from danlu.laws.gaps import gap
 from danlu.laws.generative.diffusion.diffusion_parts import ExactNetwork
 from danlu.laws.generative.exact_maps import LINE
 from danlu.laws.law import Rows, table
-from danlu.layers.condition import ClassEmbedding
 
 FINE = DiffusionOptions(evaluations=201)
 PAIRS = 48
