@@ -153,7 +153,9 @@ def measure_baseline(jobs: int, kept: Path | None) -> Baseline:
 
 def _still_true(facts: dict[str, Any]) -> dict[str, Any]:
     """Without the laws that fail, or that ran something of a file that has changed since."""
-    changed = {file for file, digest in facts["digests"].items() if _digest(file) != digest}
+    changed = {
+        file for file, digest in facts["digests"].items() if _digest(SOURCE / file) != digest
+    }
     stale = {name for file in changed for names in facts["lines"][file].values() for name in names}
     stale |= set(facts["failing"])
     return {
@@ -171,6 +173,8 @@ def _still_true(facts: dict[str, Any]) -> dict[str, Any]:
 def _traced(known: set[str], part: int, parts: int) -> str:
     import coverage
 
+    # Of what is measured, whatever somebody writes meanwhile.
+    digests = {str(path.relative_to(SOURCE)): _digest(path) for path in SOURCE.rglob("*.py")}
     with tempfile.TemporaryDirectory() as folder:
         tracer = coverage.Coverage(
             data_file=f"{folder}/lines", include=[f"{SOURCE}/*"], config_file=False
@@ -191,12 +195,11 @@ def _traced(known: set[str], part: int, parts: int) -> str:
             str(Path(file).relative_to(SOURCE)): data.contexts_by_lineno(file)
             for file in data.measured_files()
         }
-    digests = {file: _digest(file) for file in lines}
+    digests = {file: digests[file] for file in lines}
     return json.dumps({"seconds": seconds, "failing": failing, "lines": lines, "digests": digests})
 
 
-def _digest(file: str) -> int | None:
-    path = SOURCE / file
+def _digest(path: Path) -> int | None:
     return crc32(path.read_bytes()) if path.exists() else None
 
 
