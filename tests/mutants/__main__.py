@@ -49,6 +49,7 @@ NO_METHODS = {
 }
 
 LISTED = Path(__file__).with_name("equivalent.yaml")
+UNREACHED = Path(__file__).with_name("unreached.yaml")
 ONCE_ALIVE = Path(__file__).with_name("once_alive.yaml")
 
 
@@ -59,7 +60,7 @@ def main() -> int:
     rooms = options.room or sorted(ROOMS)
     mutants = [mutant for room in rooms for mutant in _chosen(room, options)]
     mutants = _survivors(options.again) if options.again else mutants
-    mutants += _once_alive() if options.once_alive else []
+    mutants = _reached(mutants) + (_once_alive() if options.once_alive else [])
     print(f"{len(mutants)} mutants of {len({m.file for m in mutants})} files", flush=True)
     preload()
     baseline = measure_baseline(options.jobs, options.baseline)
@@ -104,6 +105,19 @@ def _survivors(path: Path) -> list[Mutant]:
     files = sorted({file for file, *_ in keys})
     found = [m for file in files for m in mutants_of(file, (SOURCE / file).read_text())]
     return [mutant for mutant in found if mutant.key in keys]
+
+
+def _reached(mutants: list[Mutant]) -> list[Mutant]:
+    """Those that a law could run; how many others were drawn is said."""
+    rows, reached = yaml.safe_load(UNREACHED.read_text()), []
+    reasons = {(row["file"], row["scope"]): row["reason"] for row in rows}
+    for mutant in mutants:
+        why = reasons.get((mutant.file, mutant.scope.partition(".")[0]))
+        if why is None:
+            reached.append(mutant)
+        else:
+            print(f"left out: {mutant.file}:{mutant.first} {mutant.scope}: {why}")
+    return reached
 
 
 def _once_alive() -> list[Mutant]:

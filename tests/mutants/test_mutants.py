@@ -84,6 +84,13 @@ def test_a_listed_mutant_still_is_one(row):
     assert row["reason"]
 
 
+@pytest.mark.parametrize("row", rows_of("unreached.yaml"), ids=lambda row: row["scope"])
+def test_a_function_that_no_law_can_run_is_there(row):
+    mutants = sites.mutants_of(row["file"], (SOURCES / row["file"]).read_text())
+    assert row["scope"] in {mutant.scope.partition(".")[0] for mutant in mutants}
+    assert row["reason"]
+
+
 @pytest.mark.parametrize("row", rows_of("once_alive.yaml"), ids=lambda row: row["file"])
 def test_a_fault_that_was_once_alive_can_still_be_put_in(row):
     sites.replaced(source=(SOURCES / row["file"]).read_text(), **row)

@@ -80,7 +80,10 @@ def _unknown_words() -> float:
     rows = torch.randn(len(kept), 3, generator=generator(1))
     vectors = SubwordVectors(known, SUBWORDS, torch.tensor(kept), rows)
     seen = [kept.index(b) for gram in grams("cab") if (b := hashed(gram) % 7) in kept]
-    return gap(vectors.vector("cab"), rows[seen].mean(0))
+    # Of "zz" no n-gram falls into a bucket that was trained.
+    assert not {hashed(gram) % 7 for gram in grams("zz")} & set(kept)
+    inside = [word in vectors for word in ("cat", "cab", "zz")]
+    return gap((vectors.vector("cab"), inside), (rows[seen].mean(0), [True, True, False]))
 
 
 def _classifier() -> float:

@@ -23,6 +23,7 @@ from danlu.laws.gaps import gap, largest, relative_gap
 from danlu.laws.law import Law, stated
 
 SHAPE = (1, 8, 8)
+RATIOS = ("neighbour-distance", "sharpness")
 
 
 def _examples(n: int) -> Examples:
@@ -171,6 +172,21 @@ def _flat() -> float:
     return relative_gap(frechet_stderr(*wide), frechet_stderr(Cloud(x), Cloud(y)))
 
 
+def _nothing() -> float:
+    """Nothing over nothing is 1, and something over nothing is infinite."""
+    held, drawn = torch.ones(6, 1, 8, 8), torch.rand(4, 1, 8, 8, generator=generator())
+    description = DataDescription(shape=SHAPE, levels=None, low=0.0, high=1.0)
+    # Held-out images that are flat copies of the training data have no distance and no detail.
+    examples = Examples(held, None, description)
+    reference = Reference(examples, description, training=examples)
+    space, found = FeatureSpace("pixels", "0", lambda v: v.flatten(1), title=""), []
+    for x in (held[:4], drawn, held):
+        comparison = Comparison(x, None, reference, space, Cloud(x.flatten(1)))
+        ratios = [METRICS[name].target().measure(comparison).value for name in RATIOS]
+        found.append([comparison.size, *ratios])
+    return gap(found, [[4, 1.0, 1.0], [4, math.inf, math.inf], [6, 1.0, 1.0]])
+
+
 def _subsets() -> float:
     """Subsets are the same every time, and in order."""
     chosen = subset(100, 30)
@@ -183,6 +199,7 @@ def _subsets() -> float:
 LAWS: list[Law] = [
     stated("evaluation/matched", 0.0, _matched, "definition"),
     stated("evaluation/applies", 0.0, _applies, "contract"),
+    stated("evaluation/nothing", 0.0, _nothing, "closed form"),
     stated("evaluation/frechet-flat", 1e-6, _flat, "closed form"),
     stated("evaluation/classifier", 1e-4, _training, "definition"),
     stated("evaluation/settled", 1e-5, _settled, "definition"),

@@ -8,18 +8,21 @@ from torch import Tensor
 
 from danlu.contracts import Condition
 from danlu.contracts.noise import BatchNoise
+from danlu.generative.diffusion import couplings
 from danlu.generative.diffusion.couplings import (
     ClassOptimal,
     Optimal,
     Schrodinger,
+    Sinkhorn,
     bridge_weights,
     drawn,
     permutation,
     plan,
     squared_distances,
 )
+from danlu.generative.diffusion.paths import Linear
 from danlu.laws.gaps import gap, largest, rarity, sigmas
-from danlu.laws.generative.diffusion.test_bed import points
+from danlu.laws.generative.diffusion.test_bed import RecordedNoise, points
 from danlu.laws.law import Rows, table
 
 COUNT = 7
@@ -105,7 +108,43 @@ def bridge_is_its_derivative() -> float:
     return largest(gap(rate, known), gap(variance, 0.0))
 
 
+def pairs_are_bent() -> float:
+    """A line through bent pairs has the state and the velocity of a bridge at its time."""
+    (x, z, _), std, t = pairs(), Schrodinger.bridge, torch.linspace(0.1, 0.9, COUNT)
+    epsilon, at = points(3 * COUNT)[2 * COUNT :], t[:, None].double()
+    start, end = Schrodinger().bend(x, z, at[:, 0], Linear(), RecordedNoise(epsilon))
+    root = (at * (1 - at)).sqrt()
+    known = (
+        (1 - at) * x + at * z + std * root * epsilon,
+        z - x + std * (1 - 2 * at) / (2 * root) * epsilon,
+    )
+    return gap(((1 - at) * start + at * end, end - start), known)
+
+
+def plans_of_couplings() -> float:
+    """Sinkhorn's plan is as blunt as a share of the mean cost, a bridge's as its variance asks."""
+    x, z, _ = pairs()
+    cost = squared_distances(x, z)
+    found = Sinkhorn().regularisation(cost), Schrodinger().regularisation(cost)
+    mean = sum(cost.flatten().tolist()) / COUNT**2
+    return gap(found, (couplings.SHARPNESS * mean, 2 * couplings.BRIDGE**2))
+
+
 _LAWS: Rows = {
+    "definition": [
+        (
+            "diffusion/bent pairs",
+            "a bridge's pairs lead through its state with its velocity",
+            1e-9,
+            pairs_are_bent,
+        ),
+        (
+            "diffusion/plans of couplings",
+            "plans weigh entropy by the mean cost, or by twice a bridge's variance",
+            1e-12,
+            plans_of_couplings,
+        ),
+    ],
     "enumeration": [
         ("diffusion/optimal coupling", 1e-12, optimal_is_least),
     ],

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from danlu.backbones.named import fitting
-from danlu.contracts import Batch, DataDescription, DataKind, Progress
+from danlu.contracts import Batch, DataDescription, DataKind, Progress, SequenceContext
 from danlu.contracts.noise import BatchNoise, ItemNoise
 from danlu.data.packing import PackedBatch
 from danlu.generative.autoregressive.choosing import AutoregressiveOptions, allowed, pick
@@ -181,7 +181,41 @@ def told_of_steps() -> float:
     return worst
 
 
+def penalised() -> float:
+    """The penalties of two layers join the loss, each at a ten-thousandth."""
+    with seeded(3):
+        model = build(TEXT, mixer="transformer-vq", dim=8, depth=2, heads=2).double().train()
+    ids, context = torch.randint(3, (5, LENGTH), generator=generator(6)), SequenceContext()
+    nats = -model.log_prob_of_ids(ids, None, context=context).mean() / LENGTH
+    found = model.loss(Batch(ids, None, torch.arange(5)), "model", PROGRESS).total
+    first, second = (value for name, value in context.penalties if name == "commitment")
+    return gap(found.detach(), (nats + 1e-4 * first + 1e-4 * second).detach())
+
+
+def filled() -> float:
+    """Blanks one by one, each time the surest of all guesses, by loops over reading anew."""
+    model, wrong = build_masked(TEXT, dim=8, heads=2).double().eval(), 0
+    with seeded(4), torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.5 * torch.randn_like(parameter))
+    for text in ("_b__", "____", "a_c_", "abca"):
+        now = text
+        while "_" in now:
+            ids = torch.tensor([[*LETTERS, "_"].index(letter) for letter in now])
+            chances = model.logits_of(ids[None])[0].softmax(1).tolist()
+            blanks = [place for place, letter in enumerate(now) if letter == "_"]
+            place = max(blanks, key=lambda i: max(chances[i]))
+            best = LETTERS[chances[place].index(max(chances[place]))]
+            now = now[:place] + best + now[place + 1 :]
+        wrong += model.fill(text) != now
+    return float(wrong)
+
+
 _LAWS: Rows = {
+    "definition": [
+        ("language/penalties", 1e-12, penalised),
+        ("masked/fill", 0.0, filled),
+    ],
     "contract": [
         ("language/steps", 0.0, told_of_steps),
     ],

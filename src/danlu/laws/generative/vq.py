@@ -6,8 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from danlu.contracts import Batch, Classes, DataDescription, Progress
-from danlu.generative.quantized.vq_vae import COMMITMENT, VQVAE, build
+from danlu.generative.chain_options import Output
+from danlu.generative.quantized.vq_vae import COMMITMENT, VQVAE, QuantisedBlock, build
 from danlu.generative.tiny import TINY, TINY_VECTOR
+from danlu.generative.vae.vae import VAEBlock
+from danlu.generative.vae.vae import build as build_vae
 from danlu.generative.vq import vq
 from danlu.laws.draws import seed, seeded
 from danlu.laws.gaps import excess, gap, largest
@@ -109,7 +112,62 @@ def ids_sum() -> float:
     return worst
 
 
+def outputs_as_means() -> float:
+    """Samples as means are the decoder's output for the drawn code: a Gaussian's mean is that."""
+    model, batch = started(TINY_VECTOR)
+    with seeded():
+        other = build_vae(TINY_VECTOR, latent=2, width=4).double()
+        for parameter in other.parameters():
+            parameter.data.add_(0.3 * torch.randn_like(parameter))
+    worst, noise = 0.0, item_noise(6)
+    for chain, code in ((model, model.encode(batch.x)), (other, other.encode(batch.x))):
+        assert isinstance(code, Tensor)
+        (block,) = chain.links
+        assert isinstance(block, QuantisedBlock | VAEBlock)
+        given = block.codebook.vectors[code] if isinstance(block, QuantisedBlock) else code
+        means = chain.expand(code, None, noise, Output.MEAN)
+        if isinstance(block, QuantisedBlock):
+            output = block.decoder(given)
+        else:
+            output = block.decoder(given, block.embedding.known(None, 6))
+        worst = largest(worst, gap(means, output))
+    return worst
+
+
+def codes_in_training() -> float:
+    """Dead codes are revived in the first half alone; the end sets codes to means of tokens."""
+    worst = 0.0
+    for fraction, moves in ((0.0, True), (0.499, True), (0.5, False), (0.9, False)):
+        model, _ = started(TINY_VECTOR, codes=4)
+        book = model.block.codebook
+        with torch.no_grad():
+            book.shares[0], book.sums[0] = 1e-9, 1e-9 * book.vectors[0]
+        before = book.vectors.clone()
+        model.after_step("model", replace(PROGRESS, fraction=fraction))
+        worst = largest(worst, float(bool((book.vectors != before).any()) != moves))
+    model, batch = started(TINY_VECTOR, codes=2)
+    z, book = model.block.tokens(batch.x).detach(), model.block.codebook
+    own = book.nearest(z)
+    model.finish([batch])
+    means = torch.stack([z[own == code].mean(0) for code in range(2)])
+    return largest(worst, gap(book.vectors, means))
+
+
 _LAWS: Rows = {
+    "definition": [
+        (
+            "vq/means",
+            "samples as means are what a Gaussian's decoder says",
+            1e-12,
+            outputs_as_means,
+        ),
+        (
+            "vq/training",
+            "codes are revived in the first half, and end as means of their tokens",
+            1e-9,
+            codes_in_training,
+        ),
+    ],
     "automatic differentiation": [
         ("vq/gradient", 1e-12, gradient),
     ],

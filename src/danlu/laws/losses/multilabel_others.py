@@ -18,6 +18,7 @@ from danlu.losses.multilabel.subset import SubsetSoftmax, log_partitions
 from danlu.losses.multilabel.zlpr import ZLPR
 
 FLAT = [name for name, row in MULTILABEL.items() if row.build().axes == 2]
+SEVERAL = [name for name in MULTILABEL if name not in FLAT]
 BOTH_WAYS = [name for name in FLAT if name != "asymmetric"]
 
 
@@ -132,8 +133,22 @@ def _failure_margin() -> float:
     return excess([0.0, 0.0], [fails, works])
 
 
+def _prediction_error(name: str) -> float:
+    """Classes with a score above 0, or the one of each item with the largest, one by one."""
+    loss = MULTILABEL[name].build()
+    s = logits(6, 6).unflatten(1, (2, 3)) if loss.axes == 3 else logits()
+    rows = s.flatten(0, -2).tolist()
+    several = loss.axes == 3
+    known = [[x == max(row) if several else x > 0 for x in row] for row in rows]
+    return gap(loss.predict(s).flatten(0, -2), torch.tensor(known))
+
+
 _LAWS: Rows = {
     "enumeration": [
+        *(
+            (f"multilabel/{name}-predictions", 0.0, partial(_prediction_error, name))
+            for name in ("binary-cross-entropy", "subset-softmax", *SEVERAL)
+        ),
         ("multilabel/subset-softmax-partition", 1e-12, _partition_error),
         ("multilabel/subset-softmax-loss", 1e-12, _subset_error),
     ],

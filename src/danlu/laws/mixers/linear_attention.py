@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from danlu.contracts import SequenceContext
+from danlu.laws.draws import standard_normal
 from danlu.laws.gaps import excess, gap, largest
 from danlu.laws.law import Case, Rows, law_of_cases, stated, table
 from danlu.laws.mixers.mixers import mixer_laws
 from danlu.laws.mixers.sequences import made, tokens
 from danlu.mixers.efficient import EfficientAttention
-from danlu.mixers.feature_maps import Elu, FirstOrder
+from danlu.mixers.feature_maps import Elu, Exponential, FirstOrder
 from danlu.mixers.linear import LinearAttention
 from danlu.positions.rotary import Rotary
 
@@ -75,6 +76,15 @@ def moved() -> float:
     return gap(*ends)
 
 
+def exponents_apart() -> float:
+    """Features of keys times the exponential that is kept apart, against the map as a whole."""
+    features, (q, k) = Exponential(4, features=5).double(), standard_normal(2, 1, 2, 6, 4)
+    found = features(q, k, lambda q, k: (q, k))
+    assert found.exponent is not None
+    whole = found.k * found.exponent.exp()[..., None]
+    return gap((features.keys(k), whole), ((k @ features.directions.T).exp(),) * 2)
+
+
 ROWS: Rows = {
     "closed form": [
         ("sums-to-one", 1e-12, sums_to_one),
@@ -85,6 +95,7 @@ LAWS = [
     *table(ROWS, law_of_cases, prefix="linear-attention/"),
     stated("linear-attention/row-scale", 1e-12, row_scale, "self-consistency"),
     stated("linear-attention/moved", 1e-12, moved, "self-consistency"),
+    stated("linear-attention/exponents", 1e-12, exponents_apart, "definition"),
     *mixer_laws(
         "linear-attention/turned", turned, only=("steps", "packed", "padding", "future", "split")
     ),

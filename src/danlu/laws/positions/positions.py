@@ -13,7 +13,8 @@ from danlu.laws.draws import generator, standard_normal
 from danlu.laws.gaps import gap, largest
 from danlu.laws.law import Case, Law, Rows, law_of_cases, table
 from danlu.laws.mixers.mixers import mixer_laws
-from danlu.laws.mixers.sequences import made, tokens
+from danlu.laws.mixers.sequences import made, refused, tokens
+from danlu.mixers.linear import LinearAttention
 from danlu.mixers.softmax import Softmax
 from danlu.positions import HOOKS, POSITIONS, PositionEncoding
 from danlu.positions.alibi import slopes
@@ -200,7 +201,20 @@ def _rows(name: str, build: Encoding) -> list[Law]:
     return rows
 
 
+def taken_by_linear() -> float:
+    """Encodings whose word on linear attention is not what that layer answers."""
+    wrong = 0
+    for method in POSITIONS.values():
+        position = method.build()
+        takes = refused(lambda p=position: LinearAttention(8, heads=2, position=p)) == 1
+        wrong += takes != position.linear_ok
+    return float(wrong)
+
+
 IDENTITIES: Rows = {
+    "contract": [
+        ("linear", "linear attention takes those that say so", 0.0, taken_by_linear),
+    ],
     "closed form": [
         ("sinusoidal/turns", 1e-12, sinusoid_turns),
         ("rope/exponential", 1e-11, rope_is_exponential),

@@ -15,11 +15,14 @@ from danlu.positions.completeness import completeness
 from danlu.positions.general_rotary import GeneralRotary
 from danlu.positions.orthogonal_power import OrthogonalPower
 
+POINTS = ((1, 0), (0, 1), (3, -2))
 
-def generators() -> Tensor:
-    """Two commuting skew matrices in a random basis."""
+
+def generators(still: float = 1.0) -> Tensor:
+    """Two commuting skew matrices in a random basis; the first plane turns so much slower."""
     basis, _ = torch.linalg.qr(standard_normal(6, 6, stream=3))
     theta, found = standard_normal(2, 3, stream=4), []
+    theta[:, 0] *= still
     for frequencies in theta:
         blocks = [torch.tensor([[0.0, -t], [t, 0.0]], dtype=basis.dtype) for t in frequencies]
         found.append(basis @ torch.block_diag(*blocks) @ basis.T)
@@ -28,10 +31,9 @@ def generators() -> Tensor:
 
 def general_is_exponential() -> float:
     """It is exp of its generators."""
-    given = generators()
-    position = GeneralRotary(6, coordinates=2, generators=given)
     worst = 0.0
-    for point in ((1, 0), (0, 1), (3, -2)):
+    for given, point in itertools.product((generators(), generators(0.0)), POINTS):
+        position = GeneralRotary(6, coordinates=2, generators=given)
         total = torch.einsum("a,aij->ij", torch.tensor(point).double(), given)
         worst = largest(
             worst, gap(matrix_at(position, point, 6), torch.from_numpy(expm(total.numpy())))

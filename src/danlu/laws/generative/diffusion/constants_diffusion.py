@@ -14,7 +14,15 @@ from danlu.generative.diffusion.discrete import (
     linear_betas,
     scaled_linear_betas,
 )
-from danlu.generative.diffusion.grids import karras, linspace, quadratic, shifted, uniform
+from danlu.generative.diffusion.grids import (
+    karras,
+    leading,
+    linspace,
+    quadratic,
+    shifted,
+    uniform,
+)
+from danlu.generative.diffusion.grids import logarithmic as even_logarithms
 from danlu.generative.diffusion.improved_ddpm import BOUND_WEIGHT
 from danlu.generative.diffusion.model import LABEL_DROP
 from danlu.generative.diffusion.paths import EDM, Linear, Point, VarianceExploding
@@ -119,6 +127,21 @@ GRIDS = golden_law(
         ("uniform", lambda: _times(uniform, 3), [0.999, 0.666, 0.333, 0.0]),
         ("quadratic", lambda: _times(quadratic, 3), [0.999, 0.444, 0.111, 0.0]),
         ("linspace", lambda: _times(linspace, 3), [0.999, 0.5, 0.001, 0.0]),
+        (
+            "leading, arXiv:2305.08891 tab. 2: steps of T/N, here from t = 0.8 to 0.1",
+            lambda: leading(Linear(), 4, 1 / 9, 4.0),
+            [7 / 3, 1.0, 3 / 7, 1 / 9, 0.0],
+        ),
+        (
+            "and evenly where there is no room for them",
+            lambda: leading(Linear(), 15, 1 / 9, 4.0)[::14],
+            [4.0, 1 / 9],
+        ),
+        (
+            "even in the logarithm",
+            lambda: even_logarithms(EDM(), 4, 0.125, 8.0),
+            [8.0, 2.0, 0.5, 0.125, 0.0],
+        ),
     ],
     tolerance=5e-6,
 )

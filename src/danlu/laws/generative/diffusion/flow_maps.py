@@ -1,0 +1,118 @@
+"""Laws of flow maps in use: what is handed out, what a draw costs, guided targets, end laws."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch.distributions import Normal, kl_divergence
+
+from danlu.contracts import Classes, DataDescription
+from danlu.generative.diffusion.consistency import build as build_consistency
+from danlu.generative.diffusion.distilled import build as build_distilled
+from danlu.generative.diffusion.meanflow import MeanFlowOptions
+from danlu.generative.diffusion.meanflow import build as build_meanflow
+from danlu.generative.diffusion.rectified_flow import build as build_flow
+from danlu.generative.diffusion.solvers.ddim import DDIM
+from danlu.generative.tiny import TINY_VECTOR
+from danlu.laws.draws import generator, seeded
+from danlu.laws.gaps import gap, largest
+from danlu.laws.generative.diffusion.test_bed import points
+from danlu.laws.law import Case, Rows, law_of_cases, table
+
+CLASSED = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, condition=Classes(3))
+MAPS = {"consistency": build_consistency, "distilled": build_distilled, "meanflow": build_meanflow}
+
+
+def _drawn(build: Any, description: DataDescription, **options: Any) -> Any:
+    """A small model whose weights are all away from 0."""
+    with seeded(3):
+        model = build(description, width=8, **options).double().eval()
+        for parameter in model.parameters():
+            parameter.data.add_(0.2 * torch.randn_like(parameter))
+    return model
+
+
+def handed_out() -> Iterable[Case]:
+    """The function of tensors that is exported, against the map that is sampled by."""
+    for name, build in MAPS.items():
+        # A consistency model maps to the data alone.
+        inner = 0.0 if name == "consistency" else 0.2
+
+        def error(build: Any = build, inner: float = inner) -> float:
+            model, x, worst = _drawn(build, TINY_VECTOR), points(6, 1.0), 0.0
+            given = model.exports(model.Options())["flow-map"]
+            for t, s in ((1.0, 0.0), (0.7, inner)):
+                rows = [torch.full((6,), time, dtype=torch.float64) for time in (t, s)]
+                with torch.no_grad():
+                    worst = largest(
+                        worst, gap(given.module(x, *rows), model.flow_map(None)(x, t, s))
+                    )
+            return worst
+
+        yield name, error
+
+
+def costs() -> float:
+    """A jump is one evaluation, and by a solver a draw costs what the plain flow's does."""
+    model, plain = _drawn(build_meanflow, TINY_VECTOR), _drawn(build_flow, TINY_VECTOR)
+    jumps = MeanFlowOptions(evaluations=5)
+    solved = MeanFlowOptions(jumps="none", evaluations=6)
+    options = plain.Options(evaluations=6)
+    found = [model.sampling_evaluations(each) for each in (jumps, solved)]
+    ports = [sorted(model.exports(each)) for each in (jumps, solved)]
+    named = ports == [["flow-map"], sorted(plain.exports(options))]
+    return gap([*found, named], [5, plain.sampling_evaluations(options), True])
+
+
+def guided() -> float:
+    r"""$v_\varnothing + w (v - v_\varnothing)$ for rows with a class, and v for those without."""
+    model, z = _drawn(build_meanflow, CLASSED, guidance=2.5), points(6, 1.0)
+    velocity = torch.randn(6, 2, generator=generator(4), dtype=torch.float64)
+    t, ids = torch.linspace(0.1, 0.9, 6, dtype=torch.float64), torch.tensor([0, 3, 2, 3, 1, 0])
+    found = model.guided_velocity(z, t, velocity, ids)
+    with torch.no_grad():
+        base = model.average(z, t, 0 * t, None)
+    rows = [
+        velocity[i] if one == 3 else 2.5 * velocity[i] - 1.5 * base[i]
+        for i, one in enumerate(ids.tolist())
+    ]
+    untold = model.guided_velocity(z, t, velocity, None)
+    return gap((found, untold), (torch.stack(rows), velocity))
+
+
+def ends() -> float:
+    """The divergence of what is left of an example at the last time from the Gaussian that ends."""
+    model, x = _drawn(build_flow, TINY_VECTOR), points(5)
+    last = model.ends()[1]
+    left, pure = (Normal(mean, last) for mean in ((1 - last) * x, torch.zeros_like(x)))
+    return gap(model.prior_mismatch(x), kl_divergence(left, pure).sum(1))
+
+
+def scores() -> float:
+    """DDIM needs a score where it draws noise, and nowhere else."""
+    return gap([DDIM(eta).needs_score for eta in (0.0, math.ulp(0.0), 1.0)], [False, True, True])
+
+
+_LAWS: Rows = {
+    "self-consistency": [
+        ("flow-maps/costs", "a jump costs an evaluation, a solver what it takes", 0.0, costs),
+    ],
+    "definition": [
+        ("meanflow/guided", "guided targets are extrapolated by class", 1e-10, guided),
+    ],
+    "independent package": [
+        ("flow/mismatch", "the end law costs its divergence from what is left", 1e-12, ends),
+    ],
+    "contract": [
+        ("ddim/needs-score", "DDIM needs a score where it draws", 0.0, scores),
+    ],
+}
+
+_CASES: Rows = {
+    "self-consistency": [
+        ("flow-maps/exported", "what is exported is the map that samples", 1e-12, handed_out),
+    ],
+}
+
+LAWS = [*table(_LAWS), *table(_CASES, law_of_cases)]
