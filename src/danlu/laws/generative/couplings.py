@@ -21,8 +21,9 @@ from danlu.generative.diffusion.couplings import (
     squared_distances,
 )
 from danlu.generative.diffusion.paths import Linear
+from danlu.laws.draws import seeded
 from danlu.laws.gaps import gap, largest, rarity, sigmas
-from danlu.laws.generative.diffusion.test_bed import RecordedNoise, points
+from danlu.laws.generative.diffusion.test_bed import points
 from danlu.laws.law import Rows, table
 
 COUNT = 7
@@ -111,8 +112,12 @@ def bridge_is_its_derivative() -> float:
 def pairs_are_bent() -> float:
     """A line through bent pairs has the state and the velocity of a bridge at its time."""
     (x, z, _), std, t = pairs(), Schrodinger.bridge, torch.linspace(0.1, 0.9, COUNT)
-    epsilon, at = points(3 * COUNT)[2 * COUNT :], t[:, None].double()
-    start, end = Schrodinger().bend(x, z, at[:, 0], Linear(), RecordedNoise(epsilon))
+    at = t[:, None].double()
+    with seeded(2):
+        epsilon = BatchNoise(COUNT, dtype=torch.float64).normal(2)
+    with seeded(2):
+        noise = BatchNoise(COUNT, dtype=torch.float64)
+        start, end = Schrodinger().bend(x, z, at[:, 0], Linear(), noise)
     root = (at * (1 - at)).sqrt()
     known = (
         (1 - at) * x + at * z + std * root * epsilon,
