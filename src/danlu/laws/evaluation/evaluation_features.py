@@ -175,7 +175,7 @@ def _flat() -> float:
 def _nothing() -> float:
     """Nothing over nothing is 1, and something over nothing is infinite."""
     held, drawn = torch.ones(6, 1, 8, 8), torch.rand(4, 1, 8, 8, generator=generator())
-    description = DataDescription(shape=SHAPE, levels=None, low=0.0, high=1.0)
+    description = DataDescription(kind=DataKind.IMAGE, shape=SHAPE, levels=None, low=0.0, high=1.0)
     # Held-out images that are flat copies of the training data have no distance and no detail.
     examples = Examples(held, None, description)
     reference = Reference(examples, description, training=examples)

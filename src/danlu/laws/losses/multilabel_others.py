@@ -146,7 +146,12 @@ def _prediction_error(name: str) -> float:
 _LAWS: Rows = {
     "enumeration": [
         *(
-            (f"multilabel/{name}-predictions", 0.0, partial(_prediction_error, name))
+            (
+                f"multilabel/{name}-predictions",
+                "classes more probable than not, or the best of each item",
+                0.0,
+                partial(_prediction_error, name),
+            )
             for name in ("binary-cross-entropy", "subset-softmax", *SEVERAL)
         ),
         ("multilabel/subset-softmax-partition", 1e-12, _partition_error),
