@@ -22,7 +22,7 @@ from danlu.backbones.transformer import (
 from danlu.contracts import DanluError, SequenceContext, built, told_of
 from danlu.laws.draws import generator
 from danlu.laws.gaps import gap, largest
-from danlu.laws.law import Case, Law, Oracle, law_of_cases
+from danlu.laws.law import Case, Law, Oracle, law_of_cases, statement_of
 from danlu.laws.mixers.exemptions import EXEMPT
 from danlu.laws.mixers.mixers_in_rows import edited, leaks, packed, packed_slopes, padding, rows
 from danlu.laws.mixers.mixers_in_time import (
@@ -53,7 +53,7 @@ from danlu.positions import POSITIONS
 
 
 def shapes(build: Build) -> Iterable[Case]:
-    """The output has the shape of the input and is finite, at every length."""
+    """The output is finite and shaped like the input."""
     mixer = made(build)
     for length in lengths_of(mixer, (0, 1, 33)):
 
@@ -68,7 +68,7 @@ def shapes(build: Build) -> Iterable[Case]:
 
 
 def derivative(build: Build) -> Iterable[Case]:
-    """The gradient against finite differences along a random direction, by each tensor."""
+    """The gradient is that of finite differences."""
     mixer = made(build)
     for length in lengths_of(mixer, (1, 3)):
         context, x = context_for(mixer, 1), tokens(mixer, length, batch=1)
@@ -100,7 +100,7 @@ def _difference(mixer: Mixer, x: torch.Tensor, value: torch.Tensor, slope: torch
 
 
 def purity(build: Build) -> Iterable[Case]:
-    """Change of parameters and buffers by a pass, in training as well."""
+    """A pass changes no parameter and no buffer."""
     mixer = made(build)
     for mode in (True, False):
 
@@ -117,7 +117,7 @@ def purity(build: Build) -> Iterable[Case]:
 
 
 def refusals(build: Build) -> Iterable[Case]:
-    """What cannot be done and is not answered by a `DanluError`."""
+    """What cannot be done is refused."""
     mixer = made(build)
     length = mixer.length or 4
     x, context = tokens(mixer, length), context_for(mixer)
@@ -163,66 +163,24 @@ def _in_forms(mixer: Mixer) -> bool:
     return len(mixer.forms) > 1
 
 
-CONTRACT: list[tuple[str, str, float, Callable[[Build], Iterable[Case]], Any, Oracle]] = [
-    ("forms", "all forms agree, outputs and gradients", 1e-9, forms, _in_forms, "self-consistency"),
-    (
-        "split",
-        "cut anywhere and continued equals the whole",
-        1e-9,
-        splits,
-        _causal,
-        "self-consistency",
-    ),
-    ("steps", "token by token equals all at once", 1e-9, steps, _causal, "self-consistency"),
-    ("packed", "packed documents equal separate ones", 1e-12, packed, _always, "self-consistency"),
-    ("packed-slopes", "and so do all gradients", 1e-12, packed_slopes, _always, "self-consistency"),
-    (
-        "edited",
-        "editing a packed document leaves the others bit-equal",
-        0.0,
-        edited,
-        _always,
-        "contract",
-    ),
-    ("leak", "no gradient crosses the boundary of documents", 0.0, leaks, _always, "contract"),
-    ("padding", "padding changes nothing", 1e-9, padding, _of_any_length, "contract"),
-    ("future", "replacing the future leaves the past", 1e-12, future, _causal, "contract"),
-    (
-        "jacobian",
-        "the Jacobian is zero in the future",
-        0.0,
-        jacobian,
-        _causal,
-        "automatic differentiation",
-    ),
-    (
-        "prefixes",
-        "every length gives the outputs of a longer one",
-        1e-9,
-        prefixes,
-        _causal,
-        "self-consistency",
-    ),
-    ("shapes", "the output is finite and shaped like the input", 0.0, shapes, _always, "contract"),
-    (
-        "rows",
-        "rows do not see one another, states follow their rows",
-        1e-9,
-        rows,
-        _always,
-        "self-consistency",
-    ),
-    ("state-size", "the state does not grow", 0.0, state_size, _bounded, "contract"),
-    (
-        "gradient",
-        "the gradient is that of finite differences",
-        1e-7,
-        derivative,
-        _always,
-        "finite differences",
-    ),
-    ("purity", "a pass changes no parameter and no buffer", 0.0, purity, _always, "contract"),
-    ("refusals", "what cannot be done is refused", 0.0, refusals, _always, "contract"),
+CONTRACT: list[tuple[str, float, Callable[[Build], Iterable[Case]], Any, Oracle]] = [
+    ("forms", 1e-9, forms, _in_forms, "self-consistency"),
+    ("split", 1e-9, splits, _causal, "self-consistency"),
+    ("steps", 1e-9, steps, _causal, "self-consistency"),
+    ("packed", 1e-12, packed, _always, "self-consistency"),
+    ("packed-slopes", 1e-12, packed_slopes, _always, "self-consistency"),
+    ("edited", 0.0, edited, _always, "contract"),
+    ("leak", 0.0, leaks, _always, "contract"),
+    ("padding", 1e-9, padding, _of_any_length, "contract"),
+    ("future", 1e-12, future, _causal, "contract"),
+    ("jacobian", 0.0, jacobian, _causal, "automatic differentiation"),
+    ("prefixes", 1e-9, prefixes, _causal, "self-consistency"),
+    ("shapes", 0.0, shapes, _always, "contract"),
+    ("rows", 1e-9, rows, _always, "self-consistency"),
+    ("state-size", 0.0, state_size, _bounded, "contract"),
+    ("gradient", 1e-7, derivative, _always, "finite differences"),
+    ("purity", 0.0, purity, _always, "contract"),
+    ("refusals", 0.0, refusals, _always, "contract"),
 ]
 
 
@@ -250,8 +208,10 @@ def mixer_laws(name: str, build: Build, *, only: Iterable[str] = ()) -> list[Law
     mixer = build()
     exempt = EXEMPT.get(name, {})
     return [
-        law_of_cases(f"{name}/{what}", statement, tolerance, partial(cases, build), oracle)
-        for what, statement, tolerance, cases, concerns, oracle in CONTRACT
+        law_of_cases(
+            f"{name}/{what}", statement_of(cases), tolerance, partial(cases, build), oracle
+        )
+        for what, tolerance, cases, concerns, oracle in CONTRACT
         if concerns(mixer) and what not in exempt and (not only or what in only)
     ]
 

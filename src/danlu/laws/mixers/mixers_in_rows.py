@@ -30,19 +30,19 @@ CALLS = {"side by side": None, "one by one": 0.0}
 
 
 def packed(build: Build) -> Iterable[Case]:
-    """Packed documents against separate runs, their states by what follows from them."""
+    """Packed documents equal separate ones."""
     for name, mixer, documents in _packings(build):
         yield name, partial(_packed_gap, mixer, documents)
 
 
 def packed_slopes(build: Build) -> Iterable[Case]:
-    """Gradients by packed documents and by all weights against those of separate runs."""
+    """And so do all gradients."""
     for name, mixer, documents in _packings(build):
         yield name, partial(_slopes_gap, mixer, documents)
 
 
 def edited(build: Build) -> Iterable[Case]:
-    """Change of the other packed documents when one is edited."""
+    """Editing a packed document leaves the others bit-equal."""
     for name, mixer, documents in _packings(build):
         if len(documents) > 1:
             yield name, partial(_edit_gap, mixer, documents)
@@ -109,7 +109,7 @@ def _edit_gap(mixer: Mixer, documents: tuple[int, ...]) -> float:
 
 
 def leaks(build: Build) -> Iterable[Case]:
-    """The gradient of one packed document by the tokens of the others."""
+    """No gradient crosses the boundary of documents."""
     mixer = made(build)
     documents = (2, 3) if mixer.length is None else (mixer.length, mixer.length)
     context = packed_context(context_for(mixer, len(documents)), documents)
@@ -127,7 +127,7 @@ def leaks(build: Build) -> Iterable[Case]:
 
 
 def padding(build: Build) -> Iterable[Case]:
-    """Padding left and right, and the state behind it, against no padding."""
+    """Padding changes nothing."""
     mixer = made(build)
     for length, amount in ((1, 1), (3, 2), (7, 5)):
         for side in ("left", "right"):
@@ -154,7 +154,7 @@ def padding(build: Build) -> Iterable[Case]:
 
 
 def rows(build: Build) -> Iterable[Case]:
-    """A row alone against the row among others, and rows in another order."""
+    """Rows do not see one another, states follow their rows."""
     mixer = made(build)
     for length in lengths_of(mixer, (1, 6)):
 

@@ -20,7 +20,7 @@ def lengths_of(mixer: Mixer, lengths: Iterable[int] = LENGTHS) -> list[int]:
 
 
 def forms(build: Build) -> Iterable[Case]:
-    """Every declared form against the first, outputs and gradients, from a state as well."""
+    """All forms agree, outputs and gradients."""
     mixer = made(build)
     for length in lengths_of(mixer):
         for form in mixer.forms[1:]:
@@ -42,7 +42,7 @@ def forms(build: Build) -> Iterable[Case]:
 
 
 def splits(build: Build) -> Iterable[Case]:
-    """Cut anywhere and continued from the state, outputs and gradients."""
+    """Cut anywhere and continued equals the whole."""
     mixer = made(build)
     for length in (1, 2, 7):
         x, context = tokens(mixer, length), context_for(mixer)
@@ -62,7 +62,7 @@ def splits(build: Build) -> Iterable[Case]:
 
 
 def steps(build: Build) -> Iterable[Case]:
-    """Token by token through `step`, from the start and from a state."""
+    """Token by token equals all at once."""
     mixer = made(build)
     for length in (1, 2, 9):
         for begun in (0, 4):
@@ -84,7 +84,7 @@ def steps(build: Build) -> Iterable[Case]:
 
 
 def future(build: Build) -> Iterable[Case]:
-    """What earlier outputs change by when later tokens are replaced."""
+    """Replacing the future leaves the past."""
     mixer = made(build)
     for length in lengths_of(mixer, (2, 5, 33)):
         for kept in sorted({1, length // 2, length - 1}):
@@ -100,7 +100,7 @@ def future(build: Build) -> Iterable[Case]:
 
 
 def jacobian(build: Build) -> Iterable[Case]:
-    """The part of the Jacobian that lies in the future."""
+    """The Jacobian is zero in the future."""
     mixer = made(build)
     for length in lengths_of(mixer, (2, 5)):
 
@@ -115,7 +115,7 @@ def jacobian(build: Build) -> Iterable[Case]:
 
 
 def prefixes(build: Build) -> Iterable[Case]:
-    """Every length gives the first outputs of a longer sequence; nothing in, nothing out."""
+    """Every length gives the outputs of a longer one."""
     mixer = made(build)
     for length in (1, 2, 3, 17, 33):
 
@@ -129,7 +129,7 @@ def prefixes(build: Build) -> Iterable[Case]:
 
 
 def state_size(build: Build) -> Iterable[Case]:
-    """Growth of a bounded state in bytes."""
+    """The state does not grow."""
     mixer = made(build)
 
     def error() -> float:
