@@ -133,7 +133,10 @@ def add_data(parser: Parser) -> None:
         help="side of the images of a folder in pixels, or tokens of a window of text",
     )
     parser.add_argument(
-        "--label", default="none", metavar="RULE", help="`folder` makes subfolders classes"
+        "--label",
+        default="none",
+        metavar="RULE",
+        help="`folder` makes subfolders classes, `captions` tells texts; default none",
     )
 
 

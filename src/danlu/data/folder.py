@@ -1,7 +1,9 @@
 """A folder of images, searched recursively, cropped and resized to one square size.
 
 A folder of grey pictures has 1 channel, any colour makes it 3. With `label="folder"` the class of
-an image is the folder below the root that holds it. Folders named train and test (also training,
+an image is the folder below the root that holds it; with `label="captions"` it is told a text, see
+`captions`. Two folders `images` and `conditions` of the same names are pairs: each image is told
+the other, whatever the label. Folders named train and test (also training,
 val, valid, validation, dev, testing) are splits and no classes; the classes are the folders in
 them. Hidden and system files are left out; a file that is no readable image is left out and listed
 with the reason. Splits that are not given: by a hash of the relative path, a tenth (at most 10,000)
@@ -14,7 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from danlu.contracts import Classes, DanluError, DataDescription, DataKind
+from danlu.contracts import Classes, Condition, DanluError, DataDescription, DataKind
+from danlu.data.beside import Beside, images_beside
+from danlu.data.captions import captions_of
 from danlu.data.decoding import EIGHT_BITS, SIXTEEN_BITS
 from danlu.data.notices import cautions
 from danlu.data.pictures import Facts, Pictures, pictures_of
@@ -23,6 +27,8 @@ from danlu.data.splits import SMALLEST, held_out, split
 
 DEFAULT_SIZE = 32
 SIZES = range(8, 1025)
+PAIRS = ("images", "conditions")
+"""Folders of images, and of those that they are told."""
 LISTED = 20
 """So many skipped files are listed in the notices; `Source.skipped` has all."""
 TRAINING, VALIDATION, TEST = "training", "validation", "test"
@@ -43,14 +49,22 @@ def folder_source(folder: Path, *, size: int | None = None, label: str = "none")
     """The images of a folder as a source.
 
     Raises:
-        DanluError: too few images, a size out of range, no subfolders to tell classes by, or not
-            enough memory.
+        DanluError: too few images, a size out of range, nothing of what they are to be told, or
+            not enough memory.
     """
     if size is not None and size not in SIZES:
         raise DanluError(f"--size goes from {SIZES[0]} to {SIZES[-1]}, got {size}.")
-    pictures = pictures_of(folder, size or DEFAULT_SIZE)
-    layout = _Layout(pictures.facts, labelled=label == "folder")
-    skipped = (*pictures.facts.skipped, *layout.skipped)
+    pairs = all((folder / name).is_dir() for name in PAIRS)
+    pictures = pictures_of(folder / PAIRS[0] if pairs else folder, size or DEFAULT_SIZE)
+    told = None
+    if pairs:
+        told = images_beside(folder / PAIRS[1], pictures.facts)
+    elif label == "captions":
+        told = captions_of(folder, pictures.facts)
+    layout = _Layout(pictures.facts, labelled=label == "folder", told=told)
+    beside = told.files if told else frozenset()
+    unread = [line for line in pictures.facts.skipped if line.rpartition(": ")[0] not in beside]
+    skipped = (*unread, *layout.skipped)
     if len(layout.rows) < SMALLEST or not layout.side(TRAINING):
         raise DanluError(
             f"{folder} holds {len(layout.rows) or 'no'} usable images; at least {SMALLEST} are "
@@ -61,7 +75,7 @@ def folder_source(folder: Path, *, size: int | None = None, label: str = "none")
     notices = [] if size else [
         f"Images are resized to {DEFAULT_SIZE} x {DEFAULT_SIZE}; --size chooses another size."
     ]  # fmt: skip
-    notices += [*_losses(pictures.facts, skipped), *layout.notices]
+    notices += [*_losses(pictures.facts, skipped), *layout.notices, *(told.notices if told else ())]
     return _source(folder, pictures, layout, notices, skipped)
 
 
@@ -75,8 +89,8 @@ class _Layout:
         notices: what a person should know.
     """
 
-    def __init__(self, facts: Facts, *, labelled: bool) -> None:
-        self.names = facts.names
+    def __init__(self, facts: Facts, *, labelled: bool, told: Beside | None = None) -> None:
+        self.names, self.told = facts.names, told
         tops = dict.fromkeys(name.split("/")[0] for name in self.names if "/" in name)
         sides = {top: SPLITS[top.lower()] for top in tops if top.lower() in SPLITS}
         self.divided = TRAINING in sides.values() and len({*sides.values()}) > 1
@@ -85,6 +99,7 @@ class _Layout:
         self.rows = [i for i, name in enumerate(self.names) if self._counts(name, labelled)]
         seen = {self._class_of(self.names[i]) for i in self.rows}
         self.class_names = tuple(sorted(seen)) if labelled else ()
+        self.kind = Classes(len(self.class_names)) if self.class_names else told and told.kind
         self.notices = [*self._told(facts, labelled)]
 
     def side(self, wanted: str) -> list[int]:
@@ -99,6 +114,13 @@ class _Layout:
         of = [ids[self._class_of(self.names[i])] for i in rows] if ids else []
         return np.array(of, dtype=np.int64) if ids else None
 
+    def condition(self, rows: Sequence[int]) -> Condition | None:
+        """What some images are told."""
+        if self.told is not None:
+            return self.told.of([self.names[i] for i in rows])
+        labels = self.labels(rows)
+        return None if labels is None else Condition(torch.from_numpy(labels))
+
     def _class_of(self, name: str) -> str:
         """The folder that holds an image, below the split; empty where there is none."""
         above = name.split("/")[int(self.divided) : -1]
@@ -112,6 +134,9 @@ class _Layout:
         if labelled and not self._class_of(name):
             self.skipped.append(f"{name}: in no subfolder, hence without a class")
             return False
+        if self.told is not None and name not in self.told.place:
+            self.skipped.append(f"{name}: without a {self.told.what}")
+            return False
         return True
 
     def _told(self, facts: Facts, labelled: bool) -> list[str]:
@@ -123,7 +148,7 @@ class _Layout:
             rest = f"; {' and '.join(absent)} is taken from training" if absent else ""
             lines.append(f"Split folders: {used}{rest}.")
         found = {self._class_of(self.names[i]) for i in self.rows} - {""}
-        if not labelled and len(found) > 1:
+        if not labelled and self.told is None and len(found) > 1:
             lines.append(f"{len(found)} subfolders: --label folder makes them classes.")
         depth = int(self.divided)
         empty = {
@@ -152,7 +177,7 @@ def _source(
         levels=256,
         low=-1.0,
         high=1.0,
-        condition=Classes(len(layout.class_names)) if layout.class_names else None,
+        condition=layout.kind,
     )
     training, *given = (layout.side(side) for side in (TRAINING, VALIDATION, TEST))
     held = held_out(len(training))
@@ -177,9 +202,8 @@ def _source(
 def _examples(
     pictures: Pictures, layout: _Layout, rows: Sequence[int], description: DataDescription
 ) -> Examples:
-    labels = layout.labels(rows)
-    ids = None if labels is None else torch.from_numpy(labels)
-    return Examples(pictures.pixels, ids, description, torch.tensor(rows, dtype=torch.long))
+    chosen = torch.tensor(rows, dtype=torch.long)
+    return Examples(pictures.pixels, layout.condition(rows), description, chosen)
 
 
 def _losses(facts: Facts, skipped: Sequence[str]) -> list[str]:

@@ -14,15 +14,16 @@ from danlu.data.idx import find_parts, idx_source
 from danlu.data.leaks import without_leaks
 from danlu.data.notices import counted_classes
 from danlu.data.source import LARGE, Source
+from danlu.data.tables import SUFFIXES
 from danlu.reading import available_memory, require_file
 from danlu.reading.room import SHARE
 
-LABELS = ("none", "folder")
-ARRAYS = (".npz", ".npy")
+LABELS = ("none", "folder", "captions")
+ARRAYS = (".npz", ".npy", *SUFFIXES)
 
 
 def open_source(name_or_path: str, *, size: int | None = None, label: str = "none") -> Source:
-    """A named set, a folder of images or of four IDX files, or an `.npz` or `.npy` file.
+    """A named set, a folder of images or of four IDX files, an `.npz` or `.npy` file, or a table.
 
     Named sets are as they were published. Of others, copies of held-out examples are kept out of
     the other splits, and the classes are counted in the notices.
@@ -30,7 +31,8 @@ def open_source(name_or_path: str, *, size: int | None = None, label: str = "non
     Args:
         name_or_path: a name in `SOURCES`, or a path; write `./digits` for a folder of that name.
         size: side of the images of a folder; 32 when absent.
-        label: "folder" makes the subfolders of a folder of images its classes.
+        label: "folder" makes the subfolders of a folder of images its classes; with "captions"
+            images and examples of a file are told a text.
 
     Raises:
         DanluError: it is not there, or not usable; one line says what to do.
@@ -46,7 +48,8 @@ def open_source(name_or_path: str, *, size: int | None = None, label: str = "non
         return _own(folder_source(path, size=size, label=label))
     if named is None and not path.exists():
         raise _missing(name_or_path, SOURCES)
-    if size is not None or label != "none":
+    asked = "captions" if path.suffix in ARRAYS and named is None else "none"
+    if size is not None or label not in ("none", asked):
         raise DanluError(f"--size and --label are for folders of images, not for {name_or_path}.")
     if named is not None:
         return named.build()
@@ -54,9 +57,10 @@ def open_source(name_or_path: str, *, size: int | None = None, label: str = "non
         return _own(idx_source(parts, path.resolve().name))
     require_file(path)
     if path.suffix in ARRAYS:
-        return _own(array_source(path))
+        return _own(array_source(path, label=label))
     raise DanluError(
-        f"{path} is neither a folder nor an .npz file; give the folder that holds the images. "
+        f"{path} is neither a folder nor one of {', '.join(ARRAYS)}; give the "
+        "folder that holds the images. "
         f"Text is learned by `danlu train lm {path}`."
     )
 

@@ -100,7 +100,7 @@ def _range(parts: Parts) -> tuple[float, float]:
 
 
 def _converted(
-    x: np.ndarray, dtype: type, change: Callable[[np.ndarray], np.ndarray] | None = None
+    x: Part, dtype: type, change: Callable[[np.ndarray], np.ndarray] | None = None
 ) -> Part:
     """The array itself where nothing changes; otherwise a new one, unless it stays in its file."""
     if change is None and x.dtype == dtype:

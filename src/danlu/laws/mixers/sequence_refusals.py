@@ -45,13 +45,8 @@ Pair = tuple[Attempt, Attempt]
 """What is refused, and what is just allowed."""
 
 
-def _pair(target: Callable[..., Any], *given: Any, **facts: Any) -> Pair:
-    """Two calls; a list holds what is refused of a fact, and what is allowed."""
-    refused, allowed = (
-        {name: fact[way] if isinstance(fact, list) else fact for name, fact in facts.items()}
-        for way in (0, 1)
-    )
-    return partial(target, *given, **refused), partial(target, *given, **allowed)
+def _rotary(dim: int, **facts: Any) -> Attempt:
+    return partial(Rotary, dim, **facts)
 
 
 def _turned(**facts: Any) -> Attempt:
@@ -61,57 +56,118 @@ def _turned(**facts: Any) -> Attempt:
 
 
 MIXERS: dict[str, Pair] = {
-    "heads that do not divide": _pair(Softmax, 8, heads=[3, 1]),
-    "key heads": _pair(Softmax, 8, heads=4, key_heads=[3, 4]),
-    "an empty window": _pair(Softmax, 8, heads=2, window=[0, 1]),
-    "an empty block": _pair(DiagAttention, 8, heads=2, block=[0, 1]),
-    "an empty chunk": _pair(FLASH, 8, size=4, chunk=[0, 1]),
-    "no formula of weights": _pair(GAU, 8, size=4, weights=[WRONG, "summed"]),
-    "nor of FLASH": _pair(FLASH, 8, size=4, weights=[WRONG, "softmax-plus"]),
-    "odd buckets": _pair(Reformer, 8, heads=2, buckets=[3, 2]),
+    "heads that do not divide": (partial(Softmax, 8, heads=3), partial(Softmax, 8, heads=1)),
+    "key heads": (
+        partial(Softmax, 8, heads=4, key_heads=3),
+        partial(Softmax, 8, heads=4, key_heads=4),
+    ),
+    "an empty window": (
+        partial(Softmax, 8, heads=2, window=0),
+        partial(Softmax, 8, heads=2, window=1),
+    ),
+    "an empty block": (
+        partial(DiagAttention, 8, heads=2, block=0),
+        partial(DiagAttention, 8, heads=2, block=1),
+    ),
+    "an empty chunk": (partial(FLASH, 8, size=4, chunk=0), partial(FLASH, 8, size=4, chunk=1)),
+    "no formula of weights": (
+        partial(GAU, 8, size=4, weights=WRONG),
+        partial(GAU, 8, size=4, weights="summed"),
+    ),
+    "nor of FLASH": (
+        partial(FLASH, 8, size=4, weights=WRONG),
+        partial(FLASH, 8, size=4, weights="softmax-plus"),
+    ),
+    "odd buckets": (
+        partial(Reformer, 8, heads=2, buckets=3),
+        partial(Reformer, 8, heads=2, buckets=2),
+    ),
     "no bucket": (
         partial(Reformer, 8, heads=2, buckets=0),
         partial(Reformer, 8, heads=2, chunk=1, rounds=1),
     ),
-    "no chunk": _pair(Reformer, 8, heads=2, chunk=[0, 1]),
-    "no round": _pair(Reformer, 8, heads=2, rounds=[0, 1]),
-    "odd heads of patterns": (partial(Sparse, 9, heads=3), partial(Sparse, 8, heads=2)),
-    "no pattern": _pair(Sparse, 8, heads=2, pattern=[WRONG, "fixed"]),
-    "no summary": _pair(Sparse, 8, heads=2, stride=3, summaries=[0, 1]),
-    "too many summaries": _pair(Sparse, 8, heads=2, stride=3, summaries=[4, 3]),
-    "a block without tokens": _pair(TransformerVQ, 8, size=4, block=[0, 1]),
-    "norms of features": _pair(Performer, 8, heads=2, norms=[WRONG, "equal"]),
-    "rates": _pair(Retention, 8, heads=2, rates=[WRONG, "spread"]),
-    "an odd state": _pair(S4D, 4, states=[3, 2]),
-    "no state": _pair(S4D, 4, states=[0, 4]),
-    "even waves": _pair(HippoFourier, 4, states=[4, 1]),
-    "heads of Mamba-2": _pair(Mamba2, 8, head_dim=[5, 16]),
-    "groups of Mamba-2": _pair(Mamba2, 8, head_dim=4, groups=[3, 4]),
-    "a bias without scores": _pair(LinearAttention, 8, heads=2, position=[ALiBi(2), Rotary(4)]),
-    "a rotation of sums": _pair(TransformerVQ, 8, size=4, position=[Rotary(4), ALiBi(1)]),
-    "a rotation of mixtures": _pair(
-        Linformer, 8, length=4, heads=2, position=[Rotary(4), Sinusoidal(8)]
+    "no chunk": (
+        partial(Reformer, 8, heads=2, chunk=0),
+        partial(Reformer, 8, heads=2, chunk=1),
     ),
-    "a bias of waves": _pair(FNet, 8, position=[ALiBi(2), Sinusoidal(8)]),
+    "no round": (
+        partial(Reformer, 8, heads=2, rounds=0),
+        partial(Reformer, 8, heads=2, rounds=1),
+    ),
+    "odd heads of patterns": (partial(Sparse, 9, heads=3), partial(Sparse, 8, heads=2)),
+    "no pattern": (
+        partial(Sparse, 8, heads=2, pattern=WRONG),
+        partial(Sparse, 8, heads=2, pattern="fixed"),
+    ),
+    "no summary": (
+        partial(Sparse, 8, heads=2, stride=3, summaries=0),
+        partial(Sparse, 8, heads=2, stride=3, summaries=1),
+    ),
+    "too many summaries": (
+        partial(Sparse, 8, heads=2, stride=3, summaries=4),
+        partial(Sparse, 8, heads=2, stride=3, summaries=3),
+    ),
+    "a block without tokens": (
+        partial(TransformerVQ, 8, size=4, block=0),
+        partial(TransformerVQ, 8, size=4, block=1),
+    ),
+    "norms of features": (
+        partial(Performer, 8, heads=2, norms=WRONG),
+        partial(Performer, 8, heads=2, norms="equal"),
+    ),
+    "rates": (
+        partial(Retention, 8, heads=2, rates=WRONG),
+        partial(Retention, 8, heads=2, rates="spread"),
+    ),
+    "an odd state": (partial(S4D, 4, states=3), partial(S4D, 4, states=2)),
+    "no state": (partial(S4D, 4, states=0), partial(S4D, 4, states=4)),
+    "even waves": (partial(HippoFourier, 4, states=4), partial(HippoFourier, 4, states=1)),
+    "heads of Mamba-2": (partial(Mamba2, 8, head_dim=5), partial(Mamba2, 8, head_dim=16)),
+    "groups of Mamba-2": (
+        partial(Mamba2, 8, head_dim=4, groups=3),
+        partial(Mamba2, 8, head_dim=4, groups=4),
+    ),
+    "a bias without scores": (
+        partial(LinearAttention, 8, heads=2, position=ALiBi(2)),
+        partial(LinearAttention, 8, heads=2, position=Rotary(4)),
+    ),
+    "a rotation of sums": (
+        partial(TransformerVQ, 8, size=4, position=Rotary(4)),
+        partial(TransformerVQ, 8, size=4, position=ALiBi(1)),
+    ),
+    "a rotation of mixtures": (
+        partial(Linformer, 8, length=4, heads=2, position=Rotary(4)),
+        partial(Linformer, 8, length=4, heads=2, position=Sinusoidal(8)),
+    ),
+    "a bias of waves": (
+        partial(FNet, 8, position=ALiBi(2)),
+        partial(FNet, 8, position=Sinusoidal(8)),
+    ),
     "a codebook without codes": (partial(Codebook, 0, 3), partial(Codebook, 1, 3)),
     "codes without numbers": (partial(Codebook, 3, 0), partial(Codebook, 3, 1)),
-    "endless memory": _pair(Codebook, 3, 2, decay=[1.0, 0.0]),
-    "all dead": _pair(Codebook, 3, 2, dead_below=[1.0, 0.0]),
+    "endless memory": (partial(Codebook, 3, 2, decay=1.0), partial(Codebook, 3, 2, decay=0.0)),
+    "all dead": (
+        partial(Codebook, 3, 2, dead_below=1.0),
+        partial(Codebook, 3, 2, dead_below=0.0),
+    ),
     "odd waves of time": (partial(TimeEmbedding, 3), partial(TimeEmbedding, 2)),
 }
 
 POSITIONS: dict[str, Pair] = {
-    "an odd number of features turns": _pair(Rotary, 4, rotated=[3, 0]),
-    "more than there are": _pair(Rotary, 4, rotated=[6, 4]),
-    "less than none": _pair(Rotary, 4, rotated=[-2, 2]),
-    "a layout": _pair(Rotary, 4, layout=[WRONG, "interleaved"]),
-    "too few frequencies": _pair(Rotary, 4, frequencies=[(1.0,), (1.0, 0.5)]),
+    "an odd number of features turns": (_rotary(4, rotated=3), _rotary(4, rotated=0)),
+    "more than there are": (_rotary(4, rotated=6), _rotary(4, rotated=4)),
+    "less than none": (_rotary(4, rotated=-2), _rotary(4, rotated=2)),
+    "a layout": (_rotary(4, layout=WRONG), _rotary(4, layout="interleaved")),
+    "too few frequencies": (
+        _rotary(4, frequencies=(1.0,)),
+        _rotary(4, frequencies=(1.0, 0.5)),
+    ),
     "heads of another size": (
         _turned(position=Rotary(6)),
         _turned(position=Rotary(4)),
     ),
-    "no axis": _pair(RotaryGrid, 4, axes=[0, 1]),
-    "axes that do not divide": _pair(RotaryGrid, 6, axes=[2, 3]),
+    "no axis": (partial(RotaryGrid, 4, axes=0), partial(RotaryGrid, 4, axes=1)),
+    "axes that do not divide": (partial(RotaryGrid, 6, axes=2), partial(RotaryGrid, 6, axes=3)),
     "missing coordinates": (
         _turned(position=RotaryGrid(4)),
         _turned(position=RotaryGrid(4), axes=(2,)),
@@ -120,9 +176,18 @@ POSITIONS: dict[str, Pair] = {
         _turned(position=RotaryGrid(4), axes=(3,)),
         _turned(position=MRoPE(4, sections=(1, 1, 0)), axes=(3,)),
     ),
-    "sections that do not add up": _pair(MRoPE, 16, sections=[(2, 3, 2), (2, 3, 3)]),
-    "less than no section": _pair(MRoPE, 16, sections=[(-1, 4, 5), (0, 4, 4)]),
-    "an order": _pair(MRoPE, 16, sections=(2, 3, 3), order=[WRONG, "interleaved"]),
+    "sections that do not add up": (
+        partial(MRoPE, 16, sections=(2, 3, 2)),
+        partial(MRoPE, 16, sections=(2, 3, 3)),
+    ),
+    "less than no section": (
+        partial(MRoPE, 16, sections=(-1, 4, 5)),
+        partial(MRoPE, 16, sections=(0, 4, 4)),
+    ),
+    "an order": (
+        partial(MRoPE, 16, sections=(2, 3, 3), order=WRONG),
+        partial(MRoPE, 16, sections=(2, 3, 3), order="interleaved"),
+    ),
     "an odd width": (partial(Sinusoidal, 3), partial(Sinusoidal, 2)),
     "an odd width of all heads": (partial(TransformerXL, 1, 3), partial(TransformerXL, 2, 3)),
     "an odd width of waves": (
@@ -133,8 +198,14 @@ POSITIONS: dict[str, Pair] = {
         lambda: ComplexEmbedding().embed(torch.zeros(1, 1, 4), _FIRST),
         lambda: ComplexEmbedding().embed(torch.zeros(1, 1, 3), _FIRST),
     ),
-    "an even kernel": _pair(ZeroPaddedConvolution, 4, kernel=[2, 1]),
-    "an empty kernel": _pair(ZeroPaddedConvolution, 4, kernel=[-1, 5]),
+    "an even kernel": (
+        partial(ZeroPaddedConvolution, 4, kernel=2),
+        partial(ZeroPaddedConvolution, 4, kernel=1),
+    ),
+    "an empty kernel": (
+        partial(ZeroPaddedConvolution, 4, kernel=-1),
+        partial(ZeroPaddedConvolution, 4, kernel=5),
+    ),
     "an odd head": (partial(GeneralRotary, 3), partial(GeneralRotary, 2)),
     "a single pair": (partial(NTKRotary, 2, factor=2.0), partial(NTKRotary, 4, factor=2.0)),
     "a matrix that stretches": (

@@ -4,7 +4,7 @@ A formula gets the weights by name, what the hook acts on, and positions; it can
 the encoding. Results and the gradients by every tensor that goes in are compared.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,17 +28,17 @@ class Places:
     """An encoding and the formulas of its hooks.
 
     Attributes:
-        formulas: by hook; those of `rotate` and `carry` are of one tensor of heads.
-        build: for a width of 8 or two heads of `size`; that of the table unless given.
+        build: the encoding, for a width of 8 or two heads of `size`.
         words: what is special about it.
+        formulas: by hook; those of `rotate` and `carry` are of one tensor of heads.
         scale: the factor on scores of heads of `size`.
         axes: coordinates of a position; 0 is the plain index.
         size: of a head.
         reach: positions lie below it.
     """
 
+    build: Callable[[], PositionEncoding]
     formulas: dict[str, Formula]
-    build: Callable[[], PositionEncoding] | None = None
     words: str = "as in the table"
     scale: float | None = None
     axes: int = 0
@@ -47,21 +47,22 @@ class Places:
     heads: int = HEADS
 
 
-def places_law(name: str, *rows: Places, tolerance: float = 1e-9) -> Law:
+def places_law(name: str, rows: list[Places], *, tolerance: float = 1e-9) -> Law:
     """The law of an encoding: each hook is its formula, gradients included."""
     said = "its hooks and their gradients are those of its source's formula, written apart"
-    cases = partial(_cases, name, rows)
+    cases = partial(_cases, rows)
     return law_of_cases(f"positions/{name}/definition", said, tolerance, cases, "definition")
 
 
 def alone(name: str, hook: str, formula: Formula, *, reach: int = 30) -> Law:
     """The law of an encoding as it stands in its table, with one hook."""
-    return places_law(name, Places(formulas={hook: formula}, reach=reach))
+    row = Places(build=POSITIONS[name].build, formulas={hook: formula}, reach=reach)
+    return places_law(name, [row])
 
 
-def _cases(name: str, rows: Sequence[Places]) -> Iterable[Case]:
+def _cases(rows: list[Places]) -> Iterable[Case]:
     for row in rows:
-        position = moved((row.build or POSITIONS[name].build)().double())
+        position = moved(row.build().double())
         yield f"{row.words}: hooks", partial(_hooks, row, position)
         for hook, formula in row.formulas.items():
             if hook != "score_scale":

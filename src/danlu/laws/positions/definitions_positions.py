@@ -10,6 +10,7 @@ from torch import Tensor
 
 from danlu.laws.mixers.definitions import Weights
 from danlu.laws.positions.definitions_places import Places, alone, places_law
+from danlu.positions import POSITIONS
 from danlu.positions.alibi import ALiBi
 from danlu.positions.t5 import T5
 
@@ -162,34 +163,52 @@ def transformer_xl(w: Weights, q: Tensor, k: Tensor, here: Tensor, there: Tensor
 
 
 LAWS = [
-    places_law("none", Places(formulas={})),
+    places_law("none", [Places(build=POSITIONS["none"].build, formulas={})]),
     alone("sinusoidal", "embed", sinusoidal),
     alone("learned", "embed", learned),
     alone("multiplicative", "embed", multiplicative),
     alone("hierarchical", "embed", hierarchical, reach=36),
     alone("complex", "embed", complex_waves),
     alone("zero-padding", "embed", zero_padding),
-    places_law("floater", Places(formulas={"embed": floater}, reach=36), tolerance=1e-6),
+    places_law(
+        "floater",
+        [Places(build=POSITIONS["floater"].build, formulas={"embed": floater}, reach=36)],
+        tolerance=1e-6,
+    ),
     places_law(
         "alibi",
-        Places(formulas={"bias": partial(alibi, [2**-4, 2**-8])}),
-        Places(
-            words="three heads",
-            build=partial(ALiBi, 3),
-            formulas={"bias": partial(alibi, [2**-4, 2**-8, 2**-2])},
-            heads=3,
-        ),
+        [
+            Places(
+                build=POSITIONS["alibi"].build, formulas={"bias": partial(alibi, [2**-4, 2**-8])}
+            ),
+            Places(
+                words="three heads",
+                build=partial(ALiBi, 3),
+                formulas={"bias": partial(alibi, [2**-4, 2**-8, 2**-2])},
+                heads=3,
+            ),
+        ],
     ),
     places_law(
         "t5",
-        Places(formulas={"bias": partial(t5, True)}, scale=1.0),
-        Places(
-            words="both sides",
-            build=partial(T5, 2, buckets=8, farthest=16, causal=False),
-            formulas={"bias": partial(t5, False)},
-            scale=1.0,
-        ),
+        [
+            Places(build=POSITIONS["t5"].build, formulas={"bias": partial(t5, True)}, scale=1.0),
+            Places(
+                words="both sides",
+                build=partial(T5, 2, buckets=8, farthest=16, causal=False),
+                formulas={"bias": partial(t5, False)},
+                scale=1.0,
+            ),
+        ],
     ),
-    places_law("shaw", Places(formulas={"bias": shaw, "values": shaw_values})),
+    places_law(
+        "shaw",
+        [
+            Places(
+                build=POSITIONS["shaw"].build,
+                formulas={"bias": shaw, "values": shaw_values},
+            )
+        ],
+    ),
     alone("transformer-xl", "bias", transformer_xl),
 ]

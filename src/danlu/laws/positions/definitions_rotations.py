@@ -9,6 +9,7 @@ from torch import Tensor
 
 from danlu.laws.mixers.definitions import Weights
 from danlu.laws.positions.definitions_places import Places, alone, places_law
+from danlu.positions import POSITIONS
 from danlu.positions.general_rotary import GeneralRotary
 from danlu.positions.llama3 import Llama3Rotary
 from danlu.positions.multimodal_rotary import MRoPE
@@ -110,108 +111,150 @@ LAWS = [
     alone("rope-interleaved", "rotate", partial(_TABLE, interleaved=True)),
     places_law(
         "rope-partial",
-        Places(formulas={"rotate": partial(rotation, [1.0])}),
-        Places(
-            words="four of ten",
-            build=partial(Rotary, 10, rotated=4, layout="interleaved"),
-            formulas={"rotate": partial(rotation, THETA, interleaved=True)},
-            size=10,
-        ),
+        [
+            Places(
+                build=POSITIONS["rope-partial"].build, formulas={"rotate": partial(rotation, [1.0])}
+            ),
+            Places(
+                words="four of ten",
+                build=partial(Rotary, 10, rotated=4, layout="interleaved"),
+                formulas={"rotate": partial(rotation, THETA, interleaved=True)},
+                size=10,
+            ),
+        ],
     ),
-    places_law("rope-values", Places(formulas={"rotate": _TABLE, "carry": _TABLE})),
+    places_law(
+        "rope-values",
+        [
+            Places(
+                build=POSITIONS["rope-values"].build, formulas={"rotate": _TABLE, "carry": _TABLE}
+            )
+        ],
+    ),
     alone("rope-interpolated", "rotate", partial(rotation, [1 / 4, 0.01 / 4])),
     # 10,000 * 4^(4/2) to the power -2i/4.
     alone("rope-ntk", "rotate", partial(rotation, [1.0, 160_000**-0.5])),
     places_law(
         "rope-ntk-dynamic",
-        Places(words="within the length", formulas={"rotate": _TABLE}),
-        Places(
-            build=partial(DynamicNTKRotary, 8, length=10, factor=2.0),
-            words="beyond the length",
-            formulas={"rotate": partial(rotation, dynamic(30, 10, 2.0))},
-            size=8,
-        ),
+        [
+            Places(
+                build=POSITIONS["rope-ntk-dynamic"].build,
+                words="within the length",
+                formulas={"rotate": _TABLE},
+            ),
+            Places(
+                build=partial(DynamicNTKRotary, 8, length=10, factor=2.0),
+                words="beyond the length",
+                formulas={"rotate": partial(rotation, dynamic(30, 10, 2.0))},
+                size=8,
+            ),
+        ],
     ),
     places_law(
         "rope-yarn-turns",
-        Places(
-            build=partial(YaRNTurns, 16, factor=4.0, length=64),
-            words="heads of 16",
-            formulas={"rotate": partial(sharpened, 4.0, between(16, 64, 4.0, 10_000.0, 32.0))},
-            size=16,
-        ),
-        Places(
-            build=partial(YaRNTurns, 16, factor=1.5, length=64),
-            words="half as long again",
-            formulas={"rotate": partial(sharpened, 1.5, between(16, 64, 1.5, 10_000.0, 32.0))},
-            size=16,
-        ),
+        [
+            Places(
+                build=partial(YaRNTurns, 16, factor=4.0, length=64),
+                words="heads of 16",
+                formulas={"rotate": partial(sharpened, 4.0, between(16, 64, 4.0, 10_000.0, 32.0))},
+                size=16,
+            ),
+            Places(
+                build=partial(YaRNTurns, 16, factor=1.5, length=64),
+                words="half as long again",
+                formulas={"rotate": partial(sharpened, 1.5, between(16, 64, 1.5, 10_000.0, 32.0))},
+                size=16,
+            ),
+        ],
     ),
     places_law(
         "rope-yarn/short-training",
-        Places(
-            # No pair turns once in five tokens: the ramp falls at once behind the first.
-            build=partial(YaRN, 16, factor=4.0, length=5),
-            words="an empty ramp",
-            formulas={"rotate": partial(sharpened, 4.0, _DIVIDED)},
-            size=16,
-        ),
+        [
+            Places(
+                # No pair turns once in five tokens: the ramp falls at once behind the first.
+                build=partial(YaRN, 16, factor=4.0, length=5),
+                words="an empty ramp",
+                formulas={"rotate": partial(sharpened, 4.0, _DIVIDED)},
+                size=16,
+            )
+        ],
     ),
     places_law(
         "rope-llama3",
-        Places(
-            build=partial(Llama3Rotary, 16, length=512),
-            words="heads of 16",
-            formulas={"rotate": partial(rotation, between(16, 512, 8.0, 500_000.0, 4.0))},
-            size=16,
-        ),
+        [
+            Places(
+                build=partial(Llama3Rotary, 16, length=512),
+                words="heads of 16",
+                formulas={"rotate": partial(rotation, between(16, 512, 8.0, 500_000.0, 4.0))},
+                size=16,
+            )
+        ],
     ),
     places_law(
         "rope-grid",
-        Places(formulas={"rotate": partial(rotation, [1.0, 1.0], axis=[0, 1])}, axes=2),
-        Places(
-            words="heads of 12, three axes",
-            build=partial(RotaryGrid, 12, axes=3),
-            formulas={"rotate": partial(rotation, 3 * THETA, axis=[0, 0, 1, 1, 2, 2])},
-            axes=3,
-            size=12,
-        ),
+        [
+            Places(
+                build=POSITIONS["rope-grid"].build,
+                formulas={"rotate": partial(rotation, [1.0, 1.0], axis=[0, 1])},
+                axes=2,
+            ),
+            Places(
+                words="heads of 12, three axes",
+                build=partial(RotaryGrid, 12, axes=3),
+                formulas={"rotate": partial(rotation, 3 * THETA, axis=[0, 0, 1, 1, 2, 2])},
+                axes=3,
+                size=12,
+            ),
+        ],
     ),
     places_law(
         "m-rope",
-        Places(formulas={"rotate": partial(rotation, THETA, axis=[0, 1])}, axes=3),
-        Places(
-            words="blocks",
-            build=partial(MRoPE, 16, sections=(2, 3, 3)),
-            formulas={"rotate": partial(rotation, _WIDE, axis=[0, 0, 1, 1, 1, 2, 2, 2])},
-            axes=3,
-            size=16,
-        ),
-        Places(
-            words="dealt out",
-            build=partial(MRoPE, 16, sections=(4, 2, 2), order="interleaved"),
-            formulas={"rotate": partial(rotation, _WIDE, axis=[0, 1, 2, 0, 1, 2, 0, 0])},
-            axes=3,
-            size=16,
-        ),
+        [
+            Places(
+                build=POSITIONS["m-rope"].build,
+                formulas={"rotate": partial(rotation, THETA, axis=[0, 1])},
+                axes=3,
+            ),
+            Places(
+                words="blocks",
+                build=partial(MRoPE, 16, sections=(2, 3, 3)),
+                formulas={"rotate": partial(rotation, _WIDE, axis=[0, 0, 1, 1, 1, 2, 2, 2])},
+                axes=3,
+                size=16,
+            ),
+            Places(
+                words="dealt out",
+                build=partial(MRoPE, 16, sections=(4, 2, 2), order="interleaved"),
+                formulas={"rotate": partial(rotation, _WIDE, axis=[0, 1, 2, 0, 1, 2, 0, 0])},
+                axes=3,
+                size=16,
+            ),
+        ],
     ),
     places_law(
         "rope-general",
-        Places(formulas={"rotate": general}),
-        Places(
-            words="two coordinates",
-            build=partial(GeneralRotary, 4, coordinates=2),
-            formulas={"rotate": general},
-            axes=2,
-        ),
+        [
+            Places(build=POSITIONS["rope-general"].build, formulas={"rotate": general}),
+            Places(
+                words="two coordinates",
+                build=partial(GeneralRotary, 4, coordinates=2),
+                formulas={"rotate": general},
+                axes=2,
+            ),
+        ],
     ),
     places_law(
         "orthogonal-power",
-        Places(formulas={"rotate": partial(power, _SHIFT)}),
-        Places(
-            words="a reflection",
-            build=lambda: OrthogonalPower(_reflection()),
-            formulas={"rotate": lambda *parts: power(_reflection(), *parts)},
-        ),
+        [
+            Places(
+                build=POSITIONS["orthogonal-power"].build,
+                formulas={"rotate": partial(power, _SHIFT)},
+            ),
+            Places(
+                words="a reflection",
+                build=lambda: OrthogonalPower(_reflection()),
+                formulas={"rotate": lambda *parts: power(_reflection(), *parts)},
+            ),
+        ],
     ),
 ]
