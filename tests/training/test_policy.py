@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from danlu.contracts import Batch, DanluError, DataDescription, DataKind
-from danlu.laws.training.small_players import OnePlayer, trainer
+from danlu.contracts import Batch, DanluError, DataDescription, DataKind, Losses
+from danlu.laws.training.small_players import OnePlayer, TwoStages, trainer
 from danlu.training import Budget, Policy, policy
 from danlu.training.policy import chosen_device, describe, settle
 from danlu.training.weights import snapshot
@@ -97,13 +97,10 @@ def test_policies_read_well():
 
 
 def test_a_failed_compilation_goes_on_in_eager(monkeypatch):
-    def compile_badly(module):
-        def fail(*args):
-            raise RuntimeError("file too short")
+    def fail(*args):
+        raise RuntimeError("file too short")
 
-        module._compiled_call_impl = fail
-
-    monkeypatch.setattr(nn.Module, "compile", compile_badly)
+    monkeypatch.setattr(torch, "compile", lambda function: fail)
     run = trainer(OnePlayer, Budget(steps=4), policy=Policy(compile=True))
     outcome = run.run()
     assert outcome.notices == ("Compilation failed (RuntimeError); training goes on in eager.",)
@@ -111,6 +108,22 @@ def test_a_failed_compilation_goes_on_in_eager(monkeypatch):
     eager.run()
     a, b = snapshot(run.model), snapshot(eager.model)
     assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+class Unnamed(OnePlayer):
+    """Calls its network by a way that no compiler sees."""
+
+    def losses(self, x, player):
+        return Losses.of(error=(self.network.forward(x) - x).square().mean())
+
+
+@pytest.mark.parametrize(("kind", "told"), [(Unnamed, 1), (OnePlayer, 0), (TwoStages, 0)])
+def test_where_nothing_is_compiled_it_is_said_once(monkeypatch, kind, told):
+    """VAEs, flows and staged models trained in eager without a word."""
+    monkeypatch.setattr(torch, "compile", lambda function: function)
+    notices = trainer(kind, Budget(steps=4), policy=Policy(compile=True)).run().notices
+    assert len(notices) == told
+    assert all(line.startswith("Nothing was compiled: ") for line in notices)
 
 
 @pytest.mark.long

@@ -47,7 +47,7 @@ class Evidence:
         value: `[batch]`, nats.
         bound: exact, lower or none (discretised ODEs, prior mismatch).
         stderr: `[batch]`, standard error of `value` as an estimate; zeros when deterministic.
-        evaluations: network evaluations spent on each example.
+        evaluations: calls of networks spent on each example.
         measure: counting (probabilities) or lebesgue (densities).
         condition: what the value is conditioned on; "none" or for example "class".
         dims: numbers in one example.

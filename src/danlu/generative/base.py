@@ -171,8 +171,8 @@ class GenerativeModel(Trained):
         return None
 
     def sampling_evaluations(self, options: Any) -> int:
-        """Network evaluations for one sample under the given options."""
-        return 1
+        """Calls of networks for one sample under the given options; one if there is a network."""
+        return min(1, len(self.networks()))
 
     def exports(self, options: Any) -> dict[str, Export]:
         """What samples are made with, as functions that run without danlu, by name.

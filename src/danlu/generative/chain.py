@@ -14,7 +14,6 @@ Sources: arXiv:2007.02731 (the composition law), arXiv:1509.00519 eq. 8 (IWAE).
 """
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, cast
@@ -35,58 +34,15 @@ from danlu.contracts import (
     Losses,
     Measure,
     Progress,
-    Told,
 )
 from danlu.contracts.noise import BatchNoise, ItemNoise, Noise
 from danlu.generative.base import Code, GenerativeModel
 from danlu.generative.chain_options import ChainOptions, Estimator, Output
 from danlu.generative.decoding import decoder_export
-
-Ids = Told
+from danlu.generative.layer import Evaluations, Ids, Layer
 
 LABEL_DROP_EVERY = 10
 """One play in so many trains without classes, for the unconditional likelihood."""
-
-
-class Layer(nn.Module, ABC):
-    """One link of a chain.
-
-    Attributes:
-        bound: what its contribution is.
-        measure: the measure it gives its input; None keeps the measure of what follows.
-        keeps: how many tensors it leaves in the code beside the one that goes on (a split: 1).
-        stochastic: whether `encode` draws.
-        domain: between which ends its numbers lie.
-        tried: shapes of the examples on which the laws of `LAYERS` try it.
-    """
-
-    bound: ClassVar[Bound]
-    measure: Measure | None = None
-    keeps: ClassVar[int] = 0
-    stochastic: ClassVar[bool] = False
-    domain: tuple[float, float] = (-math.inf, math.inf)
-    tried: ClassVar[tuple[tuple[int, ...], ...]] = ((2,), (2, 2, 2))
-
-    def start(self, x: Float[Tensor, "batch ..."]) -> None:
-        """Data-dependent initialisation on the first examples that reach it; nothing by default."""
-
-    @abstractmethod
-    def encode(
-        self, x: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
-    ) -> tuple[Code, Float[Tensor, " batch"]]:
-        """Towards the prior: the code (a tuple when the layer keeps some) and its contribution."""
-
-    @abstractmethod
-    def decode(self, code: Code, condition: Ids, noise: Noise) -> Float[Tensor, "batch ..."]:
-        """Towards the data; a layer that keeps tensors draws them when it gets the last alone."""
-
-    def mean(self, code: Code, condition: Ids, noise: Noise) -> Float[Tensor, "batch ..."]:
-        """`decode` with the mean in place of the draw, where the output is a distribution."""
-        return self.decode(code, condition, noise)
-
-    def unrounded(self, code: Code, condition: Ids, noise: Noise) -> Float[Tensor, "batch ..."]:
-        """`decode` without its last rounding to levels, if it has one."""
-        return self.decode(code, condition, noise)
 
 
 class Chain(GenerativeModel):
@@ -119,9 +75,20 @@ class Chain(GenerativeModel):
         """The measure of the data: that of the first layer that decides, else the prior's."""
         return next((layer.measure for layer in self.links if layer.measure), prior)
 
+    @property
+    def evaluations(self) -> Evaluations:
+        """Those of the layers together, without the prior's."""
+        each = [layer.evaluations for layer in self.links]
+        return Evaluations(sum(one.encode for one in each), sum(one.decode for one in each))
+
     @override
     def players(self) -> dict[str, list[nn.Module]]:
         return {"model": [self.layers, self.prior]}
+
+    @override
+    def networks(self) -> list[nn.Module]:
+        own = [network for layer in self.links for network in layer.networks()]
+        return [*own, *self.prior.networks()]
 
     @override
     @torch.no_grad()
@@ -196,6 +163,10 @@ class Chain(GenerativeModel):
         return self.expand(code, condition, noise, options.output)
 
     @override
+    def sampling_evaluations(self, options: ChainOptions) -> int:
+        return self.prior.sampling_evaluations(self.prior.Options()) + self.evaluations.decode
+
+    @override
     def exports(self, options: Any) -> dict[str, Export]:
         return {"decoder": decoder_export(self, self.prior)}
 
@@ -245,7 +216,7 @@ class Chain(GenerativeModel):
             value=total + inner.value,
             bound=self.bound.with_(inner.bound),
             stderr=inner.stderr,
-            evaluations=inner.evaluations + 1,
+            evaluations=inner.evaluations + self.evaluations.encode,
             measure=self.measured(inner.measure),
             condition=inner.condition,
             dims=self.description.dims,

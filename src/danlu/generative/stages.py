@@ -112,6 +112,10 @@ class Staged(GenerativeModel):
         return first | prior
 
     @override
+    def networks(self) -> list[nn.Module]:
+        return [*self.first.networks(), *self.prior.networks()]
+
+    @override
     def couples(self, player: str) -> str:
         model, name = self._side(player)
         return model.couples(name)
@@ -176,7 +180,8 @@ class Staged(GenerativeModel):
 
     @override
     def sampling_evaluations(self, options: StagedOptions) -> int:
-        return self.prior.sampling_evaluations(options.of(self.prior)) + 1
+        prior = self.prior.sampling_evaluations(options.of(self.prior))
+        return prior + self.first.evaluations.decode
 
     @override
     def exports(self, options: StagedOptions) -> dict[str, Export]:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from itertools import chain
 
 from torch import nn
 
@@ -18,6 +19,15 @@ class Trained(nn.Module, ABC):
     @abstractmethod
     def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
         """The losses of one play; changes no buffer."""
+
+    def networks(self) -> list[nn.Module]:
+        """The modules that losses, samples and likelihoods call: they are compiled and counted.
+
+        By default those of the players; a player that is the whole model has its parts for them.
+        """
+        owned = [module for modules in self.players().values() for module in modules]
+        parts = (module.children() if module is self else [module] for module in owned)
+        return list(dict.fromkeys(chain.from_iterable(parts)))
 
     def couples(self, player: str) -> str:
         """What the player's loss does with a batch as a whole; empty for a mean over examples.

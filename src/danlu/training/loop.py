@@ -11,20 +11,19 @@ from time import perf_counter
 from typing import Generic, TypeVar
 
 import torch
-from torch import nn
 
 from danlu.contracts import Batch, KeepsStatistics, Progress, Stream, derive_seed
 from danlu.optim.plan import Plan
 from danlu.training import checkpoint
 from danlu.training.budget import Budget, StepClock
-from danlu.training.compiling import back_to_eager, compile_networks
+from danlu.training.compiling import Compilation
 from danlu.training.course import Course
 from danlu.training.hooks import Hook, Outcome, Status, TrainingRun
 from danlu.training.interrupts import orderly_stop, telling_what_is_kept
 from danlu.training.learner import Learner
 from danlu.training.locking import held
 from danlu.training.log import Diary
-from danlu.training.play import add_up, gradients, seed
+from danlu.training.play import add_up, coupled, gradients, seed
 from danlu.training.policy import settle
 from danlu.training.trainable import Trainable
 
@@ -66,14 +65,15 @@ class Trainer(Generic[Model]):
             self.policy, notices = settle(folder, self.options.policy, stream.description)
         self.notices = [*notices, *getattr(model, "cautions", ())]
         if plan.micro_batches * self._processes.world > 1:
-            self.notices += _coupled(model)
+            self.notices += coupled(model)
         self.course = Course(model, stream, plan, budget, run=self.options, policy=self.policy)
         self.policy.place(self.course.root)
         self._processes.place(self.course.root)
         self._keepers = [m for m in self.course.root.modules() if isinstance(m, KeepsStatistics)]
         self._diary: Diary | None = None
         self._begun = self._stop = False
-        self._compiled: list[nn.Module] = []
+        self._compilation: Compilation | None = None
+        self._fresh = False
         self._saved_step, self._saved_seconds = -1, 0.0
         self._logged_step, self._logged_time = -1, 0.0
         self._hook_seconds = self._checkpoint_seconds = 0.0
@@ -124,8 +124,8 @@ class Trainer(Generic[Model]):
             self._diary = Diary(folder, self.course.spent)
             notices += self._diary.notices
         if self.policy.compile:
-            self._compiled = compile_networks(self.model)
-        self._begun = True
+            self._compilation = Compilation(self.model)
+        self._begun = self._fresh = True
         for text in self.notices + notices:
             self._tell(lambda hook, text=text: hook.on_notice(self, text))
         self.notices += notices
@@ -177,10 +177,10 @@ class Trainer(Generic[Model]):
         try:
             self._gradients(learner, batch, progress)
         except Exception as error:
-            if not self._compiled:
+            if self._compilation is None:
                 raise
-            back_to_eager(self._compiled)
-            self._compiled = []
+            self._compilation.back_to_eager()
+            self._compilation = None
             self._notice(f"Compilation failed ({type(error).__name__}); training goes on in eager.")
             self._gradients(learner, batch, progress)
         add_up(learner, self._keepers, self._processes)
@@ -202,6 +202,9 @@ class Trainer(Generic[Model]):
 
     def _after_round(self) -> None:
         active = self.course.active
+        if self._fresh and self._compilation is not None and (idle := self._compilation.idle()):
+            self._notice(idle)
+        self._fresh = False
         if self._diary is not None and not isinstance(active.clock, StepClock):
             self._diary.fraction(active.index, active.last_fraction)
         self._log()
@@ -217,6 +220,7 @@ class Trainer(Generic[Model]):
     def _advance(self) -> None:
         self._log(force=True)
         self.course.advance()
+        self._fresh = True
         self._tell(lambda hook: hook.on_stage(self, self.course.active.stage))
         self._save(force=True)
 
@@ -291,9 +295,3 @@ class Trainer(Generic[Model]):
         for hook in self.options.hooks:
             call(hook)
         self._hook_seconds += perf_counter() - began
-
-
-def _coupled(model: Trainable) -> list[str]:
-    """What is said of a batch in parts where its examples belong together."""
-    reasons = dict.fromkeys(filter(None, map(model.couples, model.players())))
-    return [f"Of a batch in parts {reason}, in each part by itself." for reason in reasons]

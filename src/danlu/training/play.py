@@ -57,6 +57,12 @@ def add_up(learner: Learner, keepers: Iterable[KeepsStatistics], processes: Proc
     processes.combine(learner.weights, sums)
 
 
+def coupled(model: Trainable) -> list[str]:
+    """What is said of a batch in parts whose examples belong together."""
+    reasons = dict.fromkeys(filter(None, map(model.couples, model.players())))
+    return [f"Of a batch in parts {reason}, in each part by itself." for reason in reasons]
+
+
 @contextmanager
 def _draws(batch: Batch, value: int, device: str) -> Iterator[None]:
     """What is drawn: all from one seed for a whole batch.

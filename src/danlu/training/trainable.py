@@ -16,6 +16,10 @@ class Trainable(Protocol):
         """Who trains: a name and the modules whose parameters it owns."""
         ...
 
+    def networks(self) -> list[nn.Module]:
+        """The modules that losses call, which are compiled."""
+        ...
+
     def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
         """The losses of one play, a mean over examples unless it `couples`; changes no buffer."""
         ...

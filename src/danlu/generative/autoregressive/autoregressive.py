@@ -102,6 +102,10 @@ class Autoregressive(GenerativeModel):
         return {"model": [self]}
 
     @override
+    def networks(self) -> list[nn.Module]:
+        return [self.stack]
+
+    @override
     def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
         if isinstance(batch, PackedBatch):
             context = batch.context

@@ -75,6 +75,10 @@ class MaskedModel(GenerativeModel):
         return {"model": [self]}
 
     @override
+    def networks(self) -> list[nn.Module]:
+        return [self.stack]
+
+    @override
     def loss(self, batch: Batch, player: str, progress: Progress) -> Losses:
         noise = BatchNoise(len(batch), device=batch.x.device)
         nats, _ = self._guesses(self.ids(batch.x), noise)

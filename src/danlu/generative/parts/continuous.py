@@ -19,11 +19,11 @@ from typing_extensions import override
 from danlu.conditioning import conditioner
 from danlu.contracts import Bound, DanluError, Kind
 from danlu.contracts.noise import Noise
-from danlu.generative.chain import Ids, Layer
+from danlu.generative.chain import Evaluations, Ids, Layer
 from danlu.generative.parts.coupling_networks import FEATURES
-from danlu.generative.parts.volumes import Divergence, exact_trace, flow, hutchinson
+from danlu.generative.parts.volumes import Divergence, carried, exact_trace, hutchinson
 from danlu.layers.time import TimeEmbedding
-from danlu.solvers.steppers import Drift, RungeKutta4
+from danlu.solvers.steppers import RungeKutta4
 
 TIME_FEATURES, HIGHEST = 8, 4.0
 """A velocity that changes slowly in time is followed by few steps."""
@@ -63,6 +63,32 @@ class Continuous(Layer):
             raise DanluError(f"A flow needs at least one step, got {steps}.")
         self.velocity = velocity
         self.steps = steps
+        spent = RungeKutta4.evaluations * steps
+        self.evaluations = Evaluations(spent, spent)
+
+    @override
+    def networks(self) -> list[nn.Module]:
+        return [self]
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch ..."],
+        t: Float[Tensor, " batch"],
+        condition: Ids,
+        divergence: Divergence | None = None,
+        learning: bool = False,
+    ) -> tuple[Float[Tensor, "batch ..."], Float[Tensor, "probes batch"] | None]:
+        """The velocity, with its divergence where one is given the means to find it.
+
+        Both in one, since a compiled network has no second derivatives from outside.
+        """
+
+        def velocity(x: Tensor) -> Tensor:
+            return self.velocity(x, t, condition)
+
+        return (
+            (velocity(x), None) if divergence is None else divergence.rates(velocity, x, learning)
+        )
 
     def divergence(self, x: Float[Tensor, "batch ..."], noise: Noise) -> Divergence:
         """How the divergence is found during one solve."""
@@ -73,22 +99,29 @@ class Continuous(Layer):
         self, x: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
     ) -> tuple[Float[Tensor, "batch ..."], Float[Tensor, " batch"]]:
         times = [i / self.steps for i in range(self.steps + 1)]
+        divergence = self.divergence(x, noise)
+
+        def rates(at: Tensor, t: float, learning: bool) -> tuple[Tensor, Tensor]:
+            value, found = self(at, at.new_full((len(at),), t), condition, divergence, learning)
+            return value, found
+
         with torch.autocast(x.device.type, enabled=False):
-            flowed = flow(self._drift(condition), x, times, self.divergence(x, noise))
+            flowed = carried(rates, x, times, divergence.probes)
         return flowed.end, flowed.mean()
 
     @override
     def decode(
         self, code: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
     ) -> Float[Tensor, "batch ..."]:
-        stepper, drift = RungeKutta4(), self._drift(condition)
+        stepper = RungeKutta4()
+
+        def drift(x: Tensor, t: float) -> Tensor:
+            return self(x, x.new_full((len(x),), t), condition)[0]
+
         with torch.autocast(code.device.type, enabled=False):
             for i in range(self.steps, 0, -1):
                 code = stepper.step(drift, code, i / self.steps, (i - 1) / self.steps)
         return code
-
-    def _drift(self, condition: Ids) -> Drift:
-        return lambda x, t: self.velocity(x, x.new_full((len(x),), t), condition)
 
 
 class EstimatedContinuous(Continuous):

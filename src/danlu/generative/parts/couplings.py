@@ -17,7 +17,7 @@ from typing_extensions import override
 from danlu.conditioning import Conditioner
 from danlu.contracts import Bound
 from danlu.contracts.noise import Noise
-from danlu.generative.chain import Ids, Layer
+from danlu.generative.chain import Evaluations, Ids, Layer
 from danlu.generative.parts.transforms import Transform
 
 
@@ -33,6 +33,7 @@ class Coupling(Layer):
     """
 
     bound = Bound.EXACT
+    evaluations = Evaluations(encode=1, decode=1)
     mask: Bool[Tensor, "*shape"]
 
     def __init__(
@@ -47,6 +48,10 @@ class Coupling(Layer):
         self.network = network
         self.embedding = embedding
         self.transform = transform
+
+    @override
+    def networks(self) -> list[nn.Module]:
+        return [self.network]
 
     @override
     def encode(

@@ -19,7 +19,7 @@ from danlu.conditioning import Conditioner
 from danlu.contracts import Bound
 from danlu.contracts.noise import Noise
 from danlu.generative.base import Code
-from danlu.generative.chain import Ids, Layer
+from danlu.generative.chain import Evaluations, Ids, Layer
 
 LIMIT = 4.0
 """Bound of the log-scale: far from the data the density stays a number."""
@@ -36,6 +36,7 @@ class Split(Layer):
 
     bound = Bound.EXACT
     keeps = 1
+    evaluations = Evaluations(encode=1, decode=1)
 
     def __init__(
         self, goes_on: int, network: nn.Module, embedding: Conditioner | None = None
@@ -44,6 +45,10 @@ class Split(Layer):
         self.goes_on = goes_on
         self.network = network
         self.embedding = embedding
+
+    @override
+    def networks(self) -> list[nn.Module]:
+        return [self.network]
 
     @override
     def encode(

@@ -11,9 +11,9 @@ Sources: arXiv:1810.01367 eq. 4 and 8.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -22,16 +22,9 @@ from torch import Tensor
 from danlu.contracts.noise import Noise
 from danlu.solvers.steppers import Drift, RungeKutta4
 
-
-@runtime_checkable
-class Divergence(Protocol):
-    """The divergence of a drift at a state, or estimates of it."""
-
-    def __call__(
-        self, x: Tensor, value: Tensor, create_graph: bool = False
-    ) -> Float[Tensor, "probes batch"]:
-        """From the state and the drift there; `create_graph` for a result with gradients."""
-        ...
+Field = Callable[[Tensor], Tensor]
+Rates = Callable[[Tensor, float, bool], tuple[Tensor, Tensor]]
+"""(state that has a gradient, time, whether the result is learned from) -> drift and divergence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,36 +53,69 @@ class Flowed:
         return self.volume.std(0) / math.sqrt(probes)
 
 
-def exact_trace(
-    x: Float[Tensor, "batch ..."], value: Float[Tensor, "batch ..."], create_graph: bool = False
-) -> Tensor:
-    """The divergence by one vector-Jacobian product for each number; `[1, batch]`."""
-    flat = value.flatten(1)
-    total = x.new_zeros(len(x))
-    for i in range(flat.shape[1]):
-        (gradient,) = torch.autograd.grad(
-            flat[:, i].sum(), x, retain_graph=True, create_graph=create_graph
-        )
-        total = total + gradient.flatten(1)[:, i]
-    return total[None]
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """How the divergence of a drift is found at a state: exactly, or estimated by probes.
+
+    Attributes:
+        vectors: `[probes, batch, *shape]`; None takes every number by itself.
+    """
+
+    vectors: Float[Tensor, "probes batch ..."] | None = None
+
+    @property
+    def probes(self) -> int:
+        """Number of estimates; 1 where it is exact."""
+        return 1 if self.vectors is None else len(self.vectors)
+
+    def rates(
+        self, drift: Field, x: Float[Tensor, "batch ..."], create_graph: bool = False
+    ) -> tuple[Float[Tensor, "batch ..."], Float[Tensor, "probes batch"]]:
+        """The drift at a state that has a gradient, and its divergence there.
+
+        `create_graph` is for a divergence that has gradients itself.
+        """
+        if torch.compiler.is_compiling():  # a graph holds derivatives as functions alone
+            value, pull = torch.func.vjp(drift, x)
+            return value, self._of(value, lambda vector: pull(vector)[0])
+        value = drift(x)
+        return value, self(x, value, create_graph)
+
+    def __call__(
+        self,
+        x: Float[Tensor, "batch ..."],
+        value: Float[Tensor, "batch ..."],
+        create_graph: bool = False,
+    ) -> Float[Tensor, "probes batch"]:
+        """The divergence from a state and the drift that was computed there."""
+
+        def pull(vector: Tensor) -> Tensor:
+            (gradient,) = torch.autograd.grad(
+                value, x, vector, retain_graph=True, create_graph=create_graph
+            )
+            return gradient
+
+        return self._of(value, pull)
+
+    def _of(self, value: Tensor, pull: Field) -> Float[Tensor, "probes batch"]:
+        """The divergence from products of vectors with the Jacobian of the drift."""
+        if self.vectors is not None:
+            return torch.stack([(pull(v) * v).flatten(1).sum(1) for v in self.vectors])
+        total = value.new_zeros(len(value))
+        for i in range(value[0].numel()):
+            one = torch.zeros_like(value).flatten(1)
+            one[:, i] = 1
+            total = total + pull(one.view_as(value)).flatten(1)[:, i]
+        return total[None]
+
+
+exact_trace = Divergence()
+"""One vector-Jacobian product for each number."""
 
 
 def hutchinson(noise: Noise, probes: int, shape: tuple[int, ...]) -> Divergence:
     """Divergence estimates with `probes` fixed Rademacher vectors for each example."""
-    vectors = [noise.uniform(*shape).sub(0.5).sign() for _ in range(probes)]
-
-    def divergence(
-        x: Tensor, value: Tensor, create_graph: bool = False
-    ) -> Float[Tensor, "probes batch"]:
-        rows = []
-        for vector in vectors:
-            (gradient,) = torch.autograd.grad(
-                value, x, vector, retain_graph=True, create_graph=create_graph
-            )
-            rows.append((gradient * vector).flatten(1).sum(1))
-        return torch.stack(rows)
-
-    return divergence
+    return Divergence(torch.stack([noise.uniform(*shape).sub(0.5).sign() for _ in range(probes)]))
 
 
 def flow(
@@ -99,21 +125,27 @@ def flow(
 
     The result has gradients where they are enabled.
     """
+
+    def rates(at: Tensor, t: float, learning: bool) -> tuple[Tensor, Tensor]:
+        return divergence.rates(lambda x: drift(x, t), at, learning)
+
+    return carried(rates, x, times, divergence.probes)
+
+
+def carried(rates: Rates, x: Float[Tensor, "batch ..."], times: list[float], probes: int) -> Flowed:
+    """`flow` by a drift and a divergence that come together."""
     batch, size, shape = len(x), math.prod(x.shape[1:]), x.shape
     learning = torch.is_grad_enabled()
 
-    def rates(at: Tensor, t: float) -> tuple[Tensor, Tensor]:
+    def joint(state: Tensor, t: float) -> Tensor:
+        at = state[:, :size].reshape(shape)
         with torch.enable_grad():
             at = at if at.requires_grad and learning else at.detach().requires_grad_()
-            value = drift(at, t)
-            found = divergence(at, value, learning)
-        return (value, found) if learning else (value.detach(), found.detach())
-
-    def joint(state: Tensor, t: float) -> Tensor:
-        value, found = rates(state[:, :size].reshape(shape), t)
+            value, found = rates(at, t, learning)
+        if not learning:
+            value, found = value.detach(), found.detach()
         return torch.cat([value.flatten(1), found.T], dim=1)
 
-    probes = len(rates(x, times[0])[1])
     state = torch.cat([x.flatten(1), x.new_zeros(batch, probes)], dim=1)
     stepper = RungeKutta4()
     for t, t_next in pairwise(times):

@@ -18,7 +18,7 @@ from typing_extensions import override
 from danlu.contracts import Asked, Batch, Bound, DataDescription, Losses, Progress, unknown
 from danlu.contracts.noise import Noise
 from danlu.generative.base import Code
-from danlu.generative.chain import Chain, ChainOptions, Ids, Layer, Output
+from danlu.generative.chain import Chain, ChainOptions, Evaluations, Ids, Layer, Output
 from danlu.generative.parts.priors import UniformIds
 from danlu.generative.quantized.networks import FromTokens, ToTokens, token_count
 from danlu.generative.tiny import TINY
@@ -43,6 +43,7 @@ class QuantisedBlock(Layer):
     """
 
     bound = Bound.LOWER
+    evaluations = Evaluations(encode=2, decode=1)
 
     def __init__(
         self, encoder: nn.Module, codebook: Codebook, decoder: nn.Module, likelihood: Likelihood
@@ -53,6 +54,10 @@ class QuantisedBlock(Layer):
         self.decoder = decoder
         self.likelihood = likelihood
         self.measure = likelihood.measure
+
+    @override
+    def networks(self) -> list[nn.Module]:
+        return [self.encoder, self.decoder]
 
     def tokens(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch length dim"]:
         """The tokens of each example, at least in float32."""

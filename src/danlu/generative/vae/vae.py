@@ -31,7 +31,7 @@ from typing_extensions import override
 from danlu.conditioning import conditioner
 from danlu.contracts import Batch, Bound, DataDescription, Export, Kind, Losses, Progress, unknown
 from danlu.contracts.noise import BatchNoise, Noise
-from danlu.generative.chain import Chain, ChainOptions, Ids, Layer, Output
+from danlu.generative.chain import Chain, ChainOptions, Evaluations, Ids, Layer, Output
 from danlu.generative.decoding import decoder_export
 from danlu.generative.parts.affine import ToldAffine
 from danlu.generative.parts.networks import decoder, encoder
@@ -61,6 +61,7 @@ class VAEBlock(Layer):
 
     bound = Bound.LOWER
     stochastic = True
+    evaluations = Evaluations(encode=2, decode=1)
 
     def __init__(
         self, encoder: nn.Module, decoder: nn.Module, likelihood: Likelihood, *, kind: Kind | None
@@ -71,6 +72,10 @@ class VAEBlock(Layer):
         self.likelihood = likelihood
         self.embedding = conditioner(kind, CONDITION_FEATURES)
         self.measure = likelihood.measure
+
+    @override
+    def networks(self) -> list[nn.Module]:
+        return [self.encoder, self.decoder]
 
     def posterior(
         self, x: Float[Tensor, "batch ..."], condition: Ids

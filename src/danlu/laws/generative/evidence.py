@@ -12,7 +12,7 @@ from typing_extensions import override
 from danlu.contracts import Bound, DataDescription, Measure
 from danlu.contracts.noise import Noise
 from danlu.generative.base import GenerativeModel
-from danlu.generative.chain import Chain, ChainOptions, Estimator, Ids, Layer
+from danlu.generative.chain import Chain, ChainOptions, Estimator, Evaluations, Ids, Layer
 from danlu.generative.parts.priors import FactorisedPrior, GaussianPrior, LogisticPrior
 from danlu.laws.gaps import gap, largest
 from danlu.laws.generative.diffusion.test_bed import item_noise
@@ -31,6 +31,7 @@ class Draws(Layer):
         super().__init__()
         self.bound = bound  # pyright: ignore
         self.measure = measure
+        self.evaluations = Evaluations(encode=3)
 
     @override
     def encode(self, x: Tensor, condition: Ids, noise: Noise) -> tuple[Tensor, Tensor]:
@@ -78,7 +79,7 @@ def errors_add() -> float:
         stderr = torch.stack(values).std(0) / math.sqrt(draws)
         worst = largest(worst, gap(found.value, torch.stack(values).mean(0)))
         worst = largest(worst, gap(found.stderr, stderr))
-        worst = largest(worst, gap(found.evaluations, sum(e.evaluations + 1 for e in inner)))
+        worst = largest(worst, gap(found.evaluations, sum(e.evaluations + 3 for e in inner)))
         worst = largest(worst, float(found.measure is not Measure.COUNTING))
     return worst
 

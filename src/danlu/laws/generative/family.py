@@ -16,6 +16,7 @@ from danlu.generative.base import CAPABILITIES, GenerativeModel
 from danlu.generative.tiny import TINY
 from danlu.laws.draws import seed
 from danlu.laws.gaps import gap, largest
+from danlu.laws.generative.costs import evaluations, networks
 from danlu.laws.generative.parts_of_a_batch import ROUNDING, parts_error
 from danlu.laws.generative.subjects import (
     ENTROPY,
@@ -106,7 +107,7 @@ def likelihood(build: Build) -> float:
             wrong += not bool(found.value.isfinite().all() and found.stderr.isfinite().all())
             wrong += counted and model.description.levels is None
             wrong += found.condition != ("none" if condition is None else "class")
-            wrong += found.evaluations < 1 or found.dims != model.description.dims
+            wrong += found.dims != model.description.dims
             wrong += (refused(found.bits_per_dim) == 0.0) == counted
     return float(wrong)
 
@@ -174,6 +175,13 @@ CONTRACT: Rows = {
             gradients,
         ),
         ("bad-input", "bad classes, shapes and options are refused", 0.0, bad_input),
+        (
+            "evaluations",
+            "samples and likelihoods call networks as often as they promise",
+            0.0,
+            evaluations,
+        ),
+        ("networks", "all networks that are called are named, and no others", 0.0, networks),
     ],
     "self-consistency": [
         ("batch-size", "a sample does not depend on how many are drawn at once", 1e-12, batch_size),
@@ -194,6 +202,7 @@ def family_laws(name: str, build: Build) -> list[Law]:
     can = built(name, GenerativeModel, build, TINY).can
     lacking = set() if "sample" in can else {"batch-size", "state"}
     lacking |= set() if "log_prob" in can else {"likelihood", "batch-likelihood"}
+    lacking |= set() if can & {"sample", "log_prob"} else {"evaluations"}
     rows = table(CONTRACT, prefix=f"family/{name}/", given=(build,))
     return [law for law in rows if law.name.rpartition("/")[2] not in lacking]
 

@@ -43,6 +43,10 @@ class OnePlayer(nn.Module):
         """The network alone."""
         return {"model": [self.network]}
 
+    def networks(self) -> list[nn.Module]:
+        """Those of all players."""
+        return [module for modules in self.players().values() for module in modules]
+
     def couples(self, player: str) -> str:
         """Nothing: every loss is a mean over examples."""
         return ""
