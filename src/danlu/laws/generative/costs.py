@@ -9,7 +9,7 @@ from dataclasses import fields
 from itertools import product
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from danlu.contracts import DanluError
@@ -138,7 +138,7 @@ def _called(model: GenerativeModel) -> Iterator[list[nn.Module]]:
     """The modules of a model that are called inside the context."""
     own, called = set(model.modules()), []
 
-    def note(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+    def note(module: nn.Module, arguments: Any) -> None:
         if module in own and module not in called:
             called.append(module)
 
