@@ -3,7 +3,7 @@
 Calls by samples and likelihoods are counted by hooks on every network.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from itertools import product
@@ -36,19 +36,24 @@ CHOICES = {
 
 
 def spent(model: GenerativeModel, use: Callable[[], Any]) -> float:
-    """Calls of networks for each of N examples; one on twice as many rows counts as two."""
+    """Calls of networks for each of N examples."""
+    return calls(model.networks(), use) / N
+
+
+def calls(networks: Iterable[nn.Module], use: Callable[[], Any]) -> int:
+    """Rows on which networks are called in all, so that one on twice as many counts as two."""
     rows = [0]
 
     def count(network: nn.Module, arguments: tuple[Any, ...]) -> None:
         rows[0] += len(arguments[0])
 
-    handles = [network.register_forward_pre_hook(count) for network in model.networks()]
+    handles = [network.register_forward_pre_hook(count) for network in networks]
     try:
         use()
     finally:
         for handle in handles:
             handle.remove()
-    return rows[0] / N
+    return rows[0]
 
 
 def ways_to_sample(model: GenerativeModel) -> Iterator[tuple[Any, dict[str, Any]]]:

@@ -24,6 +24,7 @@ from danlu.generative.parts.couplings import Coupling
 from danlu.generative.parts.transforms import TRANSFORMS, Transform
 from danlu.laws.draws import generator, standard_normal
 from danlu.laws.gaps import gap, largest
+from danlu.laws.generative.costs import calls
 from danlu.laws.law import Case, Rows, law_of_cases, table
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -163,6 +164,20 @@ def masses() -> Iterator[Case]:
                 break
 
 
+def members_counted() -> Iterator[Case]:
+    """Every layer calls its networks as often as it declares, both ways."""
+
+    def apart(layer: Layer, x: Tensor) -> float:
+        there = calls(layer.networks(), lambda: layer.encode(x, None, GivenNoise([x.sigmoid()])))
+        code, _ = layer.encode(x, None, GivenNoise([x.sigmoid()]))
+        last = code[0] if isinstance(code, tuple) else code  # what was kept is drawn
+        back = calls(layer.networks(), lambda: layer.decode(last, None, GivenNoise([x[:, -1:]])))
+        return gap((there / N, back / N), tuple(layer.evaluations))
+
+    for words, layer, x in members():
+        yield words, partial(apart, layer, x)
+
+
 def parameters(transform: Transform, shape: tuple[int, ...]) -> Tensor:
     """Parameters of any size, for every number."""
     return 2 * standard_normal(N, transform.parameters_per_number, *shape, stream=1)
@@ -224,6 +239,7 @@ _LAWS: Rows = {
         ("transforms/laws", 1e-9, transforms),
     ],
     "quadrature": [("flow-layers/mass", 1e-6, masses)],
+    "contract": [("flow-layers/evaluations", 0.0, members_counted)],
     "definition": [("transforms/masks", 0.0, masks)],
 }
 
