@@ -46,7 +46,7 @@ def _frechet_of_commuting_gaussians() -> float:
 
 
 def _frechet_of_rotated_gaussians() -> float:
-    """In two dimensions tr (AB)^(1/2) = (tr AB + 2 det(AB)^(1/2))^(1/2) for any A and B."""
+    """The Fréchet distance of any two Gaussians in the plane equals its closed form."""
     roots = standard_normal(2, 2, 2, stream=5)
     a, b = (root @ root.T for root in roots)
     overlap = ((a @ b).trace() + 2 * (a.det() * b.det()).sqrt()).sqrt()
@@ -79,6 +79,7 @@ def _kid_over_all_splits() -> float:
 
 
 def _kid_jackknife() -> float:
+    """The standard error of KID equals the jackknife that leaves points out one by one."""
     x, y = standard_normal(9, 3, stream=4), standard_normal(6, 3, stream=5)
     parts = []
     for kept, other, swap in ((x, y, False), (y, x, True)):
@@ -94,6 +95,7 @@ def _kid_jackknife() -> float:
 
 
 def _wasserstein_of_sorted_values() -> float:
+    """On a line, sliced and exact Wasserstein equal the gap of the sorted values."""
     a, b = standard_normal(40, 1, stream=6), 1 + 2 * standard_normal(40, 1, stream=7)
     exact = (a.sort(0).values - b.sort(0).values).square().mean().sqrt().item()
     return largest(
@@ -102,7 +104,7 @@ def _wasserstein_of_sorted_values() -> float:
 
 
 def _wasserstein_of_unequal_counts() -> float:
-    """Repeating points until the counts agree changes no distribution."""
+    """One-dimensional transport between unequal counts equals that of repeated points."""
     a, b = (
         standard_normal(6, 1, stream=8).sort(0).values,
         standard_normal(4, 1, stream=9).sort(0).values,
@@ -113,12 +115,14 @@ def _wasserstein_of_unequal_counts() -> float:
 
 
 def _exact_wasserstein_of_a_shift() -> float:
+    """Exact Wasserstein between a set and its shifted copy is the length of the shift."""
     x = standard_normal(30, 2, stream=10)
     shift = torch.tensor([3.0, 4.0], dtype=torch.float64)
     return gap(wasserstein(x, (x + shift).flip(0)), 5.0)
 
 
 def _memberships_by_loops() -> float:
+    """Precision, recall, density and coverage count what plain loops count."""
     points, centres = standard_normal(25, 3, stream=11), standard_normal(30, 3, stream=12)
     wrong = []
     for k in (1, 3, 5):
@@ -133,6 +137,7 @@ def _memberships_by_loops() -> float:
 
 
 def _nearest_training_by_loops() -> float:
+    """The nearest training example is that of a plain loop; a copy has distance 0."""
     description = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0)
     training, x = standard_normal(40, 2, stream=13), standard_normal(15, 2, stream=14)
     x[3] = training[7]
@@ -146,6 +151,7 @@ def _nearest_training_by_loops() -> float:
 
 
 def _sharpness_of_itself_and_of_waves() -> float:
+    """Sharpness is 1 on the data, quadratic in contrast, blind below half Nyquist."""
     x = standard_normal(20, 1, 8, 8, stream=15)
     power = high_frequency_power(x)
     column = torch.arange(8, dtype=torch.float64)
@@ -162,7 +168,7 @@ def _sharpness_of_itself_and_of_waves() -> float:
 
 
 def _quality_of_a_mixture() -> float:
-    """A planar Gaussian lies within three deviations with probability 1 - exp(-9/2)."""
+    """The share of a mixture on its modes is 1 - exp(-9/2), in standard errors."""
     modes = torch.tensor([[0.0, 0.0], [10.0, 0.0]], dtype=torch.float64)
     x = modes.repeat(20_000, 1) + 0.3 * standard_normal(40_000, 2, stream=16)
     mode, good = assign(x, modes, 0.3)
@@ -178,68 +184,23 @@ _LAWS: Rows = {
             1e-6,
             _frechet_of_commuting_gaussians,
         ),
-        (
-            "evaluation/frechet-plane",
-            "Fréchet distance of any two Gaussians in the plane equals its closed form",
-            1e-9,
-            _frechet_of_rotated_gaussians,
-        ),
-        (
-            "evaluation/wasserstein-line",
-            "On a line, sliced and exact Wasserstein equal the gap of the sorted values",
-            1e-12,
-            _wasserstein_of_sorted_values,
-        ),
-        (
-            "evaluation/wasserstein-counts",
-            "One-dimensional transport between unequal counts equals that of repeated points",
-            1e-12,
-            _wasserstein_of_unequal_counts,
-        ),
-        (
-            "evaluation/wasserstein-shift",
-            "Exact Wasserstein between a set and its shifted copy is the length of the shift",
-            1e-12,
-            _exact_wasserstein_of_a_shift,
-        ),
-        (
-            "evaluation/sharpness",
-            "Sharpness is 1 on the data, quadratic in contrast, blind below half Nyquist",
-            1e-12,
-            _sharpness_of_itself_and_of_waves,
-        ),
+        ("evaluation/frechet-plane", 1e-9, _frechet_of_rotated_gaussians),
+        ("evaluation/wasserstein-line", 1e-12, _wasserstein_of_sorted_values),
+        ("evaluation/wasserstein-counts", 1e-12, _wasserstein_of_unequal_counts),
+        ("evaluation/wasserstein-shift", 1e-12, _exact_wasserstein_of_a_shift),
+        ("evaluation/sharpness", 1e-12, _sharpness_of_itself_and_of_waves),
     ],
     "definition": [
         ("evaluation/kid-double-sum", 1e-12, _kid_as_a_double_sum),
     ],
     "enumeration": [
         ("evaluation/kid-unbiased", 1e-12, _kid_over_all_splits),
-        (
-            "evaluation/kid-jackknife",
-            "The standard error of KID equals the jackknife that leaves points out one by one",
-            1e-12,
-            _kid_jackknife,
-        ),
-        (
-            "evaluation/memberships",
-            "Precision, recall, density and coverage count what plain loops count",
-            0.0,
-            _memberships_by_loops,
-        ),
-        (
-            "evaluation/nearest-training",
-            "The nearest training example is that of a plain loop; a copy has distance 0",
-            1e-12,
-            _nearest_training_by_loops,
-        ),
+        ("evaluation/kid-jackknife", 1e-12, _kid_jackknife),
+        ("evaluation/memberships", 0.0, _memberships_by_loops),
+        ("evaluation/nearest-training", 1e-12, _nearest_training_by_loops),
     ],
     "statistics": [
-        (
-            "evaluation/high-quality",
-            "Share of a mixture on its modes is 1 - exp(-9/2), in standard errors",
-            sigmas(),
-            _quality_of_a_mixture,
-        ),
+        ("evaluation/high-quality", sigmas(), _quality_of_a_mixture),
     ],
 }
 

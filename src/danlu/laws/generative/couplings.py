@@ -110,7 +110,7 @@ def bridge_is_its_derivative() -> float:
 
 
 def pairs_are_bent() -> float:
-    """A line through bent pairs has the state and the velocity of a bridge at its time."""
+    """A bridge's pairs lead through its state with its velocity."""
     (x, z, _), std, t = pairs(), Schrodinger.bridge, torch.linspace(0.1, 0.9, COUNT)
     at = t[:, None].double()
     with seeded(2):
@@ -127,7 +127,7 @@ def pairs_are_bent() -> float:
 
 
 def plans_of_couplings() -> float:
-    """Sinkhorn's plan is as blunt as a share of the mean cost, a bridge's as its variance asks."""
+    """Plans weigh entropy by the mean cost, or by twice a bridge's variance."""
     x, z, _ = pairs()
     cost = squared_distances(x, z)
     found = Sinkhorn().regularisation(cost), Schrodinger().regularisation(cost)
@@ -137,18 +137,8 @@ def plans_of_couplings() -> float:
 
 _LAWS: Rows = {
     "definition": [
-        (
-            "diffusion/bent pairs",
-            "a bridge's pairs lead through its state with its velocity",
-            1e-9,
-            pairs_are_bent,
-        ),
-        (
-            "diffusion/plans of couplings",
-            "plans weigh entropy by the mean cost, or by twice a bridge's variance",
-            1e-12,
-            plans_of_couplings,
-        ),
+        ("diffusion/bent pairs", 1e-9, pairs_are_bent),
+        ("diffusion/plans of couplings", 1e-12, plans_of_couplings),
     ],
     "enumeration": [
         ("diffusion/optimal coupling", 1e-12, optimal_is_least),

@@ -179,6 +179,7 @@ def loss_of_a_point() -> float:
 
 _LAWS: Rows = {
     "closed form": [
+        # Steps of h = 0.019 at slopes L of up to 20: e^1 (L h)^4 / 120 = 5e-4 at the worst.
         ("few-step/meanflow identity", 1e-4, identity),
         (
             "few-step/composition",

@@ -193,6 +193,7 @@ def _velocity() -> float:
 
 
 def _gaussian_start() -> float:
+    """A Gaussian begins at a tenth of the range."""
     return gap(Gaussian(TINY).log_scale.exp(), 0.1 * (TINY.high - TINY.low))
 
 
@@ -207,11 +208,5 @@ LAWS: list[Law] = [
     stated("staged/shares", 1e-15, _staged, "definition"),
     stated("flow/tempered", 1e-12, _tempered, "definition"),
     stated("continuous-flow/velocity", 1e-7, _velocity, "definition"),
-    Law(
-        "likelihoods/start",
-        "Gaussians begin at a tenth of the range",
-        1e-7,
-        _gaussian_start,
-        oracle="golden value",
-    ),
+    stated("likelihoods/start", 1e-7, _gaussian_start, "golden value"),
 ]

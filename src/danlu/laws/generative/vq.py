@@ -113,7 +113,7 @@ def ids_sum() -> float:
 
 
 def outputs_as_means() -> float:
-    """Samples as means are the decoder's output for the drawn code: a Gaussian's mean is that."""
+    """Samples as means are what a Gaussian's decoder says."""
     model, batch = started(TINY_VECTOR)
     with seeded():
         other = build_vae(TINY_VECTOR, latent=2, width=4).double()
@@ -135,7 +135,7 @@ def outputs_as_means() -> float:
 
 
 def codes_in_training() -> float:
-    """Dead codes are revived in the first half alone; the end sets codes to means of tokens."""
+    """Codes are revived in the first half, and end as means of their tokens."""
     worst = 0.0
     for fraction, moves in ((0.0, True), (0.499, True), (0.5, False), (0.9, False)):
         model, _ = started(TINY_VECTOR, codes=4)
@@ -155,18 +155,8 @@ def codes_in_training() -> float:
 
 _LAWS: Rows = {
     "definition": [
-        (
-            "vq/means",
-            "samples as means are what a Gaussian's decoder says",
-            1e-12,
-            outputs_as_means,
-        ),
-        (
-            "vq/training",
-            "codes are revived in the first half, and end as means of their tokens",
-            1e-9,
-            codes_in_training,
-        ),
+        ("vq/means", 1e-12, outputs_as_means),
+        ("vq/training", 1e-9, codes_in_training),
     ],
     "automatic differentiation": [
         ("vq/gradient", 1e-12, gradient),

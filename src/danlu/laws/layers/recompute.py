@@ -109,10 +109,6 @@ BACKBONES: dict[str, Callable[[], tuple[nn.Module, tuple[Tensor, ...]]]] = {
 }
 
 
-CHAINS = ("mlp", "batch-norm")
-"""Between whose blocks nothing happens, so that segments may be longer than a block."""
-
-
 def _gradients(model: nn.Module, inputs: tuple[Tensor, ...]) -> list[Tensor]:
     """Of all weights, and the buffers after a step, which began as they stood."""
     torch.manual_seed(seed(1))

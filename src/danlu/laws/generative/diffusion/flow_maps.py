@@ -34,7 +34,7 @@ def _drawn(build: Any, description: DataDescription, **options: Any) -> Any:
 
 
 def handed_out() -> Iterable[Case]:
-    """The function of tensors that is exported, against the map that is sampled by."""
+    """What is exported is the map that samples."""
     for name, build in MAPS.items():
         # A consistency model maps to the data alone.
         inner = 0.0 if name == "consistency" else 0.2
@@ -54,7 +54,7 @@ def handed_out() -> Iterable[Case]:
 
 
 def costs() -> float:
-    """A jump is one evaluation, and by a solver a draw costs what the plain flow's does."""
+    """A jump costs an evaluation, a solver what it takes."""
     model, plain = _drawn(build_meanflow, TINY_VECTOR), _drawn(build_flow, TINY_VECTOR)
     jumps = MeanFlowOptions(evaluations=5)
     solved = MeanFlowOptions(jumps="none", evaluations=6)
@@ -66,7 +66,7 @@ def costs() -> float:
 
 
 def guided() -> float:
-    r"""$v_\varnothing + w (v - v_\varnothing)$ for rows with a class, and v for those without."""
+    """Guided targets are extrapolated by class."""
     model, z = _drawn(build_meanflow, CLASSED, guidance=2.5), points(6, 1.0)
     velocity = torch.randn(6, 2, generator=generator(4), dtype=torch.float64)
     t, ids = torch.linspace(0.1, 0.9, 6, dtype=torch.float64), torch.tensor([0, 3, 2, 3, 1, 0])
@@ -82,7 +82,7 @@ def guided() -> float:
 
 
 def ends() -> float:
-    """The divergence of what is left of an example at the last time from the Gaussian that ends."""
+    """The end law costs its divergence from what is left."""
     model, x = _drawn(build_flow, TINY_VECTOR), points(5)
     last = model.ends()[1]
     left, pure = (Normal(mean, last) for mean in ((1 - last) * x, torch.zeros_like(x)))
@@ -90,28 +90,28 @@ def ends() -> float:
 
 
 def scores() -> float:
-    """DDIM needs a score where it draws noise, and nowhere else."""
+    """DDIM needs a score where it draws."""
     return gap([DDIM(eta).needs_score for eta in (0.0, math.ulp(0.0), 1.0)], [False, True, True])
 
 
 _LAWS: Rows = {
     "self-consistency": [
-        ("flow-maps/costs", "a jump costs an evaluation, a solver what it takes", 0.0, costs),
+        ("flow-maps/costs", 0.0, costs),
     ],
     "definition": [
-        ("meanflow/guided", "guided targets are extrapolated by class", 1e-10, guided),
+        ("meanflow/guided", 1e-10, guided),
     ],
     "independent package": [
-        ("flow/mismatch", "the end law costs its divergence from what is left", 1e-12, ends),
+        ("flow/mismatch", 1e-12, ends),
     ],
     "contract": [
-        ("ddim/needs-score", "DDIM needs a score where it draws", 0.0, scores),
+        ("ddim/needs-score", 0.0, scores),
     ],
 }
 
 _CASES: Rows = {
     "self-consistency": [
-        ("flow-maps/exported", "what is exported is the map that samples", 1e-12, handed_out),
+        ("flow-maps/exported", 1e-12, handed_out),
     ],
 }
 
