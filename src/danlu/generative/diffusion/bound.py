@@ -30,7 +30,7 @@ RowDenoiser = Callable[[Float[Tensor, "batch ..."], Rows], Float[Tensor, "batch 
 """A denoiser with a noise level for each row."""
 
 
-class Chain:
+class ReverseChain:
     """The reverse chain over rising noise levels, with one of its two fixed variances."""
 
     def __init__(self, levels: Sequence[float], variance: str = "small") -> None:

@@ -26,7 +26,7 @@ from typing_extensions import override
 
 from danlu.contracts import DanluError, DataDescription, Told
 from danlu.contracts.noise import Noise
-from danlu.generative.diffusion.bound import Chain, RowDenoiser
+from danlu.generative.diffusion.bound import ReverseChain, RowDenoiser
 from danlu.generative.diffusion.building import builder
 from danlu.generative.diffusion.discrete import Discrete
 from danlu.generative.diffusion.learned_variance import LearnedChain, Noted
@@ -140,7 +140,7 @@ class ImprovedDDPM(DiffusionModel):
     @override
     def reverse_chain(
         self, levels: Sequence[float], condition: Told, options: DiffusionOptions
-    ) -> tuple[Chain, RowDenoiser]:
+    ) -> tuple[ReverseChain, RowDenoiser]:
         if options.variance != LEARNED:
             return super().reverse_chain(levels, condition, options)
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from danlu.contracts.noise import Noise
-from danlu.generative.diffusion.bound import Chain, RowDenoiser
+from danlu.generative.diffusion.bound import ReverseChain, RowDenoiser
 from danlu.generative.diffusion.solvers.ancestral import forward_variance, given_data
 from danlu.layers.rows import per_row
 
@@ -50,7 +50,7 @@ class Noted:
         return data
 
 
-class LearnedChain(Chain):
+class LearnedChain(ReverseChain):
     """The reverse chain over rising noise levels with shares of its variance."""
 
     def __init__(self, levels: Sequence[float]) -> None:

@@ -21,7 +21,7 @@ from danlu.contracts import Bound, DataDescription, Evidence, Measure, Told
 from danlu.contracts.noise import Noise
 from danlu.generative.base import GenerativeModel
 from danlu.generative.diffusion import GRIDS, likelihood
-from danlu.generative.diffusion.bound import Chain, RowDenoiser
+from danlu.generative.diffusion.bound import ReverseChain, RowDenoiser
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.paths import Linear, Path
 from danlu.generative.diffusion.pointwise import pointwise
@@ -87,13 +87,13 @@ class Scored(GenerativeModel):
 
     def reverse_chain(
         self, levels: Sequence[float], condition: Told, options: DiffusionOptions
-    ) -> tuple[Chain, RowDenoiser]:
+    ) -> tuple[ReverseChain, RowDenoiser]:
         """The chain over rising levels whose bound is asked for, and the denoiser it is given."""
 
         def denoise(y: Tensor, level: Tensor) -> Tensor:
             return self.denoised(y, level, condition)
 
-        return Chain(levels, options.variance), denoise
+        return ReverseChain(levels, options.variance), denoise
 
     def _bound(
         self, x: Tensor, noise: Noise, condition: Told, options: DiffusionOptions

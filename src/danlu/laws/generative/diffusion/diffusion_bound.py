@@ -11,7 +11,7 @@ from torch.distributions import Normal, kl_divergence
 from danlu.contracts import DataDescription
 from danlu.contracts.noise import BatchNoise
 from danlu.generative.diffusion.analytic import GaussianDenoiser
-from danlu.generative.diffusion.bound import Chain, decoder_log_prob
+from danlu.generative.diffusion.bound import ReverseChain, decoder_log_prob
 from danlu.generative.diffusion.discrete import Discrete, linear_betas
 from danlu.generative.diffusion.solvers.ancestral import Ancestral
 from danlu.generative.diffusion.solvers.solver import run
@@ -37,7 +37,7 @@ def levels_of(steps: int) -> list[float]:
     return Discrete(linear_betas(steps)).log_levels.exp().tolist()
 
 
-def expected_bound(x: Tensor, chain: Chain) -> Tensor:
+def expected_bound(x: Tensor, chain: ReverseChain) -> Tensor:
     """The bound of each number, its expectation over the noise by Gauss-Hermite quadrature.
 
     With a Gaussian's denoiser every term is a square of an affine function of the noise, for
@@ -62,7 +62,7 @@ def bound_is_below() -> float:
         for steps in (200, 400, 800):
             # The ends stay where they are, so that only the steps between become finer.
             levels = torch.linspace(math.log(1e-3), math.log(200.0), steps).double().exp()
-            below = exact - expected_bound(x, Chain(levels.tolist(), variance))
+            below = exact - expected_bound(x, ReverseChain(levels.tolist(), variance))
             gaps.append(((below * weights).sum() / weights.sum()).item())
         worst = largest(worst, excess(torch.zeros(3), torch.tensor(gaps)))
         worst = largest(worst, *(gap(fine / coarse, 0.5) for coarse, fine in pairwise(gaps)))
@@ -76,7 +76,7 @@ def bound_of_the_chain() -> float:
     for variance in ("small", "large"):
         mean, spread = chain_moments(levels, variance)
         exact = Normal(mean, spread).log_prob(x)[:, 0]
-        worst = largest(worst, excess(expected_bound(x, Chain(levels, variance)), exact))
+        worst = largest(worst, excess(expected_bound(x, ReverseChain(levels, variance)), exact))
     return worst
 
 
@@ -97,7 +97,7 @@ def terms_are_divergences() -> float:
     bars = (1 - betas).cumprod(0)
     x, z, worst = points(16)[:, :1], points(16)[:, 1:], 0.0
     for variance in ("small", "large"):
-        chain = Chain(((1 - bars) / bars).sqrt().tolist(), variance)
+        chain = ReverseChain(((1 - bars) / bars).sqrt().tolist(), variance)
         for i in (1, 7, 19):
             beta, bar, before = betas[i], bars[i], bars[i - 1]
             noisy = bar.sqrt() * x + (1 - bar).sqrt() * z
@@ -119,7 +119,7 @@ def terms_are_divergences() -> float:
 
 def drawn_terms_are_unbiased() -> float:
     """Terms drawn at random have the summed bound as their mean, in standard errors."""
-    chain = Chain(levels_of(50))
+    chain = ReverseChain(levels_of(50))
     x = torch.tensor([[0.7]], dtype=torch.float64).expand(4000, 1)
     with seeded():
         drawn = chain.bound(gaussian(), x, BatchNoise(4000, dtype=torch.float64), LINE, 4)

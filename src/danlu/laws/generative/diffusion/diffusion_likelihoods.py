@@ -7,7 +7,7 @@ from torch import Tensor
 
 from danlu.contracts import DataDescription
 from danlu.generative.diffusion.analytic import GaussianDenoiser
-from danlu.generative.diffusion.bound import Chain
+from danlu.generative.diffusion.bound import ReverseChain
 from danlu.generative.diffusion.grids import linspace
 from danlu.generative.diffusion.likelihood import flow, gaussian_log_density, hutchinson
 from danlu.generative.diffusion.model import DiffusionModel
@@ -70,7 +70,7 @@ def _one(model: DiffusionModel, x: Tensor, noise: object, likelihood: str) -> tu
     lowest, highest = 0.001 / 0.999, 0.999 / 0.001
     if likelihood == "bound":
         levels = linspace(model.path, 9, lowest, highest)
-        value = Chain(levels[-2::-1]).bound(denoise, x, noise, LEVELS, 5)  # type: ignore[arg-type]
+        value = ReverseChain(levels[-2::-1]).bound(denoise, x, noise, LEVELS, 5)  # type: ignore[arg-type]
         return value.detach(), 6
     moved = x + 0.5 * (noise.uniform(2) - 0.5)  # type: ignore[attr-defined]
     rounding = 2 * math.log(0.5)

@@ -9,7 +9,7 @@ from torch.distributions import Normal, kl_divergence
 
 from danlu.contracts import Batch, Progress
 from danlu.generative.diffusion.analytic import GaussianDenoiser
-from danlu.generative.diffusion.bound import Chain
+from danlu.generative.diffusion.bound import ReverseChain
 from danlu.generative.diffusion.discrete import Discrete, linear_betas
 from danlu.generative.diffusion.improved_ddpm import build
 from danlu.generative.diffusion.learned_variance import LearnedChain, Noted
@@ -61,7 +61,7 @@ def ends_are_the_fixed_chains() -> float:
             chain.bound(denoise, x, item_noise(8), LINE, STEPS)
             for chain, denoise in (
                 (LearnedChain(levels), fixed_shares(share)),
-                (Chain(levels, variance), gaussian()),
+                (ReverseChain(levels, variance), gaussian()),
             )
         )
         worst = largest(worst, gap(found, known))
