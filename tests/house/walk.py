@@ -30,6 +30,7 @@ class ArrivedError(BaseException):
 
 
 def arrive(*given, **named):
+    sys.setprofile(None)  # what is left behind is no part of the way
     raise ArrivedError
 
 

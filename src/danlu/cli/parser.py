@@ -58,10 +58,10 @@ def parse(arguments: Sequence[str], verbs: dict[str, ModuleType]) -> argparse.Na
     )
     parser.add_argument("--version", action="version", version=f"danlu {danlu.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", title="commands", parser_class=Parser)
-    parsers = {}
-    for name, module in verbs.items():
-        parsers[name] = _verb(commands, name, module)
     given = next((word for word in arguments if not word.startswith("-")), None)
+    parsers = {name: _verb(commands, name, module) for name, module in verbs.items()}
+    if given in verbs:  # the others' arguments are asked for by nobody
+        verbs[given].arguments(parsers[given])
     if given is None:
         parser.parse_args([*arguments] or ["--help"])
     if given not in verbs:
@@ -76,7 +76,6 @@ def _verb(commands: Any, name: str, module: ModuleType) -> Parser:
     parser = commands.add_parser(
         name, help=module.HELP, description=module.__doc__, epilog=f"examples:{examples}"
     )
-    module.arguments(parser)
     parser.set_defaults(run=module.run)
     return parser
 

@@ -19,10 +19,13 @@ from danlu.cli.parser import (
 
 if TYPE_CHECKING:
     from danlu.data import Source
+    from danlu.generative.base import GenerativeModel
     from danlu.runs.config import RunConfig
     from danlu.runs.folders import Run
     from danlu.training import Budget, Policy
     from danlu.training.processes import Processes
+
+    Beginning = tuple[Run, Source, GenerativeModel | None]
 
 HELP = "train one family on your data, or go on with a run"
 EXAMPLES = (
@@ -108,7 +111,7 @@ def _train(options: argparse.Namespace, processes: "Processes") -> int:
     say(console, device_line(options.device))
     classes = classes_for(options.foreign or options.family)
     with processes.leader_first():
-        made, source = _begun(options, leads) or _begin(options, classes)
+        made, source, fresh = _begun(options, leads) or _begin(options, classes)
     with display_for(console) as display:
         for line in source.notices:
             display.say(line)
@@ -116,6 +119,7 @@ def _train(options: argparse.Namespace, processes: "Processes") -> int:
         around = Surroundings(
             policy=_policy(options, made, source) if leads and not options.resume else None,
             observer=display,
+            fresh=fresh,
             replay=Path(options.replay) if options.replay else None,
             classes=classes,
             processes=processes,
@@ -175,7 +179,7 @@ def _folder(options: argparse.Namespace) -> Path:
     return default_folder(options.family, options.data)
 
 
-def _begun(options: argparse.Namespace, leads: bool) -> "tuple[Run, Source] | None":
+def _begun(options: argparse.Namespace, leads: bool) -> "Beginning | None":
     """The run that the leader has made just now, or that was made before a crash; else None."""
     from danlu.runs.folders import CONFIG, open_run
     from danlu.runs.train import open_data
@@ -187,18 +191,18 @@ def _begun(options: argparse.Namespace, leads: bool) -> "tuple[Run, Source] | No
     found, budget = open_run(_folder(options)), _budget(options)
     if leads and budget is not None:
         found = found.extended(budget)  # a crash may have come before it was recorded
-    return found, open_data(found.config.data)
+    return found, open_data(found.config.data), None
 
 
-def _begin(options: argparse.Namespace, classes: dict | None) -> "tuple[Run, Source]":
+def _begin(options: argparse.Namespace, classes: dict | None) -> "Beginning":
     if options.resume:
         return _resumed(options)
     return _repeated(options) if options.replay else _new(options, classes)
 
 
-def _new(options: argparse.Namespace, classes: dict | None) -> "tuple[Run, Source]":
+def _new(options: argparse.Namespace, classes: dict | None) -> "Beginning":
     from danlu.data import SOURCES
-    from danlu.runs.config import resolve
+    from danlu.runs.config import resolve_and_build
     from danlu.runs.families import builder_of, learns_text
     from danlu.runs.folders import CONFIG, create, require_new
     from danlu.runs.settings import Settings
@@ -218,7 +222,7 @@ def _new(options: argparse.Namespace, classes: dict | None) -> "tuple[Run, Sourc
     else:
         choice = choose_data(options.data, size=options.size, label=options.label)
     source = open_data(choice)
-    config = resolve(
+    config, fresh = resolve_and_build(
         options.family,
         source,
         choice,
@@ -227,7 +231,7 @@ def _new(options: argparse.Namespace, classes: dict | None) -> "tuple[Run, Sourc
         seed=options.seed,
         classes=classes,
     )
-    return (_same(folder, config) if begun else create(folder, config)), source
+    return (_same(folder, config) if begun else create(folder, config)), source, fresh
 
 
 def _same(folder: Path, config: "RunConfig") -> "Run":
@@ -242,7 +246,7 @@ def _same(folder: Path, config: "RunConfig") -> "Run":
     return found
 
 
-def _resumed(options: argparse.Namespace) -> "tuple[Run, Source]":
+def _resumed(options: argparse.Namespace) -> "Beginning":
     from danlu.runs.folders import open_run
     from danlu.runs.train import longer, open_data, require_unfinished
 
@@ -252,10 +256,10 @@ def _resumed(options: argparse.Namespace) -> "tuple[Run, Source]":
         require_unfinished(found)
     else:
         found = longer(found, budget)
-    return found, open_data(found.config.data)
+    return found, open_data(found.config.data), None
 
 
-def _repeated(options: argparse.Namespace) -> "tuple[Run, Source]":
+def _repeated(options: argparse.Namespace) -> "Beginning":
     from danlu.data.fingerprints import fingerprint
     from danlu.runs.folders import create, open_run
     from danlu.runs.train import open_data, require_same_data
@@ -264,7 +268,7 @@ def _repeated(options: argparse.Namespace) -> "tuple[Run, Source]":
     source = open_data(found.config.data)
     require_same_data(found, source)
     config = replace(found.config, splits=found.config.splits or fingerprint(source))
-    return create(_folder(options), config), source
+    return create(_folder(options), config), source, None
 
 
 def _budget(options: argparse.Namespace) -> "Budget | None":

@@ -8,6 +8,7 @@ so a run goes on in the same way after the recipes have changed.
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from functools import cache
@@ -139,7 +140,22 @@ def resolve(
     seed: int = 0,
     classes: Classes = None,
 ) -> RunConfig:
-    """Everything a run needs, from defaults, recipe and settings.
+    """Everything a run needs, from defaults, recipe and settings; see `resolve_and_build`."""
+    given = {"settings": settings, "seed": seed, "classes": classes}
+    return resolve_and_build(family, source, data, budget, **given)[0]
+
+
+def resolve_and_build(
+    family: str,
+    source: Source,
+    data: DataChoice,
+    budget: Budget,
+    *,
+    settings: Settings | None = None,
+    seed: int = 0,
+    classes: Classes = None,
+) -> tuple[RunConfig, GenerativeModel]:
+    """Everything a run needs, from defaults, recipe and settings, and its model, untrained.
 
     Raises:
         DanluError: the family or a setting does not exist, or does not fit the data.
@@ -170,13 +186,13 @@ def resolve(
         others = f"{' and '.join(learners(kind))} do" if learners(kind) else "nobody does"
         raise DanluError(f"{family} learns no {kind}; {others}.")
     if family not in (classes or {}):
-        _try_out(example)
+        _try_out(deepcopy(example))  # a loss may leave statistics behind
     sampler = settings.read("sampler", fields_of(example.Options), family)
     options = example.Options(**{**recipe.options, **sampler})
     plan = _plan(recipe, settings, list(example.players()), len(source.training))
     for player, modules in example.players().items():
         _require_working(plan.optimizer(player), named_parameters(example, modules))
-    return replace(config, plan=plan, sampler=asdict(options))
+    return replace(config, plan=plan, sampler=asdict(options)), example
 
 
 def data_fields(data: DataChoice) -> dict[str, type]:

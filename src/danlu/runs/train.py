@@ -15,6 +15,7 @@ from danlu.data import SOURCES, ExampleStream, Source, open_source
 from danlu.data.fingerprints import differences
 from danlu.data.text import UNITS, text_source
 from danlu.evaluation.scoring import beyond_reach
+from danlu.generative.base import GenerativeModel
 from danlu.runs.config import DataChoice, data_fields
 from danlu.runs.families import Classes
 from danlu.runs.folders import Run
@@ -26,7 +27,6 @@ from danlu.runs.tracking import TRACKERS, require_tracker
 from danlu.training import Budget, Hook, Outcome, Policy, Trainer, TrainingRun
 from danlu.training.budget import Spent
 from danlu.training.checkpoint import begun, load_average
-from danlu.training.policy import settle
 from danlu.training.processes import Processes, SingleProcess
 from danlu.training.recomputing import WithinMemory
 
@@ -44,6 +44,8 @@ class Surroundings:
         measure: cheap figures for the curves, measured with the pictures.
         points: samples behind such a figure.
         observer: who watches.
+        fresh: the model of a run that was made just now, of this source; None builds it, and
+            compares the source with what the run learned from.
         replay: a run folder whose logged fractions replace the clock.
         classes: builders of foreign families.
         processes: those that train together.
@@ -57,6 +59,7 @@ class Surroundings:
     measure: Measure | None = None
     points: int = CELLS
     observer: Observer = field(default_factory=Observer)
+    fresh: GenerativeModel | None = None
     replay: Path | None = None
     classes: Classes = None
     processes: Processes = field(default_factory=SingleProcess)
@@ -77,7 +80,9 @@ def train(run: Run, source: Source, surroundings: Surroundings | None = None) ->
     config = run.config
     if around.track is not None:
         require_tracker(around.track)
-    changed = [*run.notices, *require_same_data(run, source)]
+    changed = [*run.notices]
+    if around.fresh is None:
+        changed += require_same_data(run, source)
     for line in changed:
         around.observer.say(line)
     stream = ExampleStream(
@@ -87,21 +92,21 @@ def train(run: Run, source: Source, surroundings: Surroundings | None = None) ->
         seed=config.seed,
         flips=config.data.flips,
     )
-    model = config.build(around.classes)
-    with around.processes.leader_first():
-        policy, notices = settle(run.folder, around.policy, source.description)
-    for line in notices:
-        around.observer.say(line)
+    model = around.fresh or config.build(around.classes)
+    hooks: list[Hook] = []
     setting = TrainingRun(
         folder=run.folder,
         seed=config.seed,
-        hooks=_hooks(run, source, around, policy, samples="sample" in model.can),
-        policy=policy,
+        hooks=hooks,
+        policy=around.policy,
         processes=around.processes,
         checkpoint_seconds=around.checkpoint_seconds,
         replay=around.replay,
     )
-    outcome = Trainer(model, stream, config.plan, config.budget, run=setting).run()
+    trainer = Trainer(model, stream, config.plan, config.budget, run=setting)
+    # The trainer settles the policy, at which some of its hooks draw.
+    hooks += _hooks(run, source, around, trainer.policy, samples="sample" in model.can)
+    outcome = trainer.run()
     return replace(outcome, notices=(*changed, *outcome.notices))
 
 

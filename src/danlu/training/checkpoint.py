@@ -125,6 +125,8 @@ def load_newest(
         DanluError: there are checkpoints, but none is whole; or there were, and all are gone.
     """
     home = folder / FOLDER
+    if not home.exists():
+        return None, []
     clear_leftovers(home)
     bring_back(home)
     notices, why = [*_doubts(home)], ""
