@@ -24,6 +24,7 @@ EXAMPLES = (
     "danlu sample runs/race/rectified-flow --class 3 --evaluations 16 --set sampler.solver=heun",
     "danlu sample runs/race/gan --n 1000 --seed 1 --out samples.npz",
     'danlu sample runs/lm-book --n 1 --prompt "It was " --set sampler.length=500',
+    'danlu sample runs/captioned --n 16 --prompt "a red ball"',
 )
 ENDINGS = (".png", ".npz", ".txt")
 MOST_DRAWS = 10_000
@@ -35,7 +36,14 @@ def arguments(parser: Parser) -> None:
     """The verb's arguments."""
     parser.add_argument("folder", metavar="RUN", help="a run folder")
     parser.add_argument("--n", type=whole, help="how many (default 64; of texts 3)")
-    parser.add_argument("--prompt", metavar="TEXT", help="what a text begins with")
+    parser.add_argument(
+        "--prompt", metavar="TEXT", help="what a text begins with, or the text that tells an image"
+    )
+    parser.add_argument(
+        "--condition",
+        metavar="FILE",
+        help="what samples are told, by rows of .npz, .npy, .txt",
+    )
     parser.add_argument("--evaluations", type=whole, help="network evaluations for one sample")
     parser.add_argument(
         "--class", dest="class_id", metavar="CLASS", help="a class by its name, or its id"
@@ -118,9 +126,7 @@ def _draw(
     as_picture: bool,
 ) -> "tuple[Drawn, str, int]":
     """The samples, what they are where they are not plain samples, and evaluations for one."""
-    import torch
-
-    from danlu.contracts import Condition
+    from danlu.runs.asking import asked_for
     from danlu.runs.drawing import draw, told_in_turn
     from danlu.runs.settings import Settings
 
@@ -128,31 +134,18 @@ def _draw(
     settings.require_only("sampler")
     if options.evaluations is not None:
         settings.texts["sampler"]["evaluations"] = str(options.evaluations)
-    if options.prompt is not None:
-        settings.texts["sampler"]["prompt"] = options.prompt
+    description, prompt = found.config.description, options.prompt
+    if prompt is not None and description.is_text:
+        settings.texts["sampler"]["prompt"], prompt = prompt, None
     chosen: Any = found.config.options(model, settings)
     note = ""
     if as_picture and model.picture_options is not None and not settings.texts["sampler"]:
         chosen, note = model.picture_options, model.picture_note
-    if options.class_id is None:
-        told = told_in_turn(model, options.n)
-    else:
-        told = Condition(torch.full((options.n,), _class_id(options.class_id, found)))
+    asked = {"class_name": options.class_id, "prompt": prompt, "file": options.condition}
+    told = asked_for(description, found.config.class_names, options.n, **asked)
+    told = told_in_turn(model, options.n) if told is None else told
     drawn = draw(model, told, options.n, options=chosen, seed=options.seed, policy=policy)
     return drawn, note, model.sampling_evaluations(chosen)
-
-
-def _class_id(text: str, found: "Run") -> int:
-    """A class by its name, or by its id where no name is a number."""
-    from danlu.contracts import unknown
-
-    classes, names = found.config.description.classes, found.config.class_names
-    if text in names:
-        return names.index(text)
-    ids = {str(number): number for number in range(classes)}
-    if text in ids and not any(name.isdecimal() for name in names):
-        return ids[text]
-    raise unknown("class", text, names or ids or ("none: the data has no classes",))
 
 
 def _labels(names: tuple[str, ...], ids: "np.ndarray") -> "np.ndarray":
