@@ -7,6 +7,7 @@ import torch
 
 from danlu.contracts import DanluError
 from danlu.data import open_source
+from danlu.data.fingerprints import fingerprint
 from danlu.data.idx import DEBIAN, FASHION_CLASSES, find_parts, read_idx
 
 CODES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
@@ -163,3 +164,19 @@ def test_few_examples_of_every_class_still_have_a_validation_split(tmp_path):
     write_set(tmp_path / "mine", packed=False, train=12, test=4)
     source = open_source(str(tmp_path / "mine"))
     assert [len(part) for part in (source.training, source.validation, source.test)] == [11, 1, 4]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_mapped_sets_are_those_in_memory_and_splits_share_them(tmp_path, packed, monkeypatch):
+    folder = tmp_path / "shapes"
+    write_set(folder, packed=packed)
+    before = open_source(str(folder))
+    monkeypatch.setattr("danlu.data.idx.MAPPED_FROM", 1)
+    after = open_source(str(folder))
+    assert fingerprint(after) == fingerprint(before)
+    assert after.training.stored.data_ptr() == after.validation.stored.data_ptr()
+    damaged = folder / "train-images-idx3-ubyte"
+    if not packed:
+        damaged.write_bytes(damaged.read_bytes()[:-3])
+        with pytest.raises(DanluError, match="bytes of numbers instead of"):
+            open_source(str(folder))

@@ -21,7 +21,8 @@ from danlu.contracts import Classes, DanluError, DataDescription, DataKind
 from danlu.data.notices import MANY_CLASSES, cautions
 from danlu.data.source import Examples, Source
 from danlu.data.splits import SMALLEST
-from danlu.reading import read_bytes
+from danlu.data.stored import MAPPED_FROM
+from danlu.reading import is_packed, read_bytes, require_file
 
 FASHION_CLASSES = (
     "t-shirt",
@@ -39,8 +40,8 @@ DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 PARTS = ("train-images", "train-labels", "t10k-images", "t10k-labels")
 AXES = {"images": 3, "labels": 1}
 LEAST = {"train": SMALLEST, "t10k": 1}
-COPIES = 3
-"""Bytes of memory for a byte of a file: it, its array, and its splits."""
+COPIES = 2
+"""Bytes of memory for a byte of a packed file: it, and its array."""
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
@@ -50,7 +51,10 @@ def read_idx(path: Path) -> np.ndarray:
     Raises:
         DanluError: the file is damaged or no IDX file.
     """
-    content = read_bytes(path, copies=COPIES)
+    size = require_file(path)
+    mapped = size >= MAPPED_FROM and not is_packed(path)
+    # "c": what is written stays in this process and never reaches the file.
+    content = np.memmap(path, np.uint8, "c") if mapped else read_bytes(path, copies=COPIES)
     try:
         zero, kind, axes = struct.unpack_from(">HBB", content)
         if zero or kind not in TYPES:
@@ -62,7 +66,11 @@ def read_idx(path: Path) -> np.ndarray:
             raise DanluError(
                 f"{path} is damaged: {len(content) - start:,} bytes of numbers instead of {size:,}."
             )
-        flat = np.frombuffer(content, dtype, offset=start) if size else np.empty(0, dtype)
+        if isinstance(content, np.ndarray):
+            return content[start:].view(dtype).reshape(shape)
+        flat = (
+            np.frombuffer(bytearray(content), dtype, offset=start) if size else np.empty(0, dtype)
+        )
         return flat.reshape(shape)
     except DanluError:
         raise
@@ -120,8 +128,8 @@ def idx_source(
         name=name,
         description=description,
         class_names=class_names or tuple(map(str, range(classes))),
-        training=_examples(images[~last], labels[~last], description),
-        validation=_examples(images[last], labels[last], description),
+        training=_examples(images, labels, description, ~last),
+        validation=_examples(images, labels, description, last),
         test=_examples(test_images, test_labels, description),
         notices=tuple(cautions(description, int((~last).sum()), len(test_images))),
     )
@@ -156,6 +164,15 @@ def _last_sixth(labels: np.ndarray) -> np.ndarray:
     return last
 
 
-def _examples(images: np.ndarray, labels: np.ndarray, description: DataDescription) -> Examples:
-    values = torch.from_numpy(np.array(images)).unsqueeze(1)
-    return Examples(values, torch.from_numpy(labels.astype(np.int64)), description)
+def _examples(
+    images: np.ndarray,
+    labels: np.ndarray,
+    description: DataDescription,
+    chosen: np.ndarray | None = None,
+) -> Examples:
+    """All examples of a file, or those of a mask; splits share the images."""
+    values, ids = torch.from_numpy(images).unsqueeze(1), labels.astype(np.int64)
+    if chosen is None:
+        return Examples(values, torch.from_numpy(ids), description)
+    rows = torch.from_numpy(np.flatnonzero(chosen))
+    return Examples(values, torch.from_numpy(ids[chosen]), description, rows)
