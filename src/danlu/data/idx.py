@@ -56,10 +56,10 @@ def read_idx(path: Path) -> np.ndarray:
     # "c": what is written stays in this process and never reaches the file.
     content = np.memmap(path, np.uint8, "c") if mapped else read_bytes(path, copies=COPIES)
     try:
-        zero, kind, axes = struct.unpack_from(">HBB", content)
+        zero, kind, axes = struct.unpack_from(">HBB", memoryview(content))
         if zero or kind not in TYPES:
             raise ValueError("it does not start with two zero bytes and a known type")
-        shape = struct.unpack_from(f">{axes}I", content, 4)
+        shape = struct.unpack_from(f">{axes}I", memoryview(content), 4)
         dtype = np.dtype(TYPES[kind])
         size, start = math.prod(shape) * dtype.itemsize, 4 + 4 * axes
         if len(content) - start != size:
