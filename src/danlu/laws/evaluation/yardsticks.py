@@ -15,15 +15,21 @@ SPLITS = {"training": 0.0, "validation": 100.0, "test": 200.0}
 
 
 def _source(n: int) -> Source:
-    parts = {
-        name: Examples(
+    training, validation, test = (
+        Examples(
             torch.arange(2 * n).view(n, 2).double() + shift,
             (torch.arange(n) + int(shift)) % 3,
             PLANE,
         )
-        for name, shift in SPLITS.items()
-    }
-    return Source(name="numbers", description=PLANE, **parts)
+        for shift in SPLITS.values()
+    )
+    return Source(
+        name="numbers",
+        description=PLANE,
+        training=training,
+        validation=validation,
+        test=test,
+    )
 
 
 def whose() -> float:

@@ -174,7 +174,7 @@ def told_of_steps() -> float:
         mixers = [part for part in model.modules() if isinstance(part, Mixer)]
         heard: list[list[int]] = [[] for _ in mixers]
         for mixer, steps in zip(mixers, heard, strict=True):
-            mixer.after_step = steps.append
+            mixer.after_step = lambda step, steps=steps: steps.append(step)
         for step in (0, 6):
             model.after_step("model", replace(PROGRESS, step=step))
         worst = largest(worst, gap(heard, [[1, 7]] * len(mixers)))

@@ -7,9 +7,8 @@ from torch import Tensor, nn
 
 from danlu.contracts import Batch, Classes, DataDescription, Progress
 from danlu.generative.chain_options import Output
-from danlu.generative.quantized.vq_vae import COMMITMENT, VQVAE, QuantisedBlock, build
+from danlu.generative.quantized.vq_vae import COMMITMENT, VQVAE, build
 from danlu.generative.tiny import TINY, TINY_VECTOR
-from danlu.generative.vae.vae import VAEBlock
 from danlu.generative.vae.vae import build as build_vae
 from danlu.generative.vq import vq
 from danlu.laws.draws import seed, seeded
@@ -119,19 +118,12 @@ def outputs_as_means() -> float:
         other = build_vae(TINY_VECTOR, latent=2, width=4).double()
         for parameter in other.parameters():
             parameter.data.add_(0.3 * torch.randn_like(parameter))
-    worst, noise = 0.0, item_noise(6)
-    for chain, code in ((model, model.encode(batch.x)), (other, other.encode(batch.x))):
-        assert isinstance(code, Tensor)
-        (block,) = chain.links
-        assert isinstance(block, QuantisedBlock | VAEBlock)
-        given = block.codebook.vectors[code] if isinstance(block, QuantisedBlock) else code
-        means = chain.expand(code, None, noise, Output.MEAN)
-        if isinstance(block, QuantisedBlock):
-            output = block.decoder(given)
-        else:
-            output = block.decoder(given, block.embedding.known(None, 6))
-        worst = largest(worst, gap(means, output))
-    return worst
+    ids, code = model.encode(batch.x), other.encode(batch.x)
+    assert isinstance(ids, Tensor)
+    pairs = ((model, ids), (other, code))
+    found = [chain.expand(each, None, item_noise(6), Output.MEAN) for chain, each in pairs]
+    quantised = model.block.decoder(model.block.codebook.vectors[ids])
+    return gap(found, [quantised, other.block.output(code, None)])
 
 
 def codes_in_training() -> float:

@@ -81,6 +81,7 @@ def exponents_apart() -> float:
     features, (q, k) = Exponential(4, features=5).double(), standard_normal(2, 1, 2, 6, 4)
     found = features(q, k, lambda q, k: (q, k))
     assert found.exponent is not None
+    assert features.directions is not None
     whole = found.k * found.exponent.exp()[..., None]
     return gap((features.keys(k), whole), ((k @ features.directions.T).exp(),) * 2)
 
