@@ -119,6 +119,7 @@ def outputs_as_means() -> float:
         for parameter in other.parameters():
             parameter.data.add_(0.3 * torch.randn_like(parameter))
     ids, code = model.encode(batch.x), other.encode(batch.x)
+    assert isinstance(code, Tensor)
     assert isinstance(ids, Tensor)
     pairs = ((model, ids), (other, code))
     found = [chain.expand(each, None, item_noise(6), Output.MEAN) for chain, each in pairs]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from danlu.contracts import Classes, DataDescription
+from danlu.contracts import Classes, Condition, DataDescription
 from danlu.generative.diffusion.consistency import build as build_consistency
 from danlu.generative.diffusion.distilled import build as build_distilled
 from danlu.generative.diffusion.meanflow import MeanFlowOptions
@@ -69,13 +69,14 @@ def guided() -> float:
     """Guided targets are extrapolated by class."""
     model, z = _drawn(build_meanflow, CLASSED, guidance=2.5), points(6, 1.0)
     velocity = torch.randn(6, 2, generator=generator(4), dtype=torch.float64)
-    t, ids = torch.linspace(0.1, 0.9, 6, dtype=torch.float64), torch.tensor([0, 3, 2, 3, 1, 0])
-    found = model.guided_velocity(z, t, velocity, ids)
+    t = torch.linspace(0.1, 0.9, 6, dtype=torch.float64)
+    told = [True, False, True, False, True, True]
+    classes = Condition(torch.tensor([0, 1, 2, 0, 1, 0]), given=torch.tensor(told))
+    found = model.guided_velocity(z, t, velocity, classes)
     with torch.no_grad():
         base = model.average(z, t, 0 * t, None)
     rows = [
-        velocity[i] if one == 3 else 2.5 * velocity[i] - 1.5 * base[i]
-        for i, one in enumerate(ids.tolist())
+        2.5 * velocity[i] - 1.5 * base[i] if given else velocity[i] for i, given in enumerate(told)
     ]
     untold = model.guided_velocity(z, t, velocity, None)
     return gap((found, untold), (torch.stack(rows), velocity))
