@@ -68,7 +68,8 @@ def _averages() -> float:
     weights = draws.exp()
     found = (elbo.value, elbo.stderr, elbo.evaluations, iwae.value, iwae.stderr)
     spread = draws.std(0) / 2, weights.std(0) / weights.mean(0) / 2
-    return gap(found, (draws.mean(0), spread[0], 4, weights.mean(0).log(), spread[1]))
+    # A draw runs the encoder and the decoder.
+    return gap(found, (draws.mean(0), spread[0], 2 * 4, weights.mean(0).log(), spread[1]))
 
 
 def _vq_loss() -> float:
