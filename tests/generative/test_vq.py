@@ -6,7 +6,7 @@ import torch
 from danlu.contracts import Batch, DanluError, Progress
 from danlu.data import Examples, ExampleStream
 from danlu.generative.quantized.vq_vae import COMMITMENT, REVIVE_UNTIL, build
-from danlu.generative.stages import Staged, encode_data
+from danlu.generative.stages import encode_data
 from danlu.generative.tiny import TINY, TINY_VECTOR
 from danlu.generative.vq import vq
 from danlu.training import Budget, Plan, Trainer
@@ -147,12 +147,15 @@ def test_ids_are_replaced_in_training_alone():
 
 def test_options_of_the_prior_reach_it():
     model = disturbed()
-    assert model.sampling_evaluations(Staged.Options()) == 17
-    cold = model.sample(2, options=Staged.Options(temperature=0.0))
-    assert not torch.equal(cold, model.sample(2))
-    assert not torch.equal(cold, model.sample(2, options=Staged.Options(top_p=0.9)))
-    with pytest.raises(DanluError, match="no option 'solver'"):
-        model.sample(2, options=Staged.Options(solver="euler"))
+
+    def drawn(**given):
+        return model.sample(2, options=model.Options(prior=model.prior.Options(**given)))
+
+    assert model.sampling_evaluations(model.Options()) == 17
+    assert not torch.equal(drawn(temperature=0.0), drawn())
+    assert not torch.equal(drawn(temperature=0.0), drawn(top_p=0.9))
+    with pytest.raises(DanluError, match="options of type StagedOptions"):
+        model.sample(2, options=model.prior.Options())
     with pytest.raises(DanluError, match="replaced"):
         vq(replaced=1.0)
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from danlu.contracts import DanluError
+from danlu.contracts import DanluError, Player, Stage
 from danlu.laws.training.small_players import OnePlayer, StopAfter, TwoStages, trainer
 from danlu.training import Budget
 from danlu.training.checkpoint import load_newest
@@ -88,3 +88,55 @@ def test_a_stage_is_prepared_in_evaluation_mode_with_averaged_weights(tmp_path):
     assert not torch.equal(saved.model["last.bias"], saved.average["last.bias"])
     assert torch.equal(state.bias, saved.average["last.bias"])
     assert torch.equal(again.model.last.bias, saved.model["last.bias"])
+
+
+class Again(OnePlayer):
+    """The same player in two stages, of which the second may carry its optimiser on."""
+
+    carries = True
+
+    def stages(self):
+        plays = (Player("model"),)
+        return [
+            Stage(name="one", share=0.5, plays=plays),
+            Stage(name="two", share=0.5, plays=plays, carries=self.carries),
+        ]
+
+
+class Anew(Again):
+    carries = False
+
+
+def adam_steps(run):
+    (learner,) = run.course.active.learners.values()
+    return {int(state["step"]) for state in learner.optimizer.state.values()}
+
+
+def test_an_optimiser_is_carried_on_where_the_stage_says_so():
+    found = {}
+    for kind in (Again, Anew):
+        run = trainer(kind, Budget(steps=10))
+        run.run()
+        found[kind] = adam_steps(run)
+    assert found == {Again: {10}, Anew: {5}}
+
+
+def test_a_carried_optimiser_is_carried_on_by_a_resume(tmp_path):
+    whole = trainer(Again, Budget(steps=10))
+    whole.run()
+    for stop in (7, 10):
+        rest = trainer(Again, Budget(steps=10), folder=tmp_path, hooks=[StopAfter(stop)])
+        rest.run()
+    assert adam_steps(rest) == {10}
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, rest.model.state_dict()[name])
+
+
+def test_a_stage_that_carries_what_never_played_is_refused():
+    class Other(TwoStages):
+        def stages(self):
+            first, second = super().stages()
+            return [first, replace(second, carries=True)]
+
+    with pytest.raises(DanluError, match="no player of it played before"):
+        trainer(Other, Budget(steps=4))

@@ -43,12 +43,11 @@ def _settings(home: str, method: Any) -> dict[str, Any]:
     """What `--set model.` and `--set sampler.` change, for families alone."""
     if not home.endswith(".FAMILIES"):
         return {}
-    from dataclasses import fields
-
+    from danlu.runs.options import flat
     from danlu.runs.settings import settings_of
 
-    options = method.build().Options
-    sampler = {f"sampler.{field.name}": field.default for field in fields(options)}
+    options = flat(method.build().Options())
+    sampler = {f"sampler.{name}": value for name, value in options.items()}
     model = {f"model.{name}": value for name, value in settings_of(method.build).items()}
     return {**model, **sampler}
 

@@ -128,12 +128,14 @@ def _draw(
     """The samples, what they are where they are not plain samples, and evaluations for one."""
     from danlu.runs.asking import asked_for
     from danlu.runs.drawing import draw, told_in_turn
+    from danlu.runs.options import option_fields, place
     from danlu.runs.settings import Settings
 
     settings = Settings(options.settings)
     settings.require_only("sampler")
     if options.evaluations is not None:
-        settings.texts["sampler"]["evaluations"] = str(options.evaluations)
+        name = place("evaluations", option_fields(model.Options))
+        settings.texts["sampler"][name] = str(options.evaluations)
     description, prompt = found.config.description, options.prompt
     if prompt is not None and description.is_text:
         settings.texts["sampler"]["prompt"], prompt = prompt, None

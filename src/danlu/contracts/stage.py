@@ -27,9 +27,11 @@ class Stage:
         plays: the order of one round, for example critic x 5, then generator x 1.
         prepare: `(model, stream) -> stream`, called once when the stage starts; may encode the
             data or generate pairs. Players of earlier stages that do not play here are frozen.
+        carries: whether players of the stage before go on with their optimisers as they are.
     """
 
     name: str
     share: float
     plays: tuple[Player, ...]
     prepare: Prepare | None = None
+    carries: bool = False

@@ -56,9 +56,9 @@ class GenerativeModel(Trained):
         cautions: what a person should hear before it is trained.
     """
 
-    can: ClassVar[frozenset[str]]
+    can: frozenset[str]
     instead: ClassVar[dict[str, str]] = {}
-    Options: ClassVar[type] = NoOptions
+    Options: type = NoOptions
     kinds: ClassVar[frozenset[DataKind]] = frozenset({DataKind.VECTOR, DataKind.IMAGE})
     honours: ClassVar[frozenset[str]] = frozenset(kind.name for kind in get_args(One))
     picture_options: Any = None

@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -181,15 +181,16 @@ class Chain(GenerativeModel):
         noise: Noise,
         condition: Ids,
         options: ChainOptions,
+        inner: Any = None,
     ) -> Evidence:
-        """The likelihood of these layers with another prior over the code.
+        """The likelihood of these layers with another prior over the code, by its options `inner`.
 
         The spread over draws holds the prior's own statistical error, which each draw has anew.
         Inside a logarithm such an error adds to the value, which then is no bound.
         """
         stochastic = any(layer.stochastic for layer in self.links)
         passes = [
-            self._one_pass(prior, x, noise, condition)
+            self._one_pass(prior, x, noise, condition, inner)
             for _ in range(options.draws if stochastic else 1)
         ]
         first = passes[0]
@@ -208,10 +209,10 @@ class Chain(GenerativeModel):
         )
 
     def _one_pass(
-        self, prior: GenerativeModel, x: Tensor, noise: Noise, condition: Ids
+        self, prior: GenerativeModel, x: Tensor, noise: Noise, condition: Ids, options: Any = None
     ) -> Evidence:
         code, total = self.contributions(x, condition, noise)
-        inner = self._inner(prior, code, noise, condition)
+        inner = self._inner(prior, code, noise, condition, options)
         return Evidence(
             value=total + inner.value,
             bound=self.bound.with_(inner.bound),
@@ -222,10 +223,12 @@ class Chain(GenerativeModel):
             dims=self.description.dims,
         )
 
-    def _inner(self, prior: GenerativeModel, code: Code, noise: Noise, condition: Ids) -> Evidence:
+    def _inner(
+        self, prior: GenerativeModel, code: Code, noise: Noise, condition: Ids, options: Any = None
+    ) -> Evidence:
         """The prior's evidence of a code; what a layer kept is in its contribution already."""
-        code = code[0] if isinstance(code, tuple) else code
-        return prior.evidence(code, noise, known(prior, condition), prior.Options())
+        code = as_numbers(code[0] if isinstance(code, tuple) else code, self.dtype)
+        return prior.evidence(code, noise, known(prior, condition), prior.check_options(options))
 
     def _check_trains(self, value: Tensor) -> None:
         """Refuse a prior that has players but whose likelihood leads to no gradient."""
@@ -237,6 +240,11 @@ class Chain(GenerativeModel):
 
     def _item_noise(self, seed: int, n: int) -> ItemNoise:
         return ItemNoise(seed, range(n), device=self.device, dtype=self.dtype)
+
+
+def as_numbers(code: Num[Tensor, "batch ..."], dtype: torch.dtype) -> Float[Tensor, "batch ..."]:
+    """A code on the scale of its description, as every family reads it; ids become numbers."""
+    return code if code.is_floating_point() else code.to(dtype)
 
 
 def known(prior: GenerativeModel, condition: Ids) -> Ids:

@@ -12,9 +12,8 @@ Sources: arXiv:2112.10752 (latent diffusion), arXiv:2106.05931 (score models ove
 from dataclasses import replace
 
 from danlu.contracts import DataDescription
-from danlu.generative.diffusion.rectified_flow import build as build_flow
 from danlu.generative.recipe import Recipe, Recipes, Regime, plan_of
-from danlu.generative.stages import Staged
+from danlu.generative.stages import Staged, prior_of
 from danlu.generative.tiny import TINY
 from danlu.generative.vae.vae import build as build_vae
 
@@ -27,12 +26,13 @@ def latent_flow(
     flow_width: int = 128,
     flow_blocks: int = 3,
     share: float = 0.6,
+    prior: str = "rectified-flow",
 ) -> Staged:
-    """A VAE and a rectified flow over its code; the VAE gets `share` of the budget."""
+    """A VAE and a family over its code, a flow; the VAE gets `share` of the budget."""
     first = build_vae(replace(description, condition=None), latent=latent, width=width)
     code = replace(first.prior.description, condition=description.condition)
-    prior = build_flow(code, width=flow_width, blocks=flow_blocks, features=flow_width)
-    return Staged(description, first, prior, share=share)
+    second = prior_of(prior, code, width=flow_width, blocks=flow_blocks, features=flow_width)
+    return Staged(description, first, second, share=share)
 
 
 RECIPES: Recipes = {

@@ -1,4 +1,4 @@
-r"""Two-stage models: a chain makes codes, then a second model becomes their prior.
+r"""Two-stage models: one that encodes makes codes, then a second model becomes their prior.
 
 The first model trains on the data with a prior of its own; the data is encoded once; the second
 model trains on the codes while the first stays frozen. The likelihood is the chain's, with the
@@ -9,9 +9,12 @@ $\log p(x) \succeq \log p_2(\text{code}) + \sum_l \text{contribution}_l$
 Sources: arXiv:1711.00937 §3.3 (a learned prior over codes), arXiv:2112.10752 (latent diffusion).
 """
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, ClassVar
+from collections.abc import Iterable, Sequence
+from dataclasses import field, make_dataclass, replace
+from functools import cache
+from inspect import signature
+from math import prod
+from typing import Any
 
 import torch
 from jaxtyping import Float, Num
@@ -21,6 +24,8 @@ from typing_extensions import override
 from danlu.contracts import (
     Asked,
     Batch,
+    Bound,
+    CapabilityError,
     DanluError,
     DataDescription,
     Evidence,
@@ -31,77 +36,91 @@ from danlu.contracts import (
     Progress,
     Stage,
     Stream,
+    unknown,
 )
 from danlu.contracts.noise import Noise
 from danlu.contracts.stage import Prepare
 from danlu.generative.base import Code, GenerativeModel
-from danlu.generative.chain import Chain, ChainOptions, Ids, known
+from danlu.generative.chain import Chain, Evaluations, Ids, as_numbers, known
 
 ENCODE_BATCH = 256
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StagedOptions(ChainOptions):
-    """Options of two-stage models: those of the chain, and of a prior that has them.
-
-    Attributes:
-        solver: of the prior's sampler, as the following ones; None is the prior's default.
-        grid: of the prior's sampler.
-        evaluations: of the prior for one sample.
-        guidance: of the prior by class.
-        temperature: of a prior over ids, as the following ones.
-        top_k: of a prior over ids.
-        top_p: of a prior over ids.
-    """
-
-    solver: str | None = None
-    grid: str | None = None
-    evaluations: int | None = None
-    guidance: float | None = None
-    temperature: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-
-    def of(self, prior: GenerativeModel) -> Any:
-        """The options of a prior; raises `DanluError` if it lacks one of those that are set."""
-        names = [f.name for f in fields(StagedOptions)[len(fields(ChainOptions)) :]]
-        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        known = {field.name for field in fields(prior.Options)}
-        for name in given.keys() - known:
-            raise DanluError(f"The prior {type(prior).__name__} has no option {name!r}.")
-        return prior.Options(**given)
+@cache
+def options_of(first: type, prior: type) -> type:
+    """The options of a two-stage model: those of its parts, each under its name."""
+    parts = [(name, kind, field(default_factory=kind)) for name, kind in
+             (("first", first), ("prior", prior))]  # fmt: skip
+    return make_dataclass("StagedOptions", parts, frozen=True, kw_only=True, slots=True)
 
 
 class Staged(GenerativeModel):
-    """A chain, then a generative model over its code.
+    """A model that encodes and decodes, then a generative model over its code.
 
-    The prior starts on codes of the trained chain, when its first stage prepares its data. That
-    it has started is part of the state, for a resume may prepare the data again.
+    What it can, its options and its bound follow from the parts. The prior of a chain is over the
+    last code; what the layers kept is in their contribution. A first model that is no chain gives
+    its code no density: the value is then the code's, and bounds nothing.
+
+    The prior starts on codes of the trained first model, when its first stage prepares its data.
+    That it has started is part of the state, for a resume may prepare the data again.
 
     Args:
         description: of the data; the first model may be blind to its classes.
-        first: its code must be one tensor.
-        prior: described by the shape of the code.
+        first: encodes and decodes.
+        prior: of any family, described by the shape of the code.
         share: part of the budget that the first model gets.
+        shapes: of the code's tensors where it has several and the first model is no chain; the
+            prior then sees all in one row.
     """
 
-    can = frozenset({"sample", "log_prob", "encode", "decode", "reconstruct", "condition"})
-    Options: ClassVar[type] = StagedOptions
     prior_started: Tensor
 
     def __init__(
-        self, description: DataDescription, first: Chain, prior: GenerativeModel, *, share: float
+        self,
+        description: DataDescription,
+        first: GenerativeModel,
+        prior: GenerativeModel,
+        *,
+        share: float,
+        shapes: Sequence[tuple[int, ...]] = (),
     ) -> None:
         super().__init__(description)
         if not 0 < share < 1:
             raise DanluError(f"The share of the first stage lies between 0 and 1, got {share}.")
+        for need in ("encode", "decode"):
+            first.require(need)
         self.first = first
         self.prior = prior
         self.share = share
+        self.shapes = tuple(shapes)
+        self.can = self._abilities()
+        self.Options = options_of(first.Options, prior.Options)
         self.register_buffer("prior_started", torch.tensor(False))
         if first.picture_options is not None:
-            self.picture_options = StagedOptions(**asdict(first.picture_options))
+            self.picture_options = self.Options(first=first.picture_options)
         self.picture_note = first.picture_note
+
+    def _abilities(self) -> frozenset[str]:
+        """What the parts together really can."""
+        first, prior = self.first, self.prior
+        told = [
+            part
+            for part in (first, prior)
+            if "condition" in part.can and part.description.condition == self.description.condition
+        ]
+        return (
+            (first.can & {"encode", "decode", "reconstruct"})
+            | (prior.can & {"sample", "log_prob"})
+            | (frozenset({"condition"}) if told else frozenset())
+        )
+
+    @override
+    def lacks(self, capability: str) -> CapabilityError:
+        parts = (self.first, self.prior)
+        part = next((each for each in parts if capability not in each.can), self.prior)
+        return CapabilityError(
+            f"{type(self).__name__} has no {capability}: {part.lacks(capability)}"
+        )
 
     # --- training -----------------------------------------------------------------------------
 
@@ -174,19 +193,27 @@ class Staged(GenerativeModel):
     # --- use ----------------------------------------------------------------------------------
 
     @override
-    def draw(self, noise: Noise, n: int, condition: Ids, options: StagedOptions) -> Tensor:
-        code = self.prior.draw(noise, n, known(self.prior, condition), options.of(self.prior))
-        return self.first.expand(code, condition, noise, options.output)
+    def draw(self, noise: Noise, n: int, condition: Ids, options: Any) -> Tensor:
+        code = self.prior.draw(noise, n, known(self.prior, condition), options.prior)
+        if isinstance(self.first, Chain):
+            return self.first.expand(code, condition, noise, options.first.output)
+        return self.first.decode(self._parted(code), condition=known(self.first, condition))
+
+    @property
+    def _evaluations(self) -> Evaluations:
+        """Of the first model; one that is no chain goes each way in one call."""
+        return self.first.evaluations if isinstance(self.first, Chain) else Evaluations(1, 1)
 
     @override
-    def sampling_evaluations(self, options: StagedOptions) -> int:
-        prior = self.prior.sampling_evaluations(options.of(self.prior))
-        return prior + self.first.evaluations.decode
+    def sampling_evaluations(self, options: Any) -> int:
+        return self.prior.sampling_evaluations(options.prior) + self._evaluations.decode
 
     @override
-    def exports(self, options: StagedOptions) -> dict[str, Export]:
-        first = self.first.exports(options)
-        prior = self.prior.exports(options.of(self.prior))
+    def exports(self, options: Any) -> dict[str, Export]:
+        if not isinstance(self.first, Chain):
+            raise self.lacks("export")
+        first = self.first.exports(options.first)
+        prior = self.prior.exports(options.prior)
         named = {
             f"prior-{name}" if name in first else name: replace(
                 part, about=f"for codes: {part.about}", output=Port(about="a code, for the decoder")
@@ -196,9 +223,23 @@ class Staged(GenerativeModel):
         return {**named, **first}
 
     @override
-    def evidence(self, x: Tensor, noise: Noise, condition: Ids, options: StagedOptions) -> Evidence:
-        found = self.first.evidence_under(self.prior, x, noise, condition, options)
-        return replace(found, condition=self.named(condition))  # the first may be told nothing
+    def evidence(self, x: Tensor, noise: Noise, condition: Ids, options: Any) -> Evidence:
+        if isinstance(self.first, Chain):
+            found = self.first.evidence_under(
+                self.prior, x, noise, condition, options.first, options.prior
+            )
+            return replace(found, condition=self.named(condition))  # the first may be told nothing
+        code = self._joined(self.first.encode(x, condition=known(self.first, condition)))
+        found = self.prior.evidence(
+            as_numbers(code, self.dtype), noise, known(self.prior, condition), options.prior
+        )
+        return replace(
+            found,
+            bound=Bound.NONE,
+            evaluations=found.evaluations + self._evaluations.encode,
+            condition=self.named(condition),
+            dims=self.description.dims,
+        )
 
     @override
     def prior_mismatch(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, " batch"] | None:
@@ -219,10 +260,29 @@ class Staged(GenerativeModel):
     def code(self, batch: Batch, *, seed: int) -> Num[Tensor, "batch ..."]:
         """What the first model makes of a batch, for the prior."""
         condition = known(self.first, batch.condition)
-        code = self.first.encode(batch.x, condition=condition, seed=seed)
-        if isinstance(code, tuple):
-            raise DanluError("A prior over a code of several tensors needs a stage for each.")
-        return code
+        return self._joined(self.first.encode(batch.x, condition=condition, seed=seed))
+
+    def _joined(self, code: Code) -> Num[Tensor, "batch ..."]:
+        """A code as the prior sees it."""
+        if not isinstance(code, tuple):
+            return code
+        if isinstance(self.first, Chain):
+            return code[0]
+        found = tuple(tuple(part.shape[1:]) for part in code)
+        if found != self.shapes:
+            raise DanluError(
+                f"The code has tensors of shapes {found}, and told were {self.shapes}."
+            )
+        return torch.cat([part.flatten(1) for part in code], dim=1)
+
+    def _parted(self, code: Tensor) -> Code:
+        """A code as the first model takes it."""
+        if not self.shapes:
+            return code
+        parts = code.split([prod(shape) for shape in self.shapes], dim=1)
+        return tuple(
+            part.unflatten(1, shape) for part, shape in zip(parts, self.shapes, strict=True)
+        )
 
     def _side(self, player: str) -> tuple[GenerativeModel, str]:
         side, name = player.split(".", maxsplit=1)
@@ -232,6 +292,21 @@ class Staged(GenerativeModel):
         """The batch in the eyes of the prior."""
         code = self.code(batch, seed=int(batch.index[0]))
         return _blind(replace(batch, x=code), self.prior)
+
+
+def prior_of(family: str, code: DataDescription, **sizes: Any) -> GenerativeModel:
+    """A family by name as a prior over codes; of the sizes it takes those that it knows.
+
+    Raises:
+        DanluError: nobody knows the family.
+    """
+    from danlu.generative import FAMILIES  # which has the two-stage models themselves
+
+    if family not in FAMILIES:
+        raise unknown("family", family, FAMILIES)
+    build = FAMILIES[family].build
+    known = signature(build).parameters
+    return build(code, **{name: value for name, value in sizes.items() if name in known})
 
 
 @torch.no_grad()
@@ -264,9 +339,10 @@ def _prepare_prior(inner: Prepare | None) -> Prepare:
 def _within(side: str, stage: Stage, share: float, prepare: Prepare | None) -> Stage:
     plays = tuple(Player(f"{side}.{play.name}", play.times) for play in stage.plays)
     name, share = f"{side}.{stage.name}", share * stage.share
-    return Stage(name=name, share=share, plays=plays, prepare=prepare)
+    return replace(stage, name=name, share=share, plays=plays, prepare=prepare)
 
 
 def _blind(batch: Batch, model: GenerativeModel) -> Batch:
-    """The batch without conditions for a model that is told nothing."""
-    return batch if model.description.condition else replace(batch, condition=None)
+    """The batch as a model reads it: ids as numbers, and told nothing where it knows no kind."""
+    condition = batch.condition if model.description.condition else None
+    return replace(batch, x=as_numbers(batch.x, model.dtype), condition=condition)

@@ -26,17 +26,16 @@ arXiv:2007.02731 (bounds by layers). Also kexue.fm/archives/6760.
 from dataclasses import replace
 
 from danlu.contracts import DataDescription
-from danlu.generative.autoregressive.autoregressive import build as build_prior
 from danlu.generative.quantized.vq_vae import build as build_first
 from danlu.generative.recipe import Recipe, Recipes, Regime, plan_of
-from danlu.generative.stages import Staged
+from danlu.generative.stages import Staged, prior_of
 from danlu.generative.tiny import TINY
 
 HEAD_DIM = 16
 """Numbers in a head of the prior's attention."""
 
 
-def vq(
+def vq(  # noqa: PLR0913 - runs of earlier versions name all but `prior`
     description: DataDescription = TINY,
     *,
     codes: int = 32,
@@ -45,13 +44,14 @@ def vq(
     prior_depth: int = 2,
     replaced: float = 0.1,
     share: float = 0.4,
+    prior: str = "autoregressive",
 ) -> Staged:
-    """A VQ-VAE, then a causal transformer over its ids; the VQ-VAE gets `share` of the budget."""
+    """A VQ-VAE, then a family over its ids, a causal transformer; the VQ-VAE gets `share`."""
     first = build_first(replace(description, condition=None), codes=codes, width=width)
     ids = replace(first.prior.description, condition=description.condition)
     heads = max(1, prior_width // HEAD_DIM)
-    prior = build_prior(ids, dim=prior_width, depth=prior_depth, heads=heads, replaced=replaced)
-    return Staged(description, first, prior, share=share)
+    sizes = {"dim": prior_width, "depth": prior_depth, "heads": heads, "replaced": replaced}
+    return Staged(description, first, prior_of(prior, ids, **sizes), share=share)
 
 
 RECIPES: Recipes = {

@@ -6,7 +6,6 @@ validation split.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -15,6 +14,7 @@ from danlu.generative.base import GenerativeModel
 from danlu.measuring.figures import Subject
 from danlu.runs.drawing import draw, told_in_turn
 from danlu.runs.hooks import Measure
+from danlu.runs.options import changed, flat, place
 
 FIELD = "evaluations"
 EFFORTS = (0.125, 0.25, 0.5, 1.0, 2.0)
@@ -59,13 +59,15 @@ def _options(subject: Subject) -> Iterator[tuple[int, Any]]:
     usual = model.sampling_evaluations(options)
     known = {usual}
     yield usual, options
-    steps: int = getattr(options, FIELD, None) or 0
+    values = flat(options)
+    name = place(FIELD, values)
+    steps: int = values.get(name) or 0
     for effort in EFFORTS if steps else ():
-        changed = replace(options, **{FIELD: max(1, round(effort * steps))})
-        taken = _evaluations(model, changed)
+        other = changed(options, {name: max(1, round(effort * steps))})
+        taken = _evaluations(model, other)
         if taken not in known | {0}:
             known.add(taken)
-            yield taken, changed
+            yield taken, other
 
 
 def _evaluations(model: GenerativeModel, options: Any) -> int:

@@ -33,6 +33,7 @@ from danlu.generative.base import GenerativeModel
 from danlu.generative.recipe import Recipe
 from danlu.optim import OPTIMIZERS, SCHEDULES, NamedParameter, OptimizerOptions, named_parameters
 from danlu.runs.families import Classes, builder_of, learners
+from danlu.runs.options import changed, flat, option_fields
 from danlu.runs.recipes import recipe_for, with_optimizer
 from danlu.runs.settings import Fields, Settings, fields_of, parse, settings_of, types_of
 from danlu.training import Budget, Plan
@@ -121,9 +122,11 @@ class RunConfig:
         Raises:
             DanluError: a setting is unknown or does not fit.
         """
-        given = (settings or Settings()).read("sampler", fields_of(model.Options), self.family)
-        typed(self.sampler, _options(model.Options), f"The sampler settings of {self.family}")
-        return model.Options(**{**self.sampler, **given})
+        known = option_fields(model.Options)
+        given = (settings or Settings()).read("sampler", known, self.family)
+        kept = flat(self.sampler)
+        typed(kept, _options(model.Options), f"The sampler settings of {self.family}")
+        return changed(model.Options(), {**kept, **given})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries, lists, numbers and words."""
@@ -187,8 +190,8 @@ def resolve_and_build(
         raise DanluError(f"{family} learns no {kind}; {others}.")
     if family not in (classes or {}):
         _try_out(deepcopy(example))  # a loss may leave statistics behind
-    sampler = settings.read("sampler", fields_of(example.Options), family)
-    options = example.Options(**{**recipe.options, **sampler})
+    sampler = settings.read("sampler", option_fields(example.Options), family)
+    options = changed(example.Options(), {**recipe.options, **sampler})
     plan = _plan(recipe, settings, list(example.players()), len(source.training))
     for player, modules in example.players().items():
         _require_working(plan.optimizer(player), named_parameters(example, modules))
@@ -278,7 +281,7 @@ def _settings(build: Callable[..., Any]) -> Any:
 @cache
 def _options(options: type) -> Any:
     """The type of the fields of a family's options, of which any may be left out."""
-    return _partial(fields_of(options))
+    return _partial(option_fields(options))
 
 
 def _partial(known: Fields) -> Any:
@@ -296,4 +299,7 @@ def _plain(value: Any) -> Any:
 
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     """Lists as tuples."""
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    return {
+        name: tuple(v) if isinstance(v, list) else _tuples(v) if isinstance(v, Mapping) else v
+        for name, v in values.items()
+    }

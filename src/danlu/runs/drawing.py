@@ -1,6 +1,6 @@
 """Samples and pictures of a model: which classes, which options, how long it took."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -12,6 +12,7 @@ from torch import Tensor
 from danlu.contracts import Condition, DataDescription, Told
 from danlu.evaluation.pictures import grid
 from danlu.generative.base import GenerativeModel
+from danlu.runs.options import flat, place
 from danlu.training import Policy
 
 COLUMNS, MOST_COLUMNS = 10, 32
@@ -154,14 +155,11 @@ def drawable(description: DataDescription) -> bool:
 
 def words_for_options(options: Any) -> str:
     """Sampler settings in words: the named ones and all that are not at their defaults."""
-    default = type(options)()
-    shown = [name for name in NAMED if getattr(options, name, None) is not None]
-    shown += [
-        field.name
-        for field in fields(options)
-        if field.name not in shown and getattr(options, field.name) != getattr(default, field.name)
-    ]
-    return ", ".join(f"{name} {_word(getattr(options, name))}" for name in shown)
+    values, usual = flat(options), flat(type(options)())
+    named = [place(name, values) for name in NAMED]
+    shown = [name for name in named if values.get(name) is not None]
+    shown += [name for name in values if name not in shown and values[name] != usual[name]]
+    return ", ".join(f"{name} {_word(values[name])}" for name in shown)
 
 
 def _word(value: Any) -> str:

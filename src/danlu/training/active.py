@@ -67,6 +67,12 @@ class ActiveStage:
         self._frozen = [p for p in root.parameters() if p.requires_grad and id(p) not in training]
         self._rounds: deque[tuple[float, int]] = deque(maxlen=4 * RECENT)
 
+    def carry_on(self, before: "ActiveStage") -> None:
+        """Players of the stage before go on with what their optimisers know."""
+        for name in self.learners.keys() & before.learners.keys():
+            state = before.learners[name].optimizer.state_dict()
+            self.learners[name].optimizer.load_state_dict(state)
+
     def freeze(self) -> None:
         """Only the players of this stage train."""
         for parameter in self._frozen:
@@ -258,4 +264,10 @@ def check_stages(model: Trainable) -> list[Stage]:
                 raise DanluError(f"Stage {stage.name!r} plays {play.name!r}, which is no player.")
         if not stage.plays:
             raise DanluError(f"Stage {stage.name!r} has no plays.")
+    for before, stage in zip([None, *stages], stages, strict=False):
+        ahead = {play.name for play in before.plays} if before else set()
+        if stage.carries and ahead.isdisjoint(play.name for play in stage.plays):
+            raise DanluError(
+                f"Stage {stage.name!r} carries optimisers on, and no player of it played before."
+            )
     return stages

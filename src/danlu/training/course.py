@@ -118,6 +118,8 @@ class Course:
         ended.thaw()
         self._before += (ended.spent,)
         self._enter(ended.index + 1, stream, position)
+        if self.active.stage.carries:
+            self.active.carry_on(ended)
         self._charge(spent())
 
     def finish(self) -> None:

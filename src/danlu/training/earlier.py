@@ -7,6 +7,8 @@ from torch import Tensor
 
 from danlu.contracts import DataDescription
 
+STAGED = {"draws", "estimator", "output", "solver", "grid", "temperature", "top_k", "top_p"}
+"""Options that stood together when those of a two-stage model did not nest by its parts."""
 PAIRS = {"reflow": "noise", "distil": "noise"}
 """Stages that prepared pairs, and what the second half is called."""
 
@@ -27,7 +29,16 @@ def renamed(raw: Any) -> Any:
         found.setdefault("condition", {"classes": classes} if classes else None)
         text, image = found.get("alphabet") is not None, len(found["shape"]) == 3
         found.setdefault("kind", "text" if text else "image" if image else "vector")
+    if found.keys() >= STAGED:
+        return nested(found)
     return found
+
+
+def nested(options: dict[str, Any]) -> dict[str, Any]:
+    """Options of a two-stage model by its parts; those of the prior were None where not given."""
+    first = {name: options[name] for name in ("draws", "estimator", "output")}
+    given = {name: value for name, value in options.items() if value is not None}
+    return {"first": first, "prior": {n: v for n, v in given.items() if n not in first}}
 
 
 def parted(

@@ -12,13 +12,13 @@ from danlu.contracts.recorded_noise import GivenNoise
 from danlu.generative.autoregressive import autoregressive
 from danlu.generative.chain import Chain, ChainOptions
 from danlu.generative.diffusion.model import DiffusionModel
-from danlu.generative.flow.ffjord import Velocity
 from danlu.generative.flow.flow import FlowOptions
 from danlu.generative.flow.flow import build as build_flow
 from danlu.generative.parts.affine import ToldAffine
+from danlu.generative.parts.continuous import Velocity
 from danlu.generative.parts.priors import GaussianPrior, LogisticPrior, UniformIds
 from danlu.generative.quantized import vq_vae
-from danlu.generative.stages import Staged, StagedOptions
+from danlu.generative.stages import Staged
 from danlu.generative.tiny import TINY, TINY_VECTOR
 from danlu.generative.vae import vae
 from danlu.laws.draws import generator, seeded
@@ -160,9 +160,9 @@ def _staged() -> float:
     first = vae.build(TINY_VECTOR, latent=2, width=4)
     model = Staged(TINY_VECTOR, first, GaussianPrior(CODE), share=0.3)
     both = Staged(TINY_VECTOR, first, DiffusionModel(CODE, NET), share=0.3)
-    options = StagedOptions(solver="euler", evaluations=5)
+    options = both.Options(prior=both.prior.Options(solver="euler", evaluations=5))
     shares = [stage.share for stage in both.stages()]
-    cost = [both.sampling_evaluations(options), model.sampling_evaluations(StagedOptions())]
+    cost = [both.sampling_evaluations(options), model.sampling_evaluations(model.Options())]
     return gap((shares, cost), ([0.3, 0.7], [6, 1 + model.prior.sampling_evaluations(None)]))
 
 
