@@ -36,6 +36,8 @@ class Toy:
         listed: the table's name for `danlu list`; empty where it is none of methods.
         laws: whose laws are measured.
         commands: of danlu, what follows the program's name; each must end with 0.
+        checked: whose laws, where they do not have its name.
+        code: what is run after the commands.
     """
 
     name: str
@@ -48,7 +50,26 @@ class Toy:
     listed: str
     laws: int
     commands: tuple[str, ...]
+    checked: str = ""
+    code: str = ""
 
+
+LAYER_STEP = """
+import torch
+from danlu.contracts import Batch, Progress
+from danlu.generative.chain import Chain
+from danlu.generative.parts import LAYERS
+from danlu.generative.parts.priors import GaussianPrior
+from danlu.generative.tiny import TINY_VECTOR
+
+layers = [LAYERS[name].build((2,)) for name in ("toy-layer", "actnorm")]
+model = Chain(TINY_VECTOR, layers, GaussianPrior(TINY_VECTOR))
+assert "toy" in type(model.links[0]).__module__, model.links
+batch = Batch(torch.randn(8, 2), None, torch.arange(8))
+model.loss(batch, "model", Progress(step=0, fraction=0.0, seed=0)).total.backward()
+assert all(p.grad is not None and p.grad.isfinite().all() for p in layers[1].parameters())
+assert model.sample(3).isfinite().all()
+"""
 
 MEMBERS = (
     Toy(
@@ -104,6 +125,51 @@ MEMBERS = (
         commands=(f"train vae toy-source {SMALL} --out run",),
     ),
     Toy(
+        name="toy-divergence",
+        room="losses/__init__.py",
+        table="DIVERGENCES",
+        files={"divergence.py": "losses/toy_divergence.py"},
+        imports="from danlu.losses.toy_divergence import TOY_MARGINS",
+        row='"toy-divergence": Method(TOY_MARGINS, ("arXiv:1705.02894",), lambda: TOY_MARGINS),',
+        most=2,
+        listed="divergences",
+        laws=1,
+        commands=(f"train gan two-moons {SMALL} --set model.divergence=toy-divergence --out run",),
+    ),
+    Toy(
+        name="toy-layer",
+        room="generative/parts/__init__.py",
+        table="LAYERS",
+        files={"layer.py": "generative/parts/toy_layer.py"},
+        imports="from danlu.generative.parts.toy_layer import ToyLayer",
+        row='"toy-layer": Method(ToyLayer, ("Johnson 1949",), lambda shape=PAIR: ToyLayer()),',
+        most=2,
+        listed="layers",
+        laws=4,
+        checked="flow-layers",
+        commands=(),
+        code=LAYER_STEP,
+    ),
+    Toy(
+        name="toy-family",
+        room="generative/__init__.py",
+        table="FAMILIES",
+        files={
+            "family.py": "generative/toy_family.py",
+            "family_laws.py": "laws/generative/toy_family.py",
+        },
+        imports="from danlu.generative import toy_family",
+        row='"toy-family": Family(toy_family.ToyGaussian, ("a book",), toy_family.ToyGaussian, '
+        "recipes=toy_family.RECIPES),",
+        most=3,
+        listed="families",
+        laws=10,
+        commands=(
+            "train toy-family two-moons --steps 2 --out run",
+            "sample run --n 4 --out more.npz",
+        ),
+    ),
+    Toy(
         name="toy-count",
         room="cli/main.py",
         table="VERBS",
@@ -156,18 +222,20 @@ def changed(tree):
 SCRIPT = """
 import sys
 from danlu.cli.main import main
-for command in sys.argv[1:]:
+code, *commands = sys.argv[1:]
+for command in commands:
     print("$", command, flush=True)
-    code = main(command.split())
-    assert code == 0, (command, code)
+    end = main(command.split())
+    assert end == 0, (command, end)
+exec(code, {})
 """
 
 
-def used(tree, folder, commands):
+def used(tree, folder, commands, code):
     """What danlu prints, run from the copy."""
     shutil.copy(TOYS.parent / "fixtures" / "text.txt", folder)
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *commands],
+        [sys.executable, "-c", SCRIPT, code, *commands],
         cwd=folder,
         env={"PYTHONPATH": str(tree / "src"), "OMP_NUM_THREADS": "1", "COLUMNS": "200",
              "DANLU_CACHE": str(folder / "cache")},
@@ -188,8 +256,8 @@ def test_a_toy_touches_what_is_promised(toy, tmp_path):
     add(toy, tree)
     assert 2 <= len(changed(tree)) <= toy.most
     listing = [f"list {toy.listed}"] if toy.listed else []
-    laws = [f"check {toy.name}"] if toy.laws else []
-    said = used(tree, folder, [*listing, *laws, *toy.commands])
+    laws = [f"check {toy.checked or toy.name}"] if toy.laws else []
+    said = used(tree, folder, [*listing, *laws, *toy.commands], toy.code)
     assert toy.name in said.replace(" ".join(("$", f"check {toy.name}")), "")
     if laws:
         hold, total = map(int, re.search(r"(\d+) of (\d+) laws hold", said).groups())
