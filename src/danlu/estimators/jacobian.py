@@ -7,9 +7,12 @@ attention on the CPU lacks.
 Sources: arXiv:1502.05767 §3.1 (forward mode, dual numbers).
 """
 
+import sys
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
+import torch
 from torch import Tensor
 from torch.func import jvp
 
@@ -21,5 +24,13 @@ def jacobian_product(
     with warnings.catch_warnings():
         # At the first call torch scripts its own rules, of which it warns itself.
         warnings.filterwarnings("ignore", message="`torch.jit.script", category=DeprecationWarning)
-        value, slope, *_ = jvp(function, inputs, vectors)
+        with in_eager():
+            value, slope, *_ = jvp(function, inputs, vectors)
     return value, slope
+
+
+def in_eager() -> AbstractContextManager[object]:
+    """What is compiled runs as written: graphs have no forward mode and no second derivatives."""
+    # Nothing is compiled where torch's compiler, which is slow to import, was never needed.
+    loaded = "torch._dynamo" in sys.modules
+    return torch.compiler.set_stance("force_eager") if loaded else nullcontext()

@@ -29,9 +29,7 @@ arXiv:1801.04406 eq. 9 (R1), arXiv:1912.04958 §3.1 (lazy), arXiv:1807.00734 and
 arXiv:2501.05441 (relativistic, R1 + R2).
 """
 
-import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -40,6 +38,7 @@ from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 from danlu.contracts.noise import BatchNoise
+from danlu.estimators.jacobian import in_eager
 from danlu.layers.rows import per_row
 
 LAZY = 8
@@ -128,20 +127,13 @@ class GradientPenalty:
 def slopes(critic: Critic, seen: Seen) -> Float[Tensor, " batch"]:
     """Norm of the critic's gradient at each example, differentiable, in full precision."""
     precise = torch.autocast(seen[0].device.type, enabled=False)
-    with precise, torch.enable_grad(), _in_eager():
+    with precise, torch.enable_grad(), in_eager():
         seen = tuple(
             x.detach().to(torch.promote_types(x.dtype, torch.float32)).requires_grad_()
             for x in seen
         )
         gradients = torch.autograd.grad(critic(*seen).sum(), seen, create_graph=True)
         return torch.cat([gradient.flatten(1) for gradient in gradients], dim=1).norm(dim=1)
-
-
-def _in_eager() -> AbstractContextManager[object]:
-    """What is compiled runs as written: compiled networks have no second derivatives."""
-    # Nothing is compiled where torch's compiler, which is slow to import, was never needed.
-    loaded = "torch._dynamo" in sys.modules
-    return torch.compiler.set_stance("force_eager") if loaded else nullcontext()
 
 
 def _cross_entropy(real: Judged, fake: Judged) -> Tensor:

@@ -76,7 +76,7 @@ class Divergence:
         `create_graph` is for a divergence that has gradients itself.
         """
         if torch.compiler.is_compiling():  # a graph holds derivatives as functions alone
-            value, pull = torch.func.vjp(drift, x)
+            value, pull = torch.func.vjp(drift, x)[:2]
             return value, self._of(value, lambda vector: pull(vector)[0])
         value = drift(x)
         return value, self(x, value, create_graph)
