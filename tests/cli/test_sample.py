@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from danlu import load
+from danlu.data import open_source
 
 
 @pytest.fixture
@@ -85,3 +86,18 @@ def test_a_run_without_weights(danlu, refused, digits_vae, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "config.yaml").write_text((digits_vae / "config.yaml").read_text())
     assert "has no checkpoint to load" in refused("sample", "empty")
+
+
+@pytest.mark.long
+def test_an_evaluation_of_one_class_is_of_its_samples_and_held_out_examples(
+    danlu, digits_vae, tmp_path
+):
+    done = danlu("eval", digits_vae, "--class", "3", "--n", "40", "--out", tmp_path / "one")
+    assert done.code == 0
+    results = json.loads((tmp_path / "one" / "results.json").read_text())
+    assert results["held_out"] == int((open_source("digits").test.ids == 3).sum())
+
+
+def test_an_evaluation_refuses_what_no_example_is_told(refused, digits_vae):
+    assert "Unknown class '12'" in refused("eval", digits_vae, "--class", "12")
+    assert "is told no tokens" in refused("eval", digits_vae, "--prompt", "a three")

@@ -8,7 +8,7 @@ from danlu import load
 from danlu.cli.main import main
 from danlu.contracts import Classes, Condition, DanluError, DataDescription, Tokens, Vector
 from danlu.data import Examples, Source
-from danlu.runs.asking import asked_for
+from danlu.runs.asking import asked_for, only_told
 from danlu.runs.config import DataChoice, resolve
 from danlu.runs.folders import create
 from danlu.runs.train import Surroundings, train
@@ -99,3 +99,17 @@ def test_a_run_is_told_on_the_command_line_and_the_samples_are_the_models_own(fi
     own = load(files / "run").sample(4, condition=condition, seed=2)
     with np.load(out) as arrays:
         assert np.abs(arrays["x"] - own.numpy()).max() < 1e-2
+
+
+def test_held_out_examples_are_those_that_are_told_the_same():
+    description = described((Tokens(4), Vector(2)))
+    vectors = torch.tensor([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]])
+    told = Condition((Tokens(4).of_texts(["red", "red", "blue"]), Condition(vectors)))
+    part = Examples(torch.arange(6.0).view(3, 2), told, description)
+    source = Source(name="own", description=description, training=part, validation=part, test=part)
+    red = asked_for(description, (), 1, prompt="red")
+    assert only_told(source, "test", red).test.x()[:, 0].tolist() == [0.0, 2.0]
+    assert len(only_told(source, "test", red).validation) == 3
+    assert only_told(source, "test", None) is source
+    with pytest.raises(DanluError, match="No example of the test split"):
+        only_told(source, "test", asked_for(description, (), 1, prompt="reds"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from danlu.cli.console import Lasting, console_for, duration, say, write_json
 from danlu.cli.foreign import classes_for
-from danlu.cli.parser import Parser, add_common, add_family, whole
+from danlu.cli.parser import Parser, add_asked, add_common, add_family, whole
 
 if TYPE_CHECKING:
     from danlu.evaluation.results import Results
@@ -31,6 +31,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--require", metavar="CAPABILITY", help="refuse a model that lacks it, such as log_prob"
     )
+    add_asked(parser)
     add_common(parser, out="folder of results.json and report.html (default: the run's)")
     add_family(parser)
 
@@ -47,6 +48,11 @@ def run(options: argparse.Namespace) -> int:
     say(console, device_line(options.device))
     settings = Settings(options.settings)
     settings.require_only("sampler")
+    asked = {
+        "class_name": options.class_id,
+        "prompt": options.prompt,
+        "file": options.condition,
+    }
     request = EvaluationRequest(
         split=options.split,
         n=options.n,
@@ -56,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
         settings=settings,
         device=chosen_device(options.device),
         classes=classes_for(options.foreign),
+        asked={name: value for name, value in asked.items() if value is not None},
         command=f"danlu eval {options.folder} --split {options.split} --n {options.n}",
     )
     found = open_run(options.folder)

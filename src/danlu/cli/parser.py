@@ -169,6 +169,19 @@ def add_json(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
+def add_asked(parser: Parser) -> None:
+    """What samples are told."""
+    parser.add_argument(
+        "--class", dest="class_id", metavar="CLASS", help="a class by its name, or its id"
+    )
+    parser.add_argument(
+        "--prompt", metavar="TEXT", help="the text that tells samples, or that a text begins with"
+    )
+    parser.add_argument(
+        "--condition", metavar="FILE", help="what samples are told, by rows of .npz, .npy, .txt"
+    )
+
+
 def add_family(parser: Parser) -> None:
     """Where a run of a foreign family finds its class."""
     parser.add_argument(

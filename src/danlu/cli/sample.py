@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from danlu.cli.console import Lasting, console_for, duration, say, write_json
 from danlu.cli.foreign import classes_for
-from danlu.cli.parser import Parser, add_common, add_family, whole
+from danlu.cli.parser import Parser, add_asked, add_common, add_family, whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,18 +36,8 @@ def arguments(parser: Parser) -> None:
     """The verb's arguments."""
     parser.add_argument("folder", metavar="RUN", help="a run folder")
     parser.add_argument("--n", type=whole, help="how many (default 64; of texts 3)")
-    parser.add_argument(
-        "--prompt", metavar="TEXT", help="what a text begins with, or the text that tells an image"
-    )
-    parser.add_argument(
-        "--condition",
-        metavar="FILE",
-        help="what samples are told, by rows of .npz, .npy, .txt",
-    )
     parser.add_argument("--evaluations", type=whole, help="network evaluations for one sample")
-    parser.add_argument(
-        "--class", dest="class_id", metavar="CLASS", help="a class by its name, or its id"
-    )
+    add_asked(parser)
     add_common(parser, out="a new PATH.png, .npz or .txt (default RUN/samples/draw-SEED.png)")
     add_family(parser)
 

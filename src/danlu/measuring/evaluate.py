@@ -6,6 +6,7 @@ The test split is the reference behind printed figures; choices are made on the 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import danlu
 from danlu.contracts import CapabilityError, DanluError, unknown
@@ -24,6 +25,7 @@ from danlu.measuring.figures import (
 from danlu.measuring.held_out import Yard, open_yard, words_for_spaces
 from danlu.measuring.planning import Clock
 from danlu.measuring.yardsticks import scored
+from danlu.runs.asking import asked_for, only_told
 from danlu.runs.families import Classes
 from danlu.runs.folders import RESULTS, Run
 from danlu.runs.machine import machine_facts
@@ -53,6 +55,8 @@ class EvaluationRequest:
         settings: of the sampler.
         device: where the model runs.
         classes: builders of foreign families.
+        asked: what is asked for, as `asked_for` takes it; held-out examples that are told something
+            else, and samples of it, are left out.
         command: as it was typed.
     """
 
@@ -65,6 +69,7 @@ class EvaluationRequest:
     device: str = "cpu"
     classes: Classes = None
     command: str = ""
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
@@ -88,6 +93,8 @@ def evaluate(run: Run, request: EvaluationRequest, observer: Observer | None = N
     home = request.home(run.folder)
     source = open_data(run.config.data)
     notices = [*source.notices, *require_same_data(run, source), *doubts(run.folder)]
+    asked = asked_for(run.config.description, run.config.class_names, 1, **request.asked)
+    source = only_told(source, request.split, asked)
     policy = replace(Policy.choose(request.device, source.description), compile=False)
     subject = open_subject(run, policy, request.classes, request.settings)
     notices += subject.notices
@@ -133,6 +140,8 @@ def evaluate_text(run: Run, request: EvaluationRequest) -> tuple[Mapping[str, Me
     notices = require_same_data(run, source)
     model, _, damage = run.model(request.classes, request.device)
     notices += damage
+    asked = asked_for(run.config.description, run.config.class_names, 1, **request.asked)
+    source = only_told(source, request.split, asked)
     policy = replace(Policy.choose(request.device, source.description), compile=False)
     held_out = source.test if request.split == "test" else source.validation
     found = held_out_figures(

@@ -1,10 +1,13 @@
 """What a person asks a trained model for: a class by name, a text, or conditions in a file."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from danlu.contracts import (
     Asked,
@@ -21,6 +24,7 @@ from danlu.contracts import (
     read_condition,
     unknown,
 )
+from danlu.data import Source
 from danlu.reading.texts import read_text
 
 ARRAY, LINES = (".npz", ".npy"), (".txt",)
@@ -58,6 +62,36 @@ def asked_for(
         return None
     parts = tuple(_rows(kind, given.get(kind.name), n) for kind in kinds)
     return Condition(parts) if isinstance(description.condition, tuple) else parts[0]
+
+
+def only_told(source: Source, split: str, told: Told) -> Source:
+    """The same data with those held-out examples alone that are told this.
+
+    Raises:
+        DanluError: none is.
+    """
+    held_out = getattr(source, split)
+    if told is None or held_out.condition is None:
+        return source
+    chosen = _same(held_out.condition, told[:1]).nonzero()[:, 0]
+    if not len(chosen):
+        raise DanluError(f"No example of the {split} split is told that: sample it instead.")
+    return replace(source, **{split: held_out.kept(chosen)})
+
+
+def _same(held_out: Condition, told: Condition) -> Bool[Tensor, " m"]:
+    """Which examples are told the same; what is left out is the same as anything."""
+    if isinstance(told.values, tuple):
+        assert isinstance(held_out.values, tuple)
+        pairs = zip(held_out.values, told.values, strict=True)
+        return torch.stack([_same(one, other) for one, other in pairs]).all(0)
+    if not told.present.all():
+        return torch.ones(len(held_out), dtype=torch.bool)
+    assert isinstance(held_out.values, Tensor)
+    same = (held_out.values == told.values).view(len(held_out), -1).all(1)
+    if held_out.valid is None or told.valid is None:
+        return same
+    return same & (held_out.valid == told.valid).all(1)
 
 
 def class_id(text: str, description: DataDescription, names: tuple[str, ...]) -> int:
