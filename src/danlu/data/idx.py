@@ -55,11 +55,12 @@ def read_idx(path: Path) -> np.ndarray:
     mapped = size >= MAPPED_FROM and not is_packed(path)
     # "c": what is written stays in this process and never reaches the file.
     content = np.memmap(path, np.uint8, "c") if mapped else read_bytes(path, copies=COPIES)
+    head = content.data if isinstance(content, np.ndarray) else content
     try:
-        zero, kind, axes = struct.unpack_from(">HBB", memoryview(content))
+        zero, kind, axes = struct.unpack_from(">HBB", head)
         if zero or kind not in TYPES:
             raise ValueError("it does not start with two zero bytes and a known type")
-        shape = struct.unpack_from(f">{axes}I", memoryview(content), 4)
+        shape = struct.unpack_from(f">{axes}I", head, 4)
         dtype = np.dtype(TYPES[kind])
         size, start = math.prod(shape) * dtype.itemsize, 4 + 4 * axes
         if len(content) - start != size:
