@@ -13,8 +13,7 @@ strides (logarithmic depth, all states in memory), and `one_by_one`.
 Sources: arXiv:2312.00752 eq. 2, §3.3 (recomputation) and algorithm 2.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Sequence  # noqa: UP035 - torch 2.6 knows operators by no other
 
 import torch
 from jaxtyping import Float
