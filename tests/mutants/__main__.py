@@ -22,6 +22,7 @@ from running import SOURCE, Baseline, Tested, measure_baseline, preload, test_mu
 from sites import Mutant, mutants_of, replaced
 
 ROOMS = {
+    "conditioning": ("conditioning/*.py",),
     "diffusion": ("generative/diffusion/**/*.py",),
     "embeddings": ("embeddings/*.py",),
     "evaluation": ("evaluation/*/*.py", "evaluation/corruptions.py"),

@@ -11,7 +11,7 @@ from danlu.contracts import DataDescription, DataKind
 from danlu.generative.autoregressive import autoregressive, language
 from danlu.generative.autoregressive.choosing import AutoregressiveOptions, allowed, pick
 from danlu.generative.chain_options import ChainOptions, Estimator
-from danlu.generative.flow.flow import FlowOptions, maker
+from danlu.generative.flow.flow import FlowOptions, maker, to_the_line
 from danlu.generative.masked import masked
 from danlu.generative.parts.affine import Linear
 from danlu.generative.parts.continuous import Continuous
@@ -104,6 +104,15 @@ def _as_data() -> Tensor:
     return model.data(torch.tensor([[0, 1, 4]]))
 
 
+def _spread(*values: float) -> Tensor:
+    """Where a flow puts values of a line of five levels from -1 to 1."""
+    levels = DataDescription(shape=(1,), levels=5, low=-1.0, high=1.0)
+    _, logit = to_the_line(levels, "auto")
+    code, _ = logit.encode(torch.tensor(values)[:, None], None, item_noise(3))
+    assert isinstance(code, Tensor)
+    return code[:, 0]
+
+
 CONSTANTS = golden_law(
     "generative/parts",
     "folding, draws, tables and rules are as documented",
@@ -126,6 +135,11 @@ CONSTANTS = golden_law(
             "ids stand for the levels of the data, from the lowest",
             _as_data,
             torch.tensor([[-1.0, -0.5, 1.0]], dtype=torch.float64),
+        ),
+        (
+            "RealNVP, arXiv:1605.08803 §4.1: levels and half a step beyond fill 0.05 to 0.95",
+            lambda: _spread(-1.25, 0.0, 1.25),
+            torch.tensor([-math.log(19), 0.0, math.log(19)], dtype=torch.float64),
         ),
         (
             "one id more than there are levels is the mask",

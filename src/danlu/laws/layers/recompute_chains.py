@@ -3,6 +3,7 @@
 import math
 from itertools import pairwise
 from time import perf_counter
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +64,23 @@ def tuples() -> float:
             with recompute(blocks, uniform(4, pieces), **contexts):
                 worst = largest(worst, gap(_told(blocks, x, scale), plain))
     return worst
+
+
+def let_go() -> float:
+    """When a pass is over, no segment holds on to what its blocks returned."""
+    with seeded():
+        blocks = [Telling().double() for _ in range(4)]
+        x, scale = torch.randn(BATCH, NARROW).double(), torch.tensor(0.7).double()
+    alive = 0
+    for pieces in (1, 2, 4):
+        with recompute(blocks, uniform(4, pieces)):
+            h, seen = x, []
+            for block in blocks:
+                told = block(h, scale)
+                h, seen = told[0], [*seen, *(ref(part) for part in told)]
+            del h, told
+            alive += sum(part() is not None for part in seen)
+    return float(alive)
 
 
 class Waiting(nn.Module):
@@ -171,6 +189,7 @@ _LAWS: Rows = {
         ("recompute/uniform", 0.0, nearly_equal),
     ],
     "contract": [
+        ("recompute/let-go", 0.0, let_go),
         ("recompute/seconds", 0.0, seconds_of_blocks),
     ],
 }
