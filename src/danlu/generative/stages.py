@@ -94,11 +94,15 @@ class Staged(GenerativeModel):
         self.share = share
         self.shapes = tuple(shapes)
         self.can = self._abilities()
-        self.Options = options_of(first.Options, prior.Options)
         self.register_buffer("prior_started", torch.tensor(False))
         if first.picture_options is not None:
             self.picture_options = self.Options(first=first.picture_options)
         self.picture_note = first.picture_note
+
+    @property
+    def Options(self) -> type:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Those of the parts, which may change theirs."""
+        return options_of(self.first.Options, self.prior.Options)
 
     def _abilities(self) -> frozenset[str]:
         """What the parts together really can."""

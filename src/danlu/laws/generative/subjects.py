@@ -72,7 +72,8 @@ def quick(model: Any) -> Any:
             there = {f.name for f in fields(part.Options) if f.default is not None}
             quick = [(name, int, few) for name, few in CHEAP.items() if name in there]
             bases = {"bases": (part.Options,), "frozen": True, "kw_only": True}
-            setattr(part, "Options", make_dataclass("Quick", quick, **bases))  # noqa: B010
+            if quick:  # options that nest have what their parts have
+                setattr(part, "Options", make_dataclass("Quick", quick, **bases))  # noqa: B010
     return model
 
 
