@@ -4,10 +4,10 @@ import torch
 from danlu.backbones.convnets import (
     ConvDecoder,
     ConvEncoder,
-    MapDecoder,
-    MapEncoder,
     PlainBlock,
     coarsest,
+    map_from,
+    map_into,
     pyramid,
 )
 
@@ -26,8 +26,8 @@ def test_every_size_goes_through_and_comes_back(shape):
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_maps_keep_the_coarsest_size(shape):
-    encoder = MapEncoder(shape, 5, width=8, features=3)
-    decoder = MapDecoder(5, shape, width=8, features=3)
+    encoder = ConvEncoder(shape, 5, width=8, features=3, leave=map_from)
+    decoder = ConvDecoder(5, shape, width=8, features=3, enter=map_into)
     x, features = torch.randn(2, *shape), torch.randn(2, 3)
     z = encoder(x, features)
     assert z.shape == (2, 5, *coarsest(shape, 8)[1:])

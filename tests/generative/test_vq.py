@@ -3,12 +3,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from danlu.contracts import Batch, DanluError, Progress
+from danlu.contracts import Batch, DanluError, Method, Progress
+from danlu.contracts.noise import ItemNoise
 from danlu.data import Examples, ExampleStream
+from danlu.generative.quantized.networks import token_count
 from danlu.generative.quantized.vq_vae import COMMITMENT, REVIVE_UNTIL, build
 from danlu.generative.stages import encode_data
 from danlu.generative.tiny import TINY, TINY_VECTOR
+from danlu.generative.vae.vae import build as build_vae
 from danlu.generative.vq import vq
+from danlu.losses import LIKELIHOODS, DiscretisedLogistic, Gaussian
+from danlu.losses.likelihoods import round_to_levels
 from danlu.training import Budget, Plan, Trainer
 
 
@@ -170,3 +175,25 @@ def test_a_batch_in_parts_trains_the_same_codebook_and_prior():
     whole, parts = trained(1), trained(3)
     for name, value in whole.items():
         torch.testing.assert_close(parts[name], value, rtol=0, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("family", [build_vae, build], ids=["vae", "vq-vae"])
+def test_families_choose_a_likelihood_in_one_place(family, monkeypatch):
+    class Other(Gaussian):
+        """Another density."""
+
+    with pytest.raises(DanluError, match="did you mean 'gaussian'"):
+        family(TINY, likelihood="gausian")
+    monkeypatch.setitem(LIKELIHOODS, "other", Method(Other, ("here",), lambda: Other(TINY)))
+    assert type(family(TINY, likelihood="other").block.likelihood) is Other
+    assert type(family(TINY).block.likelihood) is DiscretisedLogistic
+    assert type(family(replace(TINY, levels=None)).block.likelihood) is Gaussian
+
+
+def test_unrounded_draws_round_to_the_draws():
+    model, noise = build(TINY, codes=4, width=4), [ItemNoise(1, range(5)) for _ in range(2)]
+    ids = torch.randint(4, (5, token_count(TINY)))
+    drawn = model.expand(ids, None, noise[0], "draw")
+    unrounded = model.expand(ids, None, noise[1], "unrounded")
+    assert not torch.equal(drawn, unrounded)
+    assert torch.equal(round_to_levels(unrounded, TINY), drawn)

@@ -1,11 +1,11 @@
 r"""Convolutional pyramids between an image and a vector or a coarse map, any image size.
 
 `ConvEncoder` halves the map until its shorter side is at most 7, then maps it to a vector;
-`ConvDecoder` goes back through the same sizes. `MapEncoder` and `MapDecoder` are the same with
-the coarsest map itself in place of the vector. Large images are first folded (space to depth),
-so that the widest maps are small. Blocks come from a factory `block(channels, out, features)`:
-`ResidualBlock` normalises and is modulated by features; `PlainBlock` has no norm and ignores
-them, as a critic under a gradient penalty wants.
+`ConvDecoder` goes back through the same sizes. With `map_from` and `map_into` as their last and
+first layer the coarsest map itself takes the place of the vector. Large images are first folded
+(space to depth), so that the widest maps are small. Blocks come from a factory `block(channels,
+out, features)`: `ResidualBlock` normalises and is modulated by features; `PlainBlock` has no norm
+and ignores them, as a critic under a gradient penalty wants.
 
 Sources: arXiv:1512.03385; arXiv:1704.00028 §4 (no batch norm in a penalised critic).
 """
@@ -51,10 +51,72 @@ class PlainBlock(nn.Module):
         return self.skip(x) + self.second(leaky_relu(h, 0.2))
 
 
-class _Shrinking(nn.Module):
-    """An image to its coarsest map; what reads the map comes from the subclass."""
+class _MapToVector(nn.Linear):
+    """All numbers of a map to a vector."""
 
-    def __init__(self, shape: Shape, *, width: int, features: int, block: BlockFactory) -> None:
+    def forward(
+        self, x: Float[Tensor, "batch channels rows columns"]
+    ) -> Float[Tensor, "batch outputs"]:
+        """The vector of each map."""
+        return super().forward(x.flatten(1))
+
+
+class _VectorToMap(nn.Linear):
+    """A vector to all numbers of a map."""
+
+    def __init__(self, inputs: int, shape: Shape) -> None:
+        super().__init__(inputs, prod(shape))
+        self.shape = shape
+
+    def forward(
+        self, x: Float[Tensor, "batch inputs"]
+    ) -> Float[Tensor, "batch channels rows columns"]:
+        """The map of each vector."""
+        return super().forward(x).unflatten(1, self.shape)
+
+
+def map_to_vector(shape: Shape, outputs: int) -> nn.Module:
+    """The last layer of an encoder to vectors."""
+    return _MapToVector(prod(shape), outputs)
+
+
+def vector_to_map(inputs: int, shape: Shape) -> nn.Module:
+    """The first layer of a decoder of vectors."""
+    return _VectorToMap(inputs, shape)
+
+
+def map_from(shape: Shape, outputs: int) -> nn.Module:
+    """The last layer of an encoder to maps, as coarse as the pyramid goes."""
+    return nn.Conv2d(shape[0], outputs, 1)
+
+
+def map_into(inputs: int, shape: Shape) -> nn.Module:
+    """The first layer of a decoder of maps, as coarse as the pyramid goes."""
+    return nn.Conv2d(inputs, shape[0], 3, padding=1)
+
+
+class ConvEncoder(nn.Module):
+    """Image and features to a vector of `outputs` numbers, or to a map of as many channels.
+
+    Args:
+        shape: of an image.
+        outputs: numbers or channels.
+        width: channels of the finest map.
+        features: size of what modulates the blocks.
+        block: makes a block.
+        leave: makes the last layer, of the shape of the coarsest map and the outputs.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        outputs: int,
+        *,
+        width: int = 64,
+        features: int = 0,
+        block: BlockFactory = ResidualBlock,
+        leave: Callable[[Shape, int], nn.Module] = map_to_vector,
+    ) -> None:
         super().__init__()
         self.patch, _, widths = pyramid(shape, width)
         self.enter = nn.Conv2d(shape[0] * self.patch**2, widths[0], 3, padding=1)
@@ -63,136 +125,66 @@ class _Shrinking(nn.Module):
         self.shrink = nn.ModuleList(
             nn.Conv2d(wide, wide, 3, stride=2, padding=1) for wide in widths[:-1]
         )
+        self.leave = leave(coarsest(shape, width), outputs)
 
-    def shrunk(self, x: Tensor, features: Tensor | None) -> Tensor:
-        """The coarsest map, `[batch, channels, height, width]`."""
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels height width"],
+        features: Float[Tensor, "batch features"] | None = None,
+    ) -> Float[Tensor, "batch outputs ..."]:
+        """The vector or the map of each image."""
         h = self.enter(pixel_unshuffle(x, self.patch))
         for level, block in enumerate(self.blocks):
             h = block(h, features)
             if level < len(self.shrink):
                 h = self.shrink[level](h)
-        return leaky_relu(h, 0.2)
+        return self.leave(leaky_relu(h, 0.2))
 
 
-class ConvEncoder(_Shrinking):
-    """Image and features to a vector of `outputs` numbers."""
+class ConvDecoder(nn.Module):
+    """Vector of `inputs` numbers, or map of as many channels, and features to an image.
+
+    Args:
+        inputs: numbers or channels.
+        shape: of an image.
+        width: channels of the finest map.
+        features: size of what modulates the blocks.
+        block: makes a block.
+        enter: makes the first layer, of the inputs and the shape of the coarsest map.
+    """
 
     def __init__(
         self,
+        inputs: int,
         shape: Shape,
-        outputs: int,
         *,
         width: int = 64,
         features: int = 0,
         block: BlockFactory = ResidualBlock,
-    ) -> None:
-        super().__init__(shape, width=width, features=features, block=block)
-        self.leave = nn.Linear(prod(coarsest(shape, width)), outputs)
-
-    def forward(
-        self,
-        x: Float[Tensor, "batch channels height width"],
-        features: Float[Tensor, "batch features"] | None = None,
-    ) -> Float[Tensor, "batch outputs"]:
-        """The vector of each image."""
-        return self.leave(self.shrunk(x, features).flatten(1))
-
-
-class MapEncoder(_Shrinking):
-    """Image and features to a map of `outputs` channels, as coarse as the pyramid goes."""
-
-    def __init__(
-        self,
-        shape: Shape,
-        outputs: int,
-        *,
-        width: int = 64,
-        features: int = 0,
-        block: BlockFactory = ResidualBlock,
-    ) -> None:
-        super().__init__(shape, width=width, features=features, block=block)
-        self.leave = nn.Conv2d(coarsest(shape, width)[0], outputs, 1)
-
-    def forward(
-        self,
-        x: Float[Tensor, "batch channels height width"],
-        features: Float[Tensor, "batch features"] | None = None,
-    ) -> Float[Tensor, "batch outputs rows columns"]:
-        """The map of each image."""
-        return self.leave(self.shrunk(x, features))
-
-
-class _Growing(nn.Module):
-    """The coarsest map to an image; `enter`, which makes the map, comes from the subclass."""
-
-    def __init__(
-        self, enter: nn.Module, shape: Shape, *, width: int, features: int, block: BlockFactory
+        enter: Callable[[int, Shape], nn.Module] = vector_to_map,
     ) -> None:
         super().__init__()
         self.patch, sizes, widths = pyramid(shape, width)
         self.sizes = sizes[::-1]
         widths = widths[::-1]
-        self.enter = enter
+        self.enter = enter(inputs, coarsest(shape, width))
         pairs = zip([widths[0], *widths], widths, strict=False)
         self.blocks = nn.ModuleList(block(before, wide, features) for before, wide in pairs)
         self.norm = nn.GroupNorm(groups(widths[-1]), widths[-1])
         self.leave = nn.Conv2d(widths[-1], shape[0] * self.patch**2, 3, padding=1)
 
-    def grown(self, h: Tensor, features: Tensor | None) -> Tensor:
-        """The image of a coarsest map."""
+    def forward(
+        self,
+        z: Float[Tensor, "batch inputs ..."],
+        features: Float[Tensor, "batch features"] | None = None,
+    ) -> Float[Tensor, "batch channels height width"]:
+        """The image of each vector or map."""
+        h = self.enter(z)
         for size, block in zip(self.sizes, self.blocks, strict=True):
             # The first size is the map's own: nothing is resized there.
             h = h if tuple(h.shape[-2:]) == size else interpolate(h, size=size)
             h = block(h, features)
         return pixel_shuffle(self.leave(silu(self.norm(h))), self.patch)
-
-
-class ConvDecoder(_Growing):
-    """Vector of `inputs` numbers and features to an image."""
-
-    def __init__(
-        self,
-        inputs: int,
-        shape: Shape,
-        *,
-        width: int = 64,
-        features: int = 0,
-        block: BlockFactory = ResidualBlock,
-    ) -> None:
-        enter = nn.Linear(inputs, prod(coarsest(shape, width)))
-        super().__init__(enter, shape, width=width, features=features, block=block)
-
-    def forward(
-        self,
-        z: Float[Tensor, "batch inputs"],
-        features: Float[Tensor, "batch features"] | None = None,
-    ) -> Float[Tensor, "batch channels height width"]:
-        """The image of each vector."""
-        return self.grown(self.enter(z).unflatten(1, (-1, *self.sizes[0])), features)
-
-
-class MapDecoder(_Growing):
-    """Map of `inputs` channels, as coarse as the pyramid goes, and features to an image."""
-
-    def __init__(
-        self,
-        inputs: int,
-        shape: Shape,
-        *,
-        width: int = 64,
-        features: int = 0,
-        block: BlockFactory = ResidualBlock,
-    ) -> None:
-        enter = nn.Conv2d(inputs, coarsest(shape, width)[0], 3, padding=1)
-        super().__init__(enter, shape, width=width, features=features, block=block)
-
-    def forward(
-        self,
-        z: Float[Tensor, "batch inputs rows columns"],
-        features: Float[Tensor, "batch features"] | None = None,
-    ) -> Float[Tensor, "batch channels height width"]:
-        """The image of each map."""
-        return self.grown(self.enter(z), features)
 
 
 def pyramid(shape: Shape, width: int) -> tuple[int, list[tuple[int, int]], list[int]]:

@@ -1,6 +1,6 @@
 """Losses: what a decoder's output means, what critic and generator minimise, many labels."""
 
-from danlu.contracts import DataDescription, DataKind, Method
+from danlu.contracts import DataDescription, DataKind, Method, unknown
 from danlu.losses.divergences import (
     HINGE,
     LEAST_SQUARES,
@@ -34,6 +34,20 @@ LIKELIHOODS = {
     ),
     "gaussian": Method(Gaussian, ("arXiv:1312.6114",), lambda: Gaussian(_PLANE)),
 }
+
+
+def likelihood_of(description: DataDescription, name: str = "auto") -> Likelihood:
+    """A row of LIKELIHOODS for the described data, by name; auto by its levels.
+
+    Raises:
+        DanluError: nobody knows the name.
+    """
+    if name == "auto":
+        name = "gaussian" if description.levels is None else "discretised-logistic"
+    if name not in LIKELIHOODS:
+        raise unknown("likelihood", name, LIKELIHOODS)
+    return LIKELIHOODS[name].target(description)
+
 
 DIVERGENCES = {
     "minimax": Method(MINIMAX, ("arXiv:1406.2661",), lambda: MINIMAX),
@@ -73,5 +87,6 @@ __all__ = [
     "SeveralCentred",
     "SeveralPairwise",
     "SubsetSoftmax",
+    "likelihood_of",
     "linear_zlpr",
 ]

@@ -18,14 +18,14 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from danlu.contracts import Asked, DataDescription, Export, Told
+from danlu.contracts import DataDescription, Export, Told
 from danlu.contracts.noise import BatchNoise, Noise
-from danlu.generative.base import Code, NoOptions
+from danlu.generative.base import NoOptions
 from danlu.generative.diffusion import JUMPS
 from danlu.generative.diffusion.exporting import flow_map_export
 from danlu.generative.diffusion.jumps import FlowMap, leap
-from danlu.generative.diffusion.networks import ConditionedNetwork, proportioned
-from danlu.generative.diffusion.reflow import FLOW, REFLOW, Reflow
+from danlu.generative.diffusion.networks import proportioned
+from danlu.generative.diffusion.reflow import FLOW, REFLOW, Reflow, staged
 from danlu.generative.tiny import TINY
 from danlu.layers.rows import per_row
 
@@ -58,9 +58,14 @@ class Distilled(Reflow):
         def flow_map(
             x: Float[Tensor, "batch ..."], t: float, s: float
         ) -> Float[Tensor, "batch ..."]:
-            return x - (t - s) * self.value(x, x.new_full((len(x),), t), condition)
+            rows = [x.new_full((len(x),), time) for time in (t, s)]
+            return self.jumped(x, rows[0], rows[1], condition)
 
         return flow_map
+
+    def jumped(self, x: Tensor, t: Tensor, s: Tensor, condition: Told) -> Tensor:
+        """The same with a time for each row."""
+        return x - per_row(t - s, x) * self.value(x, t, condition)
 
     @override
     def draw(self, noise: Noise, n: int, condition: Told, options: NoOptions) -> Tensor:
@@ -72,24 +77,12 @@ class Distilled(Reflow):
         return 1
 
     @override
-    def encode(self, x: Tensor, *, condition: Asked = None, seed: int = 0) -> Code:
-        raise self.lacks("encode")
-
-    @override
-    def decode(self, code: Code, *, condition: Asked = None, seed: int = 0) -> Tensor:
-        raise self.lacks("decode")
-
-    @override
     def prior_mismatch(self, x: Float[Tensor, "batch ..."]) -> None:
         return None
 
     @override
     def exports(self, options: NoOptions) -> dict[str, Export]:
-        def mapped(x: Tensor, t: Tensor, s: Tensor, condition: Told) -> Tensor:
-            wide = per_row(t - s, x)
-            return x - wide * self.value(x, t, condition)
-
-        return {"flow-map": flow_map_export(self, mapped, self.path, TIMES, JUMP)}
+        return {"flow-map": flow_map_export(self, self.jumped, self.path, TIMES, JUMP)}
 
 
 def build(
@@ -104,5 +97,4 @@ def build(
 ) -> Distilled:
     """A distilled flow; the flow gets `share`, the two stages after it the rest in halves."""
     size = proportioned(description, width=width, levels=levels, blocks=blocks, patch=patch)
-    network, rest = ConditionedNetwork(description, size), (1 - share) / 2
-    return Distilled(description, network, pairs=pairs, shares=(share, rest, rest))
+    return staged(Distilled, description, size, pairs=pairs, share=share)

@@ -244,6 +244,7 @@ class DiffusionModel(Scored):
     @override
     @torch.no_grad()
     def encode(self, x: Tensor, *, condition: Asked = None, seed: int = 0) -> Code:
+        self.require("encode")
         x, ids = self.check_data(x, "encode"), self.check_condition(condition, len(x))
         x, _ = self.spread(x, ItemNoise(seed, range(len(x)), device=x.device, dtype=x.dtype))
         return self._carry(x, ids, *self.ends())
@@ -251,6 +252,7 @@ class DiffusionModel(Scored):
     @override
     @torch.no_grad()
     def decode(self, code: Code, *, condition: Asked = None, seed: int = 0) -> Tensor:
+        self.require("decode")
         code, n = self.check_code(code)
         assert isinstance(code, Tensor)
         ids = self.check_condition(condition, n)

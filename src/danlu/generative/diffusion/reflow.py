@@ -20,7 +20,7 @@ Sources: arXiv:2209.03003 §2.2 and alg. 1; kexue.fm/archives/9497.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -174,6 +174,9 @@ class Reflow(DiffusionModel):
         )
 
 
+Kind = TypeVar("Kind", bound=Reflow)
+
+
 def unconditional(index: Int[Tensor, " batch"]) -> Bool[Tensor, " batch"]:
     """Which pairs are made without their condition."""
     return index % UNCONDITIONAL_EVERY == 0
@@ -210,6 +213,16 @@ def paired(model: Reflow, stream: Stream, *, share: float = 1.0) -> Stream:
     return noises.replaced(torch.cat(samples), continuous, {NOISE: z})
 
 
+def staged(
+    kind: type[Kind], description: DataDescription, size: Any, *, pairs: int, share: float
+) -> Kind:
+    """A model of a size whose first stage gets `share`, and the later ones the rest alike."""
+    later = len(kind.names) - 1
+    shares = (share, *[(1 - share) / later] * later)
+    network = ConditionedNetwork(description, size)
+    return kind(description, network, pairs=pairs, shares=shares)
+
+
 def build(
     description: DataDescription = TINY,
     *,
@@ -222,8 +235,7 @@ def build(
 ) -> Reflow:
     """A reflow for the described data; the flow gets `share`, the pairs the rest."""
     size = proportioned(description, width=width, levels=levels, blocks=blocks, patch=patch)
-    network = ConditionedNetwork(description, size)
-    return Reflow(description, network, pairs=pairs, shares=(share, 1 - share))
+    return staged(Reflow, description, size, pairs=pairs, share=share)
 
 
 RECIPES = usual(model={"pairs": 4096})

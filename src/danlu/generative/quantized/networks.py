@@ -7,7 +7,14 @@ row.
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from danlu.backbones.convnets import MapDecoder, MapEncoder, PlainBlock, coarsest
+from danlu.backbones.convnets import (
+    ConvDecoder,
+    ConvEncoder,
+    PlainBlock,
+    coarsest,
+    map_from,
+    map_into,
+)
 from danlu.backbones.mlp import MLP
 from danlu.contracts import DataDescription
 
@@ -23,7 +30,9 @@ class ToTokens(nn.Module):
         self.image = description.is_image
         self.length = token_count(description)
         if self.image:
-            self.network = MapEncoder(description.shape, dim, width=width, block=PlainBlock)
+            self.network = ConvEncoder(
+                description.shape, dim, width=width, block=PlainBlock, leave=map_from
+            )
         else:
             self.network = MLP(description.dims, self.length * dim, width=width)
 
@@ -43,7 +52,7 @@ class FromTokens(nn.Module):
         if self.image:
             self.grid = coarsest(description.shape, width)[1:]
             shape = (values * first, *rest)
-            self.network = MapDecoder(dim, shape, width=width, block=PlainBlock)
+            self.network = ConvDecoder(dim, shape, width=width, block=PlainBlock, enter=map_into)
         else:
             self.network = MLP(token_count(description) * dim, values * first, width=width)
 

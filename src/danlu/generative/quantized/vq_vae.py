@@ -15,7 +15,7 @@ from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 from typing_extensions import override
 
-from danlu.contracts import Asked, Batch, Bound, DataDescription, Losses, Progress, unknown
+from danlu.contracts import Asked, Batch, Bound, DataDescription, Losses, Progress
 from danlu.contracts.noise import Noise
 from danlu.generative.base import Code
 from danlu.generative.chain import Chain, ChainOptions, Evaluations, Ids, Layer, Output
@@ -23,7 +23,7 @@ from danlu.generative.parts.priors import UniformIds
 from danlu.generative.quantized.networks import FromTokens, ToTokens, token_count
 from danlu.generative.tiny import TINY
 from danlu.layers.codebook import Codebook
-from danlu.losses import LIKELIHOODS
+from danlu.losses import likelihood_of
 from danlu.losses.likelihoods import Likelihood
 
 COMMITMENT = 0.25
@@ -89,6 +89,12 @@ class QuantisedBlock(Layer):
         self, code: Num[Tensor, "batch length"], condition: Ids, noise: Noise
     ) -> Float[Tensor, "batch ..."]:
         return self.likelihood.draw(self.output(code.long()), noise)
+
+    @override
+    def unrounded(
+        self, code: Num[Tensor, "batch length"], condition: Ids, noise: Noise
+    ) -> Float[Tensor, "batch ..."]:
+        return self.likelihood.unrounded(self.output(code.long()), noise)
 
     @override
     def mean(
@@ -164,11 +170,7 @@ def build(
     likelihood: str = "auto",
 ) -> VQVAE:
     """A VQ-VAE for images or vectors; `likelihood` is a row of LIKELIHOODS, or auto by levels."""
-    if likelihood == "auto":
-        likelihood = "gaussian" if description.levels is None else "discretised-logistic"
-    if likelihood not in LIKELIHOODS:
-        raise unknown("likelihood", likelihood, LIKELIHOODS)
-    output = LIKELIHOODS[likelihood].target(description)
+    output = likelihood_of(description, likelihood)
     values = output.parameters_per_number
     block = QuantisedBlock(
         ToTokens(description, dim, width=width),

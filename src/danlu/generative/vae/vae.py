@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.conditioning import conditioner
-from danlu.contracts import Batch, Bound, DataDescription, Export, Kind, Losses, Progress, unknown
+from danlu.contracts import Batch, Bound, DataDescription, Export, Kind, Losses, Progress
 from danlu.contracts.noise import BatchNoise, Noise
 from danlu.generative.chain import Chain, ChainOptions, Evaluations, Ids, Layer, Output
 from danlu.generative.decoding import decoder_export
@@ -38,7 +38,7 @@ from danlu.generative.parts.networks import decoder, encoder
 from danlu.generative.parts.priors import GaussianPrior
 from danlu.generative.recipe import Recipe, Recipes, Regime, plan_of
 from danlu.generative.tiny import TINY
-from danlu.losses import LIKELIHOODS
+from danlu.losses import likelihood_of
 from danlu.losses.likelihoods import Likelihood
 
 LABEL_DROP = 0.1
@@ -176,11 +176,7 @@ def build(
     likelihood: str = "auto",
 ) -> VAE:
     """A VAE for images or vectors; `likelihood` is a row of LIKELIHOODS, or auto by levels."""
-    if likelihood == "auto":
-        likelihood = "gaussian" if description.levels is None else "discretised-logistic"
-    if likelihood not in LIKELIHOODS:
-        raise unknown("likelihood", likelihood, LIKELIHOODS)
-    output = LIKELIHOODS[likelihood].target(description)
+    output = likelihood_of(description, likelihood)
     block = VAEBlock(
         encoder(description, 2 * latent, width=width, features=CONDITION_FEATURES),
         decoder(
