@@ -11,7 +11,6 @@ from torch import Tensor
 from danlu.contracts import Batch, Condition, DanluError, DataDescription, Progress, Stage
 from danlu.data import Examples, ExampleStream
 from danlu.generative.base import GenerativeModel
-from danlu.generative.stages import Staged, options_of
 from danlu.generative.tiny import TINY, TINY_VECTOR
 from danlu.laws.draws import generator, seed, seeded
 
@@ -65,10 +64,8 @@ def conditions(model: GenerativeModel) -> list[Any]:
 
 def quick(model: Any) -> Any:
     """The model; what its options and those of its parts leave out is quick from here on."""
-    for part in reversed(list(model.modules())):  # parts before what is made of them
-        if isinstance(part, Staged):
-            part.Options = options_of(part.first.Options, part.prior.Options)
-        elif isinstance(part, GenerativeModel):
+    for part in model.modules():
+        if isinstance(part, GenerativeModel):
             there = {f.name for f in fields(part.Options) if f.default is not None}
             quick = [(name, int, few) for name, few in CHEAP.items() if name in there]
             bases = {"bases": (part.Options,), "frozen": True, "kw_only": True}
