@@ -23,7 +23,7 @@ Parts = tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Telling:
     """What examples are told.
 
     Attributes:
@@ -39,7 +39,9 @@ class Told:
     notices: tuple[str, ...] = ()
 
 
-def told_by(given: Mapping[str, Parts], label: str, counts: tuple[int, ...], where: object) -> Told:
+def told_by(
+    given: Mapping[str, Parts], label: str, counts: tuple[int, ...], where: object
+) -> Telling:
     """The first of labels, condition and captions that is there, or what is asked for.
 
     Args:
@@ -55,7 +57,7 @@ def told_by(given: Mapping[str, Parts], label: str, counts: tuple[int, ...], whe
     if label == CAPTIONS and CAPTIONS not in there:
         raise DanluError(f"--label captions: {where} has no texts; name them `captions`.")
     if not there:
-        return Told()
+        return Telling()
     chosen = CAPTIONS if label == CAPTIONS else there[0]
     found = given[chosen]
     if tuple(map(len, found)) != counts or found[0].ndim not in AXES[chosen]:
@@ -66,10 +68,10 @@ def told_by(given: Mapping[str, Parts], label: str, counts: tuple[int, ...], whe
     told = {LABELS: _classes, VECTORS: _vectors, CAPTIONS: _texts}[chosen](found, where)
     others = [name for name in there if name != chosen]
     said = [f"Told its {chosen}; {' and '.join(others)} are not used."] if others else []
-    return Told(told.kind, told.parts, told.class_names, (*told.notices, *said))
+    return Telling(told.kind, told.parts, told.class_names, (*told.notices, *said))
 
 
-def _vectors(found: Parts, where: object) -> Told:
+def _vectors(found: Parts, where: object) -> Telling:
     if any(part.dtype.kind not in "buif" for part in found):
         raise DanluError(f"{where}: condition must be numbers, got {found[0].dtype}.")
     values = [part.reshape(len(part), -1).astype(np.float32) for part in found]
@@ -78,20 +80,20 @@ def _vectors(found: Parts, where: object) -> Told:
     far = max(float(np.abs(value).max()) for value in values)
     said = (f"The condition reaches {far:g}: scale it to about 1.",) if far > FAR else ()
     parts = tuple(Condition(torch.from_numpy(value)) for value in values)
-    return Told(Vector(values[0].shape[1]), parts, (), said)
+    return Telling(Vector(values[0].shape[1]), parts, (), said)
 
 
-def _texts(found: Parts, where: object) -> Told:
+def _texts(found: Parts, where: object) -> Telling:
     if any(part.dtype.kind not in "US" for part in found):
         raise DanluError(f"{where}: captions must be texts, got {found[0].dtype}.")
     texts = [part.astype(str).tolist() for part in found]
     kind, all_of_them, said = tokens_of_texts([text for part in texts for text in part])
     ends = np.cumsum([0, *map(len, texts)]).tolist()
     parts = tuple(all_of_them[a:b] for a, b in pairwise(ends))
-    return Told(kind, parts, (), tuple(said))
+    return Telling(kind, parts, (), tuple(said))
 
 
-def _classes(found: Parts, where: object) -> Told:
+def _classes(found: Parts, where: object) -> Telling:
     """Ids for every split, and the name behind each."""
     labels = np.concatenate([_whole(part, where) for part in found])
     names, ids = np.unique(labels, return_inverse=True)
@@ -100,7 +102,7 @@ def _classes(found: Parts, where: object) -> Told:
     cuts = np.cumsum([len(part) for part in found])[:-1]
     parts = np.split(ids.astype(np.int64), cuts)
     told = tuple(Condition(torch.from_numpy(part)) for part in parts)
-    return Told(Classes(len(names)), told, tuple(map(str, names)))
+    return Telling(Classes(len(names)), told, tuple(map(str, names)))
 
 
 def _whole(labels: np.ndarray, where: object) -> np.ndarray:

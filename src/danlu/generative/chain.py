@@ -34,12 +34,13 @@ from danlu.contracts import (
     Losses,
     Measure,
     Progress,
+    Told,
 )
 from danlu.contracts.noise import BatchNoise, ItemNoise, Noise
 from danlu.generative.base import Code, GenerativeModel
 from danlu.generative.chain_options import ChainOptions, Estimator, Output
 from danlu.generative.decoding import decoder_export
-from danlu.generative.layer import Evaluations, Ids, Layer
+from danlu.generative.layer import Evaluations, Layer
 
 LABEL_DROP_EVERY = 10
 """One play in so many trains without classes, for the unconditional likelihood."""
@@ -114,7 +115,7 @@ class Chain(GenerativeModel):
         return Losses.of(nats_per_number=-value.mean() / self.description.dims)
 
     def contributions(
-        self, x: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+        self, x: Float[Tensor, "batch ..."], condition: Told, noise: Noise
     ) -> tuple[Code, Float[Tensor, " batch"]]:
         """The whole code and the sum of the layers' contributions."""
         total = x.new_zeros(len(x))
@@ -130,7 +131,7 @@ class Chain(GenerativeModel):
         return ((x, *kept) if kept else x), total
 
     def expand(
-        self, code: Code, condition: Ids, noise: Noise, output: str = Output.DRAW
+        self, code: Code, condition: Told, noise: Noise, output: str = Output.DRAW
     ) -> Float[Tensor, "batch ..."]:
         """The code back to data; what layers would have kept is drawn if it is not given."""
         x, *kept = code if isinstance(code, tuple) else (code,)
@@ -158,7 +159,7 @@ class Chain(GenerativeModel):
         return self.expand(code, ids, self._item_noise(seed + 1, n))
 
     @override
-    def draw(self, noise: Noise, n: int, condition: Ids, options: ChainOptions) -> Tensor:
+    def draw(self, noise: Noise, n: int, condition: Told, options: ChainOptions) -> Tensor:
         code = self.prior.draw(noise, n, known(self.prior, condition), self.prior.Options())
         return self.expand(code, condition, noise, options.output)
 
@@ -171,7 +172,7 @@ class Chain(GenerativeModel):
         return {"decoder": decoder_export(self, self.prior)}
 
     @override
-    def evidence(self, x: Tensor, noise: Noise, condition: Ids, options: ChainOptions) -> Evidence:
+    def evidence(self, x: Tensor, noise: Noise, condition: Told, options: ChainOptions) -> Evidence:
         return self.evidence_under(self.prior, x, noise, condition, options)
 
     def evidence_under(
@@ -179,7 +180,7 @@ class Chain(GenerativeModel):
         prior: GenerativeModel,
         x: Tensor,
         noise: Noise,
-        condition: Ids,
+        condition: Told,
         options: ChainOptions,
         inner: Any = None,
     ) -> Evidence:
@@ -209,7 +210,7 @@ class Chain(GenerativeModel):
         )
 
     def _one_pass(
-        self, prior: GenerativeModel, x: Tensor, noise: Noise, condition: Ids, options: Any = None
+        self, prior: GenerativeModel, x: Tensor, noise: Noise, condition: Told, options: Any = None
     ) -> Evidence:
         code, total = self.contributions(x, condition, noise)
         inner = self._inner(prior, code, noise, condition, options)
@@ -224,7 +225,7 @@ class Chain(GenerativeModel):
         )
 
     def _inner(
-        self, prior: GenerativeModel, code: Code, noise: Noise, condition: Ids, options: Any = None
+        self, prior: GenerativeModel, code: Code, noise: Noise, condition: Told, options: Any = None
     ) -> Evidence:
         """The prior's evidence of a code; what a layer kept is in its contribution already."""
         code = as_numbers(code[0] if isinstance(code, tuple) else code, self.dtype)
@@ -247,7 +248,7 @@ def as_numbers(code: Num[Tensor, "batch ..."], dtype: torch.dtype) -> Float[Tens
     return code if code.is_floating_point() else code.to(dtype)
 
 
-def known(prior: GenerativeModel, condition: Ids) -> Ids:
+def known(prior: GenerativeModel, condition: Told) -> Told:
     """The condition as a prior takes it: None for one that is told nothing."""
     return condition if prior.description.condition else None
 

@@ -11,8 +11,6 @@ from danlu.contracts import Bound, Measure, Told
 from danlu.contracts.noise import Noise
 from danlu.generative.base import Code
 
-Ids = Told
-
 
 class Evaluations(NamedTuple):
     """How often a layer calls its networks on an example.
@@ -56,18 +54,18 @@ class Layer(nn.Module, ABC):
 
     @abstractmethod
     def encode(
-        self, x: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+        self, x: Float[Tensor, "batch ..."], condition: Told, noise: Noise
     ) -> tuple[Code, Float[Tensor, " batch"]]:
         """Towards the prior: the code (a tuple when the layer keeps some) and its contribution."""
 
     @abstractmethod
-    def decode(self, code: Code, condition: Ids, noise: Noise) -> Float[Tensor, "batch ..."]:
+    def decode(self, code: Code, condition: Told, noise: Noise) -> Float[Tensor, "batch ..."]:
         """Towards the data; a layer that keeps tensors draws them when it gets the last alone."""
 
-    def mean(self, code: Code, condition: Ids, noise: Noise) -> Float[Tensor, "batch ..."]:
+    def mean(self, code: Code, condition: Told, noise: Noise) -> Float[Tensor, "batch ..."]:
         """`decode` with the mean in place of the draw, where the output is a distribution."""
         return self.decode(code, condition, noise)
 
-    def unrounded(self, code: Code, condition: Ids, noise: Noise) -> Float[Tensor, "batch ..."]:
+    def unrounded(self, code: Code, condition: Told, noise: Noise) -> Float[Tensor, "batch ..."]:
         """`decode` without its last rounding to levels, if it has one."""
         return self.decode(code, condition, noise)

@@ -36,12 +36,13 @@ from danlu.contracts import (
     Progress,
     Stage,
     Stream,
+    Told,
     unknown,
 )
 from danlu.contracts.noise import Noise
 from danlu.contracts.stage import Prepare
 from danlu.generative.base import Code, GenerativeModel
-from danlu.generative.chain import Chain, Evaluations, Ids, as_numbers, known
+from danlu.generative.chain import Chain, Evaluations, as_numbers, known
 
 ENCODE_BATCH = 256
 
@@ -197,7 +198,7 @@ class Staged(GenerativeModel):
     # --- use ----------------------------------------------------------------------------------
 
     @override
-    def draw(self, noise: Noise, n: int, condition: Ids, options: Any) -> Tensor:
+    def draw(self, noise: Noise, n: int, condition: Told, options: Any) -> Tensor:
         code = self.prior.draw(noise, n, known(self.prior, condition), options.prior)
         if isinstance(self.first, Chain):
             return self.first.expand(code, condition, noise, options.first.output)
@@ -227,7 +228,7 @@ class Staged(GenerativeModel):
         return {**named, **first}
 
     @override
-    def evidence(self, x: Tensor, noise: Noise, condition: Ids, options: Any) -> Evidence:
+    def evidence(self, x: Tensor, noise: Noise, condition: Told, options: Any) -> Evidence:
         if isinstance(self.first, Chain):
             found = self.first.evidence_under(
                 self.prior, x, noise, condition, options.first, options.prior

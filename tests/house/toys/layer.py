@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from danlu.contracts import Bound
+from danlu.contracts import Bound, Told
 from danlu.contracts.noise import Noise
-from danlu.generative.chain import Ids, Layer
+from danlu.generative.chain import Layer
 
 
 class ToyLayer(Layer):
@@ -22,12 +22,12 @@ class ToyLayer(Layer):
 
     @override
     def encode(
-        self, x: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+        self, x: Float[Tensor, "batch ..."], condition: Told, noise: Noise
     ) -> tuple[Float[Tensor, "batch ..."], Float[Tensor, " batch"]]:
         return x.sinh(), x.cosh().log().flatten(1).sum(1)
 
     @override
     def decode(
-        self, code: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+        self, code: Float[Tensor, "batch ..."], condition: Told, noise: Noise
     ) -> Float[Tensor, "batch ..."]:
         return code.asinh()

@@ -26,9 +26,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from danlu.conditioning import conditioner
-from danlu.contracts import DanluError, DataDescription, unknown
+from danlu.contracts import DanluError, DataDescription, Told, unknown
 from danlu.contracts.noise import Noise
-from danlu.generative.chain import Chain, ChainOptions, Ids, Layer
+from danlu.generative.chain import Chain, ChainOptions, Layer
 from danlu.generative.parts import MASKS, NETWORKS
 from danlu.generative.parts.actnorm import ActNorm
 from danlu.generative.parts.coupling_networks import FEATURES, Make
@@ -84,7 +84,7 @@ class Flow(Chain):
     Options: ClassVar[type] = FlowOptions
 
     @override
-    def draw(self, noise: Noise, n: int, condition: Ids, options: FlowOptions) -> Tensor:
+    def draw(self, noise: Noise, n: int, condition: Told, options: FlowOptions) -> Tensor:
         # Alike for the prior and for the Gaussians of splits, which draw while decoding.
         return super().draw(Tempered(noise, options.temperature), n, condition, options)
 

@@ -33,11 +33,11 @@ from danlu.contracts import (
     Port,
     Progress,
     Stage,
+    Told,
     unknown,
 )
 from danlu.contracts.noise import BatchNoise, Noise
 from danlu.generative.base import GenerativeModel
-from danlu.generative.chain import Ids
 from danlu.generative.decoding import ToldFunction, data_port, told_example, told_ports
 from danlu.generative.parts.networks import decoder, encoder
 from danlu.generative.recipe import Recipe, Recipes, Regime
@@ -66,7 +66,7 @@ class Generator(nn.Module):
         self.network = decoder(description, features, width=width, features=features)
 
     def forward(
-        self, z: Float[Tensor, "batch latent"], condition: Ids = None
+        self, z: Float[Tensor, "batch latent"], condition: Told = None
     ) -> Float[Tensor, "batch ..."]:
         """One example for each row of noise."""
         h = torch.cat([z, self.embedding.vector(condition, len(z))], dim=1)
@@ -87,7 +87,7 @@ class Critic(nn.Module):
         self.embedding = conditioner(description.condition, features)
         self.leave = nn.Linear(features, 1)
 
-    def forward(self, x: Float[Tensor, "batch ..."], condition: Ids) -> Float[Tensor, " batch"]:
+    def forward(self, x: Float[Tensor, "batch ..."], condition: Told) -> Float[Tensor, " batch"]:
         """The logit of each example."""
         phi = nn.functional.leaky_relu(self.network(x, None), 0.2)
         logit = self.leave(phi)[:, 0]
@@ -160,15 +160,15 @@ class GAN(GenerativeModel):
         value = self.divergence.generator(real, fake).mean()
         return Losses.of(generator=value, **self.terms(fake, z))
 
-    def real(self, x: Tensor, z: Tensor, condition: Ids, noise: Noise) -> Seen:
+    def real(self, x: Tensor, z: Tensor, condition: Told, noise: Noise) -> Seen:
         """What the critic is to know from the generated; z is the noise of the same turn."""
         return (x,)
 
-    def fake(self, z: Tensor, condition: Ids, noise: Noise) -> Seen:
+    def fake(self, z: Tensor, condition: Told, noise: Noise) -> Seen:
         """What is generated from noise z; may draw more."""
         return (self.generator(z, condition),)
 
-    def judged(self, seen: Seen, condition: Ids) -> Judged:
+    def judged(self, seen: Seen, condition: Told) -> Judged:
         """Examples with the critic's logits."""
         return Judged(self.critic(*seen, condition), seen)
 
@@ -177,7 +177,7 @@ class GAN(GenerativeModel):
         return {}
 
     def _critic_loss(
-        self, real: Seen, fake: Seen, z: Tensor, condition: Ids, progress: Progress
+        self, real: Seen, fake: Seen, z: Tensor, condition: Told, progress: Progress
     ) -> Losses:
         row = self.divergence
         data, generated = self.judged(real, condition), self.judged(fake, condition)
@@ -208,7 +208,7 @@ class GAN(GenerativeModel):
         return [noise.normal(self.generator.latent), *told_example(self, n)]
 
     @override
-    def draw(self, noise: Noise, n: int, condition: Ids, options: object) -> Tensor:
+    def draw(self, noise: Noise, n: int, condition: Told, options: object) -> Tensor:
         return self.generator(noise.normal(self.generator.latent), condition)
 
 

@@ -30,11 +30,12 @@ from danlu.contracts import (
     Losses,
     Measure,
     Progress,
+    Told,
 )
 from danlu.contracts.noise import Noise
 from danlu.data import Examples
 from danlu.generative.base import Code, GenerativeModel
-from danlu.generative.chain import Chain, Ids
+from danlu.generative.chain import Chain
 from danlu.generative.kernel_density.bandwidth import (
     best_bandwidth,
     log_density,
@@ -83,7 +84,7 @@ class Kernels(GenerativeModel):
         raise self.lacks("training")
 
     @override
-    def evidence(self, x: Tensor, noise: Noise, condition: Ids, options: Any) -> Evidence:
+    def evidence(self, x: Tensor, noise: Noise, condition: Told, options: Any) -> Evidence:
         flat = x.flatten(1)
         value = flat.new_empty(len(flat))
         ids = self._ids(condition, len(flat))
@@ -104,7 +105,7 @@ class Kernels(GenerativeModel):
         )
 
     @override
-    def draw(self, noise: Noise, n: int, condition: Ids, options: Any) -> Tensor:
+    def draw(self, noise: Noise, n: int, condition: Told, options: Any) -> Tensor:
         ids = self._ids(condition, n)
         ranges = torch.tensor([self._range(each) for each in ids.tolist()]).view(n, 2)
         first, count = ranges.to(self.device).unbind(1)
@@ -113,7 +114,7 @@ class Kernels(GenerativeModel):
         scale = self.log_bandwidth[ids].exp().view(-1, *[1] * len(self.description.shape))
         return self.centres[first + index] + scale * noise.normal(*self.description.shape)
 
-    def _ids(self, condition: Ids, n: int) -> Int[Tensor, " n"]:
+    def _ids(self, condition: Told, n: int) -> Int[Tensor, " n"]:
         """Rows of counts and bandwidths: the class, or the last one for all examples."""
         if condition is not None and condition.ids is not None:
             return torch.where(condition.present, condition.ids, len(self.counts) - 1)

@@ -18,9 +18,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from danlu.contracts import Bound, DanluError
+from danlu.contracts import Bound, DanluError, Told
 from danlu.contracts.noise import Noise
-from danlu.generative.chain import Ids, Layer
+from danlu.generative.chain import Layer
 from danlu.optim.parameters import Rule, without_decay
 
 ROUNDING = 4.0
@@ -70,7 +70,7 @@ class ActNorm(Layer):
 
     @override
     def encode(
-        self, x: Float[Tensor, "batch channels ..."], condition: Ids, noise: Noise
+        self, x: Float[Tensor, "batch channels ..."], condition: Told, noise: Noise
     ) -> tuple[Float[Tensor, "batch channels ..."], Float[Tensor, " batch"]]:
         pixels = math.prod(x.shape[2:])
         log_scale = self._scale
@@ -79,7 +79,7 @@ class ActNorm(Layer):
 
     @override
     def decode(
-        self, code: Float[Tensor, "batch channels ..."], condition: Ids, noise: Noise
+        self, code: Float[Tensor, "batch channels ..."], condition: Told, noise: Noise
     ) -> Float[Tensor, "batch channels ..."]:
         return code * self._scale.exp() + self.shift
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.conditioning import conditioner
-from danlu.contracts import Bound, DanluError, Kind
+from danlu.contracts import Bound, DanluError, Kind, Told
 from danlu.contracts.noise import Noise
-from danlu.generative.chain import Ids, Layer
+from danlu.generative.chain import Layer
 from danlu.optim.parameters import Rule
 
 
@@ -36,13 +36,13 @@ class Normalise(Layer):
 
     @override
     def encode(
-        self, x: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+        self, x: Float[Tensor, "batch ..."], condition: Told, noise: Noise
     ) -> tuple[Float[Tensor, "batch ..."], Float[Tensor, " batch"]]:
         return (x - self.shift) / self.scale, -self.scale.log().sum().expand(len(x))
 
     @override
     def decode(
-        self, code: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+        self, code: Float[Tensor, "batch ..."], condition: Told, noise: Noise
     ) -> Float[Tensor, "batch ..."]:
         return code * self.scale + self.shift
 
@@ -64,14 +64,14 @@ class Linear(Layer):
 
     @override
     def encode(
-        self, x: Float[Tensor, "batch dim"], condition: Ids, noise: Noise
+        self, x: Float[Tensor, "batch dim"], condition: Told, noise: Noise
     ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, " batch"]]:
         volume = torch.linalg.slogdet(self.weight).logabsdet
         return x @ self.weight.T + self.bias, volume.expand(len(x))
 
     @override
     def decode(
-        self, code: Float[Tensor, "batch dim"], condition: Ids, noise: Noise
+        self, code: Float[Tensor, "batch dim"], condition: Told, noise: Noise
     ) -> Float[Tensor, "batch dim"]:
         return torch.linalg.solve(self.weight, (code - self.bias).T).T
 
@@ -88,7 +88,7 @@ class ToldAffine(Layer):
         self.moments.silence()
 
     def shift_and_log_scale(
-        self, condition: Ids, n: int
+        self, condition: Told, n: int
     ) -> tuple[Float[Tensor, "n dim"], Float[Tensor, "n dim"]]:
         """Mean and log-deviation of x for each row, under a standard normal code."""
         shift, log_scale = self.moments.vector(condition, n).chunk(2, dim=1)
@@ -96,14 +96,14 @@ class ToldAffine(Layer):
 
     @override
     def encode(
-        self, x: Float[Tensor, "batch dim"], condition: Ids, noise: Noise
+        self, x: Float[Tensor, "batch dim"], condition: Told, noise: Noise
     ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, " batch"]]:
         shift, log_scale = self.shift_and_log_scale(condition, len(x))
         return (x - shift) * (-log_scale).exp(), -log_scale.sum(1)
 
     @override
     def decode(
-        self, code: Float[Tensor, "batch dim"], condition: Ids, noise: Noise
+        self, code: Float[Tensor, "batch dim"], condition: Told, noise: Noise
     ) -> Float[Tensor, "batch dim"]:
         shift, log_scale = self.shift_and_log_scale(condition, len(code))
         return code * log_scale.exp() + shift

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.conditioning import conditioner
-from danlu.contracts import Bound, DanluError, Kind
+from danlu.contracts import Bound, DanluError, Kind, Told
 from danlu.contracts.noise import Noise
-from danlu.generative.chain import Evaluations, Ids, Layer
+from danlu.generative.chain import Evaluations, Layer
 from danlu.generative.parts.coupling_networks import FEATURES
 from danlu.generative.parts.volumes import Divergence, carried, exact_trace, hutchinson
 from danlu.layers.time import TimeEmbedding
@@ -40,7 +40,7 @@ class Velocity(nn.Module):
         self.classes = conditioner(kind, FEATURES)
 
     def forward(
-        self, x: Float[Tensor, "batch ..."], t: Float[Tensor, " batch"], condition: Ids
+        self, x: Float[Tensor, "batch ..."], t: Float[Tensor, " batch"], condition: Told
     ) -> Float[Tensor, "batch ..."]:
         """The velocity of each row."""
         return self.network(x, self.enter(self.time(t)) + self.classes.vector(condition, len(x)))
@@ -74,7 +74,7 @@ class Continuous(Layer):
         self,
         x: Float[Tensor, "batch ..."],
         t: Float[Tensor, " batch"],
-        condition: Ids,
+        condition: Told,
         divergence: Divergence | None = None,
         learning: bool = False,
     ) -> tuple[Float[Tensor, "batch ..."], Float[Tensor, "probes batch"] | None]:
@@ -96,7 +96,7 @@ class Continuous(Layer):
 
     @override
     def encode(
-        self, x: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+        self, x: Float[Tensor, "batch ..."], condition: Told, noise: Noise
     ) -> tuple[Float[Tensor, "batch ..."], Float[Tensor, " batch"]]:
         times = [i / self.steps for i in range(self.steps + 1)]
         divergence = self.divergence(x, noise)
@@ -111,7 +111,7 @@ class Continuous(Layer):
 
     @override
     def decode(
-        self, code: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+        self, code: Float[Tensor, "batch ..."], condition: Told, noise: Noise
     ) -> Float[Tensor, "batch ..."]:
         stepper = RungeKutta4()
 

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.conditioning import Conditioner
-from danlu.contracts import Bound
+from danlu.contracts import Bound, Told
 from danlu.contracts.noise import Noise
-from danlu.generative.chain import Evaluations, Ids, Layer
+from danlu.generative.chain import Evaluations, Layer
 from danlu.generative.parts.transforms import Transform
 
 
@@ -55,7 +55,7 @@ class Coupling(Layer):
 
     @override
     def encode(
-        self, x: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+        self, x: Float[Tensor, "batch ..."], condition: Told, noise: Noise
     ) -> tuple[Float[Tensor, "batch ..."], Float[Tensor, " batch"]]:
         moved, log_slope = self.transform(x, self._moves(x, condition))
         log_slope = log_slope.masked_fill(self.mask, 0.0)
@@ -63,12 +63,12 @@ class Coupling(Layer):
 
     @override
     def decode(
-        self, code: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+        self, code: Float[Tensor, "batch ..."], condition: Told, noise: Noise
     ) -> Float[Tensor, "batch ..."]:
         moved = self.transform.inverse(code, self._moves(code, condition))
         return torch.where(self.mask, code, moved)
 
-    def _moves(self, x: Tensor, condition: Ids) -> Float[Tensor, "batch parameters ..."]:
+    def _moves(self, x: Tensor, condition: Told) -> Float[Tensor, "batch parameters ..."]:
         """Of every number, also of those that stay."""
         features = self.embedding.vector(condition, len(x))
         output = self.network(x.masked_fill(~self.mask, 0.0), features).to(x.dtype)

@@ -13,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from danlu.contracts import Bound, DataDescription, Measure
+from danlu.contracts import Bound, DataDescription, Measure, Told
 from danlu.contracts.noise import Noise
-from danlu.generative.chain import Ids, Layer
+from danlu.generative.chain import Layer
 from danlu.losses.likelihoods import round_to_levels
 
 
@@ -33,7 +33,7 @@ class Dequantise(Layer):
 
     @override
     def encode(
-        self, x: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+        self, x: Float[Tensor, "batch ..."], condition: Told, noise: Noise
     ) -> tuple[Float[Tensor, "batch ..."], Float[Tensor, " batch"]]:
         u = noise.uniform(*x.shape[1:]).to(x.dtype)
         contribution = x.new_full((len(x),), self.description.dims * math.log(self.spacing))
@@ -41,12 +41,12 @@ class Dequantise(Layer):
 
     @override
     def decode(
-        self, code: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+        self, code: Float[Tensor, "batch ..."], condition: Told, noise: Noise
     ) -> Float[Tensor, "batch ..."]:
         return round_to_levels(code, self.description)
 
     @override
     def unrounded(
-        self, code: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+        self, code: Float[Tensor, "batch ..."], condition: Told, noise: Noise
     ) -> Float[Tensor, "batch ..."]:
         return code

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.nn.functional import softplus
 from typing_extensions import override
 
-from danlu.contracts import Bound
+from danlu.contracts import Bound, Told
 from danlu.contracts.noise import Noise
-from danlu.generative.chain import Ids, Layer
+from danlu.generative.chain import Layer
 
 MARGIN = 0.05
 
@@ -37,13 +37,13 @@ class Logit(Layer):
 
     @override
     def encode(
-        self, x: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+        self, x: Float[Tensor, "batch ..."], condition: Told, noise: Noise
     ) -> tuple[Float[Tensor, "batch ..."], Float[Tensor, " batch"]]:
         z = (MARGIN + (x - self.low) * self.slope).logit()
         return z, (math.log(self.slope) + softplus(z) + softplus(-z)).flatten(1).sum(1)
 
     @override
     def decode(
-        self, code: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+        self, code: Float[Tensor, "batch ..."], condition: Told, noise: Noise
     ) -> Float[Tensor, "batch ..."]:
         return self.low + (code.sigmoid() - MARGIN) / self.slope

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.conditioning import Conditioner
-from danlu.contracts import Bound
+from danlu.contracts import Bound, Told
 from danlu.contracts.noise import Noise
 from danlu.generative.base import Code
-from danlu.generative.chain import Evaluations, Ids, Layer
+from danlu.generative.chain import Evaluations, Layer
 
 LIMIT = 4.0
 """Bound of the log-scale: far from the data the density stays a number."""
@@ -52,7 +52,7 @@ class Split(Layer):
 
     @override
     def encode(
-        self, x: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+        self, x: Float[Tensor, "batch ..."], condition: Told, noise: Noise
     ) -> tuple[Code, Float[Tensor, " batch"]]:
         first, second = x[:, : self.goes_on], x[:, self.goes_on :]
         mean, log_scale = self._moments(first, condition)
@@ -61,14 +61,14 @@ class Split(Layer):
         return (first, second), density.flatten(1).sum(1)
 
     @override
-    def decode(self, code: Code, condition: Ids, noise: Noise) -> Float[Tensor, "batch ..."]:
+    def decode(self, code: Code, condition: Told, noise: Noise) -> Float[Tensor, "batch ..."]:
         if isinstance(code, tuple):
             return torch.cat(code, dim=1)
         mean, log_scale = self._moments(code, condition)
         second = mean + log_scale.exp() * noise.normal(*mean.shape[1:])
         return torch.cat([code, second], dim=1)
 
-    def _moments(self, x: Tensor, condition: Ids) -> tuple[Tensor, Tensor]:
+    def _moments(self, x: Tensor, condition: Told) -> tuple[Tensor, Tensor]:
         """Mean and log-scale of what leaves."""
         if self.embedding is None:
             output = self.network(x)

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 from typing_extensions import override
 
-from danlu.contracts import Bound
+from danlu.contracts import Bound, Told
 from danlu.contracts.noise import Noise
-from danlu.generative.chain import Ids, Layer
+from danlu.generative.chain import Layer
 
 FACTOR = 2
 """Side of the square."""
@@ -26,12 +26,12 @@ class Squeeze(Layer):
 
     @override
     def encode(
-        self, x: Float[Tensor, "batch channels height width"], condition: Ids, noise: Noise
+        self, x: Float[Tensor, "batch channels height width"], condition: Told, noise: Noise
     ) -> tuple[Float[Tensor, "batch folded rows columns"], Float[Tensor, " batch"]]:
         return pixel_unshuffle(x, FACTOR), x.new_zeros(len(x))
 
     @override
     def decode(
-        self, code: Float[Tensor, "batch folded rows columns"], condition: Ids, noise: Noise
+        self, code: Float[Tensor, "batch folded rows columns"], condition: Told, noise: Noise
     ) -> Float[Tensor, "batch channels height width"]:
         return pixel_shuffle(code, FACTOR)

@@ -15,10 +15,10 @@ from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 from typing_extensions import override
 
-from danlu.contracts import Asked, Batch, Bound, DataDescription, Losses, Progress
+from danlu.contracts import Asked, Batch, Bound, DataDescription, Losses, Progress, Told
 from danlu.contracts.noise import Noise
 from danlu.generative.base import Code
-from danlu.generative.chain import Chain, ChainOptions, Evaluations, Ids, Layer, Output
+from danlu.generative.chain import Chain, ChainOptions, Evaluations, Layer, Output
 from danlu.generative.parts.priors import UniformIds
 from danlu.generative.quantized.networks import FromTokens, ToTokens, token_count
 from danlu.generative.tiny import TINY
@@ -79,26 +79,26 @@ class QuantisedBlock(Layer):
 
     @override
     def encode(
-        self, x: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+        self, x: Float[Tensor, "batch ..."], condition: Told, noise: Noise
     ) -> tuple[Int[Tensor, "batch length"], Float[Tensor, " batch"]]:
         ids = self.ids(x)
         return ids, self.likelihood.log_prob(x, self.output(ids))
 
     @override
     def decode(
-        self, code: Num[Tensor, "batch length"], condition: Ids, noise: Noise
+        self, code: Num[Tensor, "batch length"], condition: Told, noise: Noise
     ) -> Float[Tensor, "batch ..."]:
         return self.likelihood.draw(self.output(code.long()), noise)
 
     @override
     def unrounded(
-        self, code: Num[Tensor, "batch length"], condition: Ids, noise: Noise
+        self, code: Num[Tensor, "batch length"], condition: Told, noise: Noise
     ) -> Float[Tensor, "batch ..."]:
         return self.likelihood.unrounded(self.output(code.long()), noise)
 
     @override
     def mean(
-        self, code: Num[Tensor, "batch length"], condition: Ids, noise: Noise
+        self, code: Num[Tensor, "batch length"], condition: Told, noise: Noise
     ) -> Float[Tensor, "batch ..."]:
         return self.likelihood.mean(self.output(code.long()))
 

@@ -29,9 +29,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from danlu.conditioning import conditioner
-from danlu.contracts import Batch, Bound, DataDescription, Export, Kind, Losses, Progress
+from danlu.contracts import Batch, Bound, DataDescription, Export, Kind, Losses, Progress, Told
 from danlu.contracts.noise import BatchNoise, Noise
-from danlu.generative.chain import Chain, ChainOptions, Evaluations, Ids, Layer, Output
+from danlu.generative.chain import Chain, ChainOptions, Evaluations, Layer, Output
 from danlu.generative.decoding import decoder_export
 from danlu.generative.parts.affine import ToldAffine
 from danlu.generative.parts.networks import decoder, encoder
@@ -78,7 +78,7 @@ class VAEBlock(Layer):
         return [self.encoder, self.decoder]
 
     def posterior(
-        self, x: Float[Tensor, "batch ..."], condition: Ids
+        self, x: Float[Tensor, "batch ..."], condition: Told
     ) -> tuple[Float[Tensor, "batch latent"], Float[Tensor, "batch latent"]]:
         """Mean and log-variance of q(z|x)."""
         moments = self.encoder(x, self._features(condition, len(x)))
@@ -87,14 +87,14 @@ class VAEBlock(Layer):
         return mean, LOG_VARIANCE_LIMIT * torch.tanh(raw / LOG_VARIANCE_LIMIT)
 
     def output(
-        self, z: Float[Tensor, "batch latent"], condition: Ids
+        self, z: Float[Tensor, "batch latent"], condition: Told
     ) -> Float[Tensor, "batch ..."]:
         """The likelihood's parameters given a code."""
         return self.decoder(z, self._features(condition, len(z)))
 
     @override
     def encode(
-        self, x: Float[Tensor, "batch ..."], condition: Ids, noise: Noise
+        self, x: Float[Tensor, "batch ..."], condition: Told, noise: Noise
     ) -> tuple[Tensor, Float[Tensor, " batch"]]:
         mean, log_variance = self.posterior(x, condition)
         epsilon = noise.normal(mean.shape[1])
@@ -103,18 +103,18 @@ class VAEBlock(Layer):
         return z, self.likelihood.log_prob(x, self.output(z, condition)) - log_q
 
     @override
-    def decode(self, code: Tensor, condition: Ids, noise: Noise) -> Float[Tensor, "batch ..."]:
+    def decode(self, code: Tensor, condition: Told, noise: Noise) -> Float[Tensor, "batch ..."]:
         return self.likelihood.draw(self.output(code, condition), noise)
 
     @override
-    def unrounded(self, code: Tensor, condition: Ids, noise: Noise) -> Float[Tensor, "batch ..."]:
+    def unrounded(self, code: Tensor, condition: Told, noise: Noise) -> Float[Tensor, "batch ..."]:
         return self.likelihood.unrounded(self.output(code, condition), noise)
 
     @override
-    def mean(self, code: Tensor, condition: Ids, noise: Noise) -> Float[Tensor, "batch ..."]:
+    def mean(self, code: Tensor, condition: Told, noise: Noise) -> Float[Tensor, "batch ..."]:
         return self.likelihood.mean(self.output(code, condition))
 
-    def _features(self, condition: Ids, n: int) -> Float[Tensor, "n features"]:
+    def _features(self, condition: Told, n: int) -> Float[Tensor, "n features"]:
         return self.embedding.vector(condition, n)
 
 

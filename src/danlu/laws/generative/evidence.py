@@ -9,10 +9,10 @@ from scipy.integrate import quad
 from torch import Tensor
 from typing_extensions import override
 
-from danlu.contracts import Bound, DataDescription, Measure
+from danlu.contracts import Bound, DataDescription, Measure, Told
 from danlu.contracts.noise import Noise
 from danlu.generative.base import GenerativeModel
-from danlu.generative.chain import Chain, ChainOptions, Estimator, Evaluations, Ids, Layer
+from danlu.generative.chain import Chain, ChainOptions, Estimator, Evaluations, Layer
 from danlu.generative.parts.priors import FactorisedPrior, GaussianPrior, LogisticPrior
 from danlu.laws.gaps import gap, largest
 from danlu.laws.generative.diffusion.test_bed import item_noise
@@ -34,11 +34,11 @@ class Draws(Layer):
         self.evaluations = Evaluations(encode=3)
 
     @override
-    def encode(self, x: Tensor, condition: Ids, noise: Noise) -> tuple[Tensor, Tensor]:
+    def encode(self, x: Tensor, condition: Told, noise: Noise) -> tuple[Tensor, Tensor]:
         return x, noise.normal(1)[:, 0]
 
     @override
-    def decode(self, code: Any, condition: Ids, noise: Noise) -> Tensor:
+    def decode(self, code: Any, condition: Told, noise: Noise) -> Tensor:
         return code
 
 
