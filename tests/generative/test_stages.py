@@ -10,12 +10,13 @@ from danlu.data import Examples, ExampleStream
 from danlu.generative import FAMILIES
 from danlu.generative.base import GenerativeModel
 from danlu.generative.chain import Chain
+from danlu.generative.composing import encode_data
 from danlu.generative.compositions import latent_flow
 from danlu.generative.diffusion.rectified_flow import RectifiedFlow
 from danlu.generative.flow.flow import build as flow
 from danlu.generative.parts.priors import GaussianPrior
 from danlu.generative.parts.split import Split
-from danlu.generative.stages import Staged, encode_data
+from danlu.generative.stages import Staged
 from danlu.generative.tiny import TINY
 from danlu.generative.vae.vae import VAE
 from danlu.generative.vae.vae import build as vae

@@ -6,9 +6,9 @@ import torch
 from danlu.contracts import Batch, DanluError, Method, Progress
 from danlu.contracts.noise import ItemNoise
 from danlu.data import Examples, ExampleStream
+from danlu.generative.composing import encode_data
 from danlu.generative.quantized.networks import token_count
 from danlu.generative.quantized.vq_vae import COMMITMENT, REVIVE_UNTIL, build
-from danlu.generative.stages import encode_data
 from danlu.generative.tiny import TINY, TINY_VECTOR
 from danlu.generative.vae.vae import build as build_vae
 from danlu.generative.vq import vq

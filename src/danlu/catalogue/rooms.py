@@ -68,6 +68,7 @@ ROOMS = (
             "chain",
             "codebook",
             "continuous-flow",
+            "ddim",
             "evidence",
             "few-step",
             "flow",
@@ -79,6 +80,7 @@ ROOMS = (
             "kernel-density",
             "language",
             "masked",
+            "meanflow",
             "priors",
             "recompute",
             "reflow",
@@ -113,7 +115,7 @@ ROOMS = (
         home="danlu.losses.DIVERGENCES",
         about="What critic and generator minimise, with the constraint that belongs to it.",
         table=DIVERGENCES,
-        laws=("gan",),
+        laws=("gan", "divergence"),
     ),
     Room(
         title="Multi-label losses",
@@ -197,7 +199,7 @@ ROOMS = (
         home="danlu.generative.diffusion.JUMPS",
         about="How noise turns into samples, given a flow map and times.",
         table=JUMPS,
-        laws=("few-step",),
+        laws=("few-step", "flow-maps"),
     ),
     Room(
         title="Guidance",
@@ -218,7 +220,7 @@ ROOMS = (
         home="danlu.generative.diffusion.COUPLINGS",
         about="Which noise each example is mixed with in training.",
         table=COUPLINGS,
-        laws=("diffusion",),
+        laws=("diffusion", "coupling"),
     ),
     Room(
         title="Steppers",

@@ -12,8 +12,9 @@ Sources: arXiv:2112.10752 (latent diffusion), arXiv:2106.05931 (score models ove
 from dataclasses import replace
 
 from danlu.contracts import DataDescription
+from danlu.generative.composing import prior_of
 from danlu.generative.recipe import Recipe, Recipes, Regime, plan_of
-from danlu.generative.stages import Staged, prior_of
+from danlu.generative.stages import Staged
 from danlu.generative.tiny import TINY
 from danlu.generative.vae.vae import build as build_vae
 

@@ -12,7 +12,6 @@ Sources: arXiv:1711.00937 §3.3 (a learned prior over codes), arXiv:2112.10752 (
 from collections.abc import Iterable, Sequence
 from dataclasses import field, make_dataclass, replace
 from functools import cache
-from inspect import signature
 from math import prod
 from typing import Any
 
@@ -31,20 +30,16 @@ from danlu.contracts import (
     Evidence,
     Export,
     Losses,
-    Player,
     Port,
     Progress,
     Stage,
     Stream,
     Told,
-    unknown,
 )
 from danlu.contracts.noise import Noise
-from danlu.contracts.stage import Prepare
 from danlu.generative.base import Code, GenerativeModel
 from danlu.generative.chain import Chain, Evaluations, as_numbers, known
-
-ENCODE_BATCH = 256
+from danlu.generative.composing import prepare_first, prepare_prior, within
 
 
 @cache
@@ -147,11 +142,11 @@ class Staged(GenerativeModel):
     @override
     def stages(self) -> list[Stage]:
         first = [
-            _within("first", stage, self.share, _prepare_first(stage.prepare))
+            within("first", stage, self.share, prepare_first(stage.prepare))
             for stage in self.first.stages()
         ]
         prior = [
-            _within("prior", stage, 1 - self.share, _prepare_prior(stage.prepare))
+            within("prior", stage, 1 - self.share, prepare_prior(stage.prepare))
             for stage in self.prior.stages()
         ]
         return [*first, *prior]
@@ -297,54 +292,6 @@ class Staged(GenerativeModel):
         """The batch in the eyes of the prior."""
         code = self.code(batch, seed=int(batch.index[0]))
         return _blind(replace(batch, x=code), self.prior)
-
-
-def prior_of(family: str, code: DataDescription, **sizes: Any) -> GenerativeModel:
-    """A family by name as a prior over codes; of the sizes it takes those that it knows.
-
-    Raises:
-        DanluError: nobody knows the family.
-    """
-    from danlu.generative import FAMILIES  # which has the two-stage models themselves
-
-    if family not in FAMILIES:
-        raise unknown("family", family, FAMILIES)
-    build = FAMILIES[family].build
-    known = signature(build).parameters
-    return build(code, **{name: value for name, value in sizes.items() if name in known})
-
-
-@torch.no_grad()
-def encode_data(model: Staged, stream: Stream) -> Stream:
-    """The stream of codes of the data, drawn once for each example."""
-    codes = []
-    for batch in stream.once(ENCODE_BATCH):
-        batch = batch.to(model.device, model.dtype)
-        # The first index seeds the batch, so that no two batches share their noise.
-        codes.append(model.code(batch, seed=int(batch.index[0])).cpu())
-    return stream.replaced(torch.cat(codes), model.prior.description)
-
-
-def _prepare_first(inner: Prepare | None) -> Prepare | None:
-    """What the first model itself prepares, as a stage of the whole asks for it."""
-    return None if inner is None else lambda model, stream: inner(model.first, stream)
-
-
-def _prepare_prior(inner: Prepare | None) -> Prepare:
-    """Codes of the data, from which the prior starts and then prepares its own."""
-
-    def prepare(model: Staged, stream: Stream) -> Stream:
-        codes = encode_data(model, stream)
-        model.start_prior(codes)
-        return codes if inner is None else inner(model.prior, codes)
-
-    return prepare
-
-
-def _within(side: str, stage: Stage, share: float, prepare: Prepare | None) -> Stage:
-    plays = tuple(Player(f"{side}.{play.name}", play.times) for play in stage.plays)
-    name, share = f"{side}.{stage.name}", share * stage.share
-    return replace(stage, name=name, share=share, plays=plays, prepare=prepare)
 
 
 def _blind(batch: Batch, model: GenerativeModel) -> Batch:

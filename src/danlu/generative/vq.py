@@ -26,9 +26,10 @@ arXiv:2007.02731 (bounds by layers). Also kexue.fm/archives/6760.
 from dataclasses import replace
 
 from danlu.contracts import DataDescription
+from danlu.generative.composing import prior_of
 from danlu.generative.quantized.vq_vae import build as build_first
 from danlu.generative.recipe import Recipe, Recipes, Regime, plan_of
-from danlu.generative.stages import Staged, prior_of
+from danlu.generative.stages import Staged
 from danlu.generative.tiny import TINY
 
 HEAD_DIM = 16

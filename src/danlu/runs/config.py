@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
-from enum import Enum
 from functools import cache
 from typing import Any
 
@@ -33,7 +32,7 @@ from danlu.generative.base import GenerativeModel
 from danlu.generative.recipe import Recipe
 from danlu.optim import OPTIMIZERS, SCHEDULES, NamedParameter, OptimizerOptions, named_parameters
 from danlu.runs.families import Classes, builder_of, learners
-from danlu.runs.options import changed, flat, option_fields
+from danlu.runs.options import changed, flat, option_fields, plain, tuples
 from danlu.runs.recipes import recipe_for, with_optimizer
 from danlu.runs.settings import Fields, Settings, fields_of, parse, settings_of, types_of
 from danlu.training import Budget, Plan
@@ -98,8 +97,8 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         # Files have no tuples; constructors take them.
-        object.__setattr__(self, "model", _tuples(self.model))
-        object.__setattr__(self, "sampler", _tuples(self.sampler))
+        object.__setattr__(self, "model", tuples(self.model))
+        object.__setattr__(self, "sampler", tuples(self.sampler))
         names, classes = len(self.class_names), self.description.classes
         if names not in (0, classes):
             raise DanluError(f"class_names has {names} names for {classes} classes.")
@@ -130,7 +129,7 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries, lists, numbers and words."""
-        return _plain(asdict(self))
+        return plain(asdict(self))
 
 
 def resolve(
@@ -287,19 +286,3 @@ def _options(options: type) -> Any:
 def _partial(known: Fields) -> Any:
     kinds = {name: kind if is_readable(kind) else Any for name, kind in known.items()}
     return TypedDict("Partial", kinds, total=False)  # type: ignore[misc]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value.value if isinstance(value, Enum) else value
-
-
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Lists as tuples."""
-    return {
-        name: tuple(v) if isinstance(v, list) else _tuples(v) if isinstance(v, Mapping) else v
-        for name, v in values.items()
-    }

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
+from enum import Enum
 from typing import Any, cast
 
 from danlu.runs.settings import Fields, fields_of
@@ -54,3 +55,20 @@ def place(name: str, names: Iterable[str]) -> str:
     """Where an option of that last name is: its shortest dotted name, or the name where none is."""
     found = [each for each in names if each.rpartition(".")[2] == name]
     return min(found, key=len, default=name)
+
+
+def plain(value: Any) -> Any:
+    """Dictionaries, lists, numbers and words, as files have them."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value.value if isinstance(value, Enum) else value
+
+
+def tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What files have, with lists as tuples again."""
+    return {
+        name: tuple(v) if isinstance(v, list) else tuples(v) if isinstance(v, Mapping) else v
+        for name, v in values.items()
+    }
