@@ -32,7 +32,7 @@ class Joined(Conditioner):
             whole = condition.given
             told = [one if whole is None else one.only(whole) for one in condition.values]
         found = [part(one, n) for part, one in zip(self.parts, told, strict=True)]
-        vector = sum((each.vector for each in found[1:]), found[0].vector)
+        vector = torch.stack([each.vector for each in found]).sum(0)
         read = [each for each in found if each.tokens is not None]
         if not read:
             return Features(vector)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from danlu.conditioning import CONDITIONERS, Conditioner, conditioner
+from danlu.conditioning import CONDITIONERS, Conditioner, Joined, conditioner
 from danlu.conditioning.classes import ClassEmbedding
 from danlu.contracts import (
     Classes,
@@ -153,6 +153,7 @@ def joined() -> float:
     kind = (Classes(3), Tokens(4, 5), Vector(1))
     model, told = made(kind), some(kind)
     assert isinstance(told.values, tuple)
+    assert isinstance(model, Joined)
     apart = [part(one, N) for part, one in zip(model.parts, told.values, strict=True)]
     whole = model(told, N)
     assert whole.tokens is not None

@@ -70,7 +70,7 @@ def standard(flow: Flow, x: Tensor, condition: Told) -> Tensor:
     return torch.cat([x.flatten(1), *left], dim=1)
 
 
-def one(condition: Tensor | None, index: int) -> Tensor | None:
+def one(condition: Told, index: int) -> Told:
     """The class of one example."""
     return None if condition is None else condition[index : index + 1]
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
+from danlu.conditioning.classes import ClassEmbedding
 from danlu.contracts import Batch, Condition, DataDescription, Progress
 from danlu.generative.chain import ChainOptions
 from danlu.generative.parts.affine import ToldAffine
@@ -138,6 +139,7 @@ def class_prior() -> float:
     model = build()
     affine = model.layers[1]
     assert isinstance(affine, ToldAffine)
+    assert isinstance(affine.moments, ClassEmbedding)
     torch.nn.init.normal_(affine.moments.table.weight, std=0.5)
     model = model.double()
     x, condition = standard_normal(9, *TINY.shape), Condition(torch.arange(9) % TINY.classes)

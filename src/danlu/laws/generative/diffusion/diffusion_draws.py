@@ -83,7 +83,8 @@ def _pairs() -> float:
     (z,) = _noise(0)
     found = with_classes.pair_conditions(Condition(torch.arange(21) % 3), torch.arange(21))
     assert found is not None
-    found = torch.where(found.present, found.values, 3)
+    assert found.ids is not None
+    found = torch.where(found.present, found.ids, 3)
     exact = torch.tensor([3 if i % 10 == 0 else i % 3 for i in range(21)])
     fine = 0.999 * z
     for t, s in zip(_even(16)[:-1], _even(16)[1:], strict=True):
