@@ -13,7 +13,8 @@ strides (logarithmic depth, all states in memory), and `one_by_one`.
 Sources: arXiv:2312.00752 eq. 2, §3.3 (recomputation) and algorithm 2.
 """
 
-from typing import Any, Sequence  # noqa: UP035 - torch 2.6 knows operators by no other
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -135,7 +136,11 @@ def _(
     return x.new_empty(x.shape), start.new_empty((number, *start.shape))
 
 
-@torch.library.custom_op("danlu::selective_scan_backward", mutates_args=())
+BACKWARD = "(Tensor gradient, Tensor last, Tensor[] kept) -> " + f"({', '.join(['Tensor'] * 6)})"
+"""Written out, since torch 2.6 reads no sequence of `collections.abc`."""
+
+
+@torch.library.custom_op("danlu::selective_scan_backward", mutates_args=(), schema=BACKWARD)
 def _scan_backward(
     gradient: Tensor, last: Tensor, kept: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
