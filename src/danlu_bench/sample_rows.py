@@ -149,7 +149,7 @@ class SampledRun:
 
         def measure() -> dict[str, Any]:
             yard, (x, seconds) = self.yards[split], self._drawn(n, split, options)
-            distance, agreement = distance_and_agreement(x, self.subject.asked(yard, n), yard)
+            distance, agreement = distance_and_agreement(x, self._classes(yard, n), yard)
             evaluations = self.subject.model.sampling_evaluations(options)
             row = SampleRow(
                 evaluations=evaluations,
@@ -174,10 +174,14 @@ class SampledRun:
 
     def first_of_classes(self, n: int, classes: Sequence[int]) -> list[int]:
         """The index of the first of `n` samples that was asked to be of each class."""
-        asked = self.subject.asked(self.yards["test"], n)
+        asked = self._classes(self.yards["test"], n)
         if asked is None:
             return list(range(len(classes)))
         return [int((asked == each).int().argmax()) for each in classes]
+
+    def _classes(self, yard: Yard, n: int) -> Int[Tensor, " n"] | None:
+        told = self.subject.asked(yard, n)
+        return None if told is None else told.ids
 
     def evidence(self, n: int) -> dict[str, Any]:
         """The likelihood of `n` test examples, as an `EvidenceRow` in plain data."""
