@@ -5,9 +5,7 @@ options, the recipe, and the user's settings. What is written can be read back w
 so a run goes on in the same way after the recipes have changed.
 """
 
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -18,23 +16,20 @@ from typing_extensions import TypedDict
 
 import danlu
 from danlu.contracts import (
-    Batch,
     DanluError,
     DataDescription,
-    Progress,
-    anything,
     derive_seed,
-    unknown,
 )
 from danlu.data import Source
 from danlu.data.fingerprints import SplitFacts, fingerprint
 from danlu.generative.base import GenerativeModel
 from danlu.generative.recipe import Recipe
-from danlu.optim import OPTIMIZERS, SCHEDULES, NamedParameter, OptimizerOptions, named_parameters
+from danlu.optim import OptimizerOptions, named_parameters
 from danlu.runs.families import Classes, builder_of, learners
 from danlu.runs.options import changed, flat, option_fields, plain, tuples
 from danlu.runs.recipes import recipe_for, with_optimizer
 from danlu.runs.settings import Fields, Settings, fields_of, parse, settings_of, types_of
+from danlu.runs.trying import explained, require_working, try_out
 from danlu.training import Budget, Plan
 from danlu.training.records import is_readable, typed
 
@@ -111,7 +106,7 @@ class RunConfig:
         """
         build = builder_of(self.family, classes)
         typed(self.model, _settings(build), f"The model settings of {self.family}")
-        with torch.random.fork_rng(), _explained("model"):
+        with torch.random.fork_rng(), explained("model"):
             torch.manual_seed(derive_seed(self.seed, "model"))
             return build(self.description, **self.model)
 
@@ -188,12 +183,12 @@ def resolve_and_build(
         others = f"{' and '.join(learners(kind))} do" if learners(kind) else "nobody does"
         raise DanluError(f"{family} learns no {kind}; {others}.")
     if family not in (classes or {}):
-        _try_out(deepcopy(example))  # a loss may leave statistics behind
+        try_out(deepcopy(example))  # a loss may leave statistics behind
     sampler = settings.read("sampler", option_fields(example.Options), family)
     options = changed(example.Options(), {**recipe.options, **sampler})
     plan = _plan(recipe, settings, list(example.players()), len(source.training))
     for player, modules in example.players().items():
-        _require_working(plan.optimizer(player), named_parameters(example, modules))
+        require_working(plan.optimizer(player), named_parameters(example, modules))
     return replace(config, plan=plan, sampler=asdict(options)), example
 
 
@@ -226,41 +221,6 @@ def _plan(recipe: Recipe, settings: Settings, players: list[str], examples: int)
         usual = with_optimizer(usual, wanted.get("name", usual.name), examples / plan.batch)
         optimizers[player] = replace(usual, **wanted)
     return replace(plan, optimizers=optimizers)
-
-
-def _require_working(options: OptimizerOptions, named: Sequence[NamedParameter]) -> None:
-    """Refuse what no optimiser can be made of, before a run is."""
-    if options.name not in OPTIMIZERS:
-        raise unknown("optimizer", options.name, OPTIMIZERS)
-    if options.schedule not in SCHEDULES:
-        raise unknown("schedule", options.schedule, SCHEDULES)
-    with _explained("optimizer"):
-        OPTIMIZERS[options.name].build(named or None, options)
-
-
-def _try_out(model: GenerativeModel) -> None:
-    """One loss of each player at first, since some settings build a network that cannot run."""
-    description, n = model.description, 2
-    condition = None if description.condition is None else anything(description.condition, n)
-    x = torch.full((n, *description.shape), float(description.low))
-    batch = Batch(x, condition, torch.arange(n))
-    with torch.random.fork_rng(), _explained("model"):
-        for play in model.stages()[0].plays:  # later stages may learn from what this one made
-            model.loss(batch, play.name, Progress(step=0, fraction=0.5, seed=0))
-
-
-@contextmanager
-def _explained(room: str) -> Iterator[None]:
-    """Errors of what is built from settings become one line about them."""
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Initializing zero-element")  # an error follows
-            yield
-    except DanluError:
-        raise
-    except (ValueError, RuntimeError, TypeError, ZeroDivisionError, AssertionError) as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
-        raise DanluError(f"These {room} settings do not work: {first}.") from error
 
 
 def asked_of_policy(settings: Settings) -> dict[str, bool]:
