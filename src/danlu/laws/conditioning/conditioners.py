@@ -9,7 +9,6 @@ from torch.utils import _pytree as pytree
 
 from danlu.conditioning import CONDITIONERS, Conditioner, Joined, conditioner
 from danlu.conditioning.classes import ClassEmbedding
-from danlu.conditioning.joined import Joined
 from danlu.contracts import (
     Classes,
     Condition,
