@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
-from danlu.contracts import Bound, Classes, DanluError, DataDescription, Measure
+from danlu.contracts import Bound, Classes, Condition, DanluError, DataDescription, Measure, Vector
 from danlu.data import Examples
 from danlu.data.digits import digits
 from danlu.generative.kernel_density import KernelDensity
@@ -61,3 +63,10 @@ def test_what_cannot_be_fitted_is_refused():
         KernelDensity.fit(Examples(torch.randn(4, 2), torch.zeros(4).long(), PLANE), PLANE)
     with pytest.raises(DanluError, match="class of each example"):
         KernelDensity.fit(Examples(torch.randn(4, 2), None, PLANE), PLANE)
+
+
+def test_it_is_told_classes_alone():
+    told = replace(PLANE, condition=Vector(2))
+    examples = Examples(torch.randn(6, 2), Condition(torch.randn(6, 2)), told)
+    with pytest.raises(DanluError, match="cannot be told vector, only class"):
+        KernelDensity.fit(examples, told)
