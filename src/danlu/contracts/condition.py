@@ -16,7 +16,7 @@ from torch.utils import _pytree as pytree
 from danlu.contracts.errors import DanluError
 from danlu.contracts.sequence import SequenceContext
 
-Memory = tuple[Float[Tensor, "batch length width"], SequenceContext]
+Memory = tuple[Float[Tensor, "batch keys values"], SequenceContext]
 """Tokens that are attended to, and which of them are valid."""
 
 
@@ -114,8 +114,8 @@ class Features:
     """
 
     vector: Float[Tensor, "batch dim"]
-    tokens: Float[Tensor, "batch length width"] | None = None
-    valid: Bool[Tensor, "batch length"] | None = None
+    tokens: Float[Tensor, "batch keys values"] | None = None
+    valid: Bool[Tensor, "batch keys"] | None = None
 
     @property
     def memory(self) -> Memory | None:
