@@ -136,7 +136,8 @@ def _take(stream: ExampleStream, batches: int) -> Tensor:
     for _ in range(batches):
         batch = next(stream)
         assert batch.condition is not None
-        facts = torch.stack((batch.index, batch.condition), dim=1)
+        assert batch.condition.ids is not None
+        facts = torch.stack((batch.index, batch.condition.ids), dim=1)
         rows.append(torch.cat((facts.double(), batch.x.flatten(1).double()), dim=1))
     return torch.cat(rows)
 
