@@ -189,6 +189,8 @@ def _children(node: ast.AST) -> Iterator[ast.AST]:
 def _no_formula(node: ast.AST) -> bool:
     if isinstance(node, ast.Raise | ast.Assert | ast.JoinedStr | ast.Import | ast.ImportFrom):
         return True
+    if isinstance(node, ast.Assign) and _name(node.targets[0]) == "TINY":
+        return True  # the instance that stands for the row in the tables
     return isinstance(node, ast.Call) and _name(node.func) in {"warn", "unknown", "Method"}
 
 

@@ -27,6 +27,7 @@ sites = loaded("sites")
 SOURCE = '''
 """A file of 3 kinds of places."""
 RHO = 7.0
+TINY = Rate(3)
 
 def rate(x: Float[Tensor, "3 4"], power: int = 2) -> float:
     """Not 5 of this."""
