@@ -120,7 +120,7 @@ class _Column:
 def _parquet(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     if find_spec("pyarrow") is None:
         raise DanluError("Parquet needs pyarrow: pip install 'danlu[parquet]'.")
-    from pyarrow import ArrowException, parquet
+    from pyarrow import ArrowException, parquet  # pyright: ignore[reportMissingImports]
 
     try:
         with parquet.ParquetFile(path) as file:
