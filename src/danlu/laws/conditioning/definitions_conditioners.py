@@ -80,7 +80,7 @@ CONSTANTS = golden_law(
         (
             "heads of 16 where they fill the width, else one",
             lambda: list(map(_heads, (8, 32, 48, 56))),
-            [[1], [2], [3], [1]],
+            [[1], [1], [2], [3], [1]],
         ),
     ],
 )
