@@ -42,6 +42,8 @@ NO_METHODS = {
     "evaluation/features/cache.py": "files",
     "evaluation/features/exported.py": "files",
     "*/exporting.py": "files",
+    "generative/recipe.py": "settings of runs",
+    "generative/diffusion/recipes.py": "settings of runs",
     "generative/tiny.py": "the data of the instances that laws build",
     "layers/kernels/*": "C++ kernels, which need a compiler: tests/layers/test_kernels.py",
     "generative/decoding.py": "descriptions of exported functions",

@@ -36,6 +36,8 @@ SHAPING = (
     "sort split squeeze stack std sum swapaxes take_along_dim tile topk transpose unbind unflatten "
     "unfold unsqueeze var view zeros "
 )
+NO_FORMULAS = {"warn", "unknown", "Method", "Recipe", "plan_of", "usual"}
+"""Calls for messages, for rows of tables and for settings of runs."""
 AXES = {"dim", "axis", "dims", "axes", "start_dim", "end_dim", "stacklevel", "ndmin"}
 
 LONGEST = 120
@@ -191,7 +193,7 @@ def _no_formula(node: ast.AST) -> bool:
         return True
     if isinstance(node, ast.Assign) and _name(node.targets[0]) == "TINY":
         return True  # the instance that stands for the row in the tables
-    return isinstance(node, ast.Call) and _name(node.func) in {"warn", "unknown", "Method"}
+    return isinstance(node, ast.Call) and _name(node.func) in NO_FORMULAS
 
 
 def _name(node: ast.AST) -> str:

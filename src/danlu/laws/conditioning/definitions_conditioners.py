@@ -3,16 +3,20 @@
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
+from typing_extensions import override
 
+from danlu.conditioning.conditioner import Conditioner
 from danlu.conditioning.images import ImageEncoder
+from danlu.conditioning.joined import Joined
 from danlu.conditioning.texts import DEPTH, TokenEncoder
 from danlu.conditioning.vectors import VectorEmbedding
-from danlu.contracts import Condition
+from danlu.contracts import Condition, Features
 from danlu.laws.constants import golden_law
 from danlu.laws.gaps import gap, largest
 from danlu.laws.law import Rows, table
 from danlu.laws.mixers.definitions import moved, numbers, weights_of
 from danlu.mixers.softmax import Softmax
+from danlu.positions.learned import Learned
 
 N, DIM = 3, 6
 
@@ -72,14 +76,61 @@ def _heads(dim: int) -> list[int]:
     return [part.heads for part in stack.modules() if isinstance(part, Softmax)]
 
 
+class _Plain(Conditioner):
+    """Says two tokens of ones of everything, and not which of them are valid."""
+
+    tokens = True
+
+    @override
+    def forward(self, condition: Condition | None, n: int) -> Features:
+        return Features(torch.ones(n, self.dim), torch.ones(n, 2, self.dim))
+
+    @override
+    def silence(self) -> None:
+        """There is nothing to silence."""
+
+
+def joined() -> float:
+    """Tokens stand one after the other, all of them valid where nothing else is said."""
+    image = moved(ImageEncoder((2, 5, 7), DIM).double())
+    whole, x = Joined([_Plain(DIM), image, _Plain(DIM)]), numbers(N, 2, 5, 7)
+    told = Condition(x, given=torch.tensor([True, False, True]))
+    nothing = Condition(torch.zeros(N).long())
+    found, own = whole(Condition((nothing, told, nothing)), N), image(told, N)
+    ones, sure = torch.ones(N, 2, DIM), torch.ones(N, 2, dtype=torch.bool)
+    tokens, valid = ((a, b, a) for a, b in ((ones, own.tokens), (sure, own.valid)))
+    known = [own.vector + 2, torch.cat(tokens, 1), torch.cat(valid, 1)]
+    return gap([found.vector, found.tokens, found.valid], known)
+
+
+def _image_sizes() -> list[list[int]]:
+    model = ImageEncoder((2, 5, 7), DIM)
+    parts = (model.enter.weight, model.deeper.weight, model.places)
+    return [list(part.shape) for part in parts]
+
+
 CONSTANTS = golden_law(
     "conditioning/constants",
     "texts are read as documented: one block, heads of 16 or one head",
     [
         ("blocks", lambda: DEPTH, 1),
         (
+            "places of a text of four tokens and of a first one",
+            lambda: [
+                len(part.table.weight)
+                for part in TokenEncoder(4, 5, 8).modules()
+                if isinstance(part, Learned)
+            ],
+            [5],
+        ),
+        (
+            "cells of 3 by 3 pixels, every second one, twice: 2 by 2 of 5 by 7",
+            _image_sizes,
+            [[DIM, 2, 3, 3], [DIM, DIM, 3, 3], [4, DIM]],
+        ),
+        (
             "heads of 16 where they fill the width, else one",
-            lambda: list(map(_heads, (8, 32, 48, 56))),
+            lambda: [_heads(dim) for dim in (8, 30, 32, 48, 56)],
             [[1], [1], [2], [3], [1]],
         ),
     ],
@@ -95,6 +146,7 @@ _LAWS: Rows = {
         ),
         ("conditioning/vectors", 1e-12, vectors),
         ("conditioning/texts", 1e-12, texts),
+        ("conditioning/joined-tokens", 1e-12, joined),
     ],
 }
 

@@ -106,6 +106,8 @@ def refused(build: Build) -> Iterator[Case]:
         wrong["infinity"].view(-1)[-1] = torch.inf
         if model.description.levels:
             wrong["values outside the levels"] = x + 2 * high + 1
+            wrong["a value beyond half a step"] = x.clone()
+            wrong["a value beyond half a step"][-1] = high + 0.51 * model.description.spacing
         for name, use in _uses(model).items():
             for what, given in wrong.items():
                 yield f"{name} of {what}", lambda u=use, g=given: _in_words(lambda: u(g))

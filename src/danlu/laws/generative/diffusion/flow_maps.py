@@ -5,19 +5,21 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from danlu.contracts import Classes, Condition, DataDescription
+from danlu.contracts import Classes, Condition, DataDescription, Told
 from danlu.generative.diffusion.consistency import build as build_consistency
 from danlu.generative.diffusion.distilled import build as build_distilled
+from danlu.generative.diffusion.improved_ddpm import build as build_improved
 from danlu.generative.diffusion.meanflow import MeanFlowOptions
 from danlu.generative.diffusion.meanflow import build as build_meanflow
 from danlu.generative.diffusion.rectified_flow import build as build_flow
 from danlu.generative.diffusion.solvers.ddim import DDIM
 from danlu.generative.tiny import TINY_VECTOR
 from danlu.laws.draws import generator, seeded
-from danlu.laws.gaps import gap, largest
-from danlu.laws.generative.diffusion.test_bed import points
+from danlu.laws.gaps import gap, largest, relative_gap
+from danlu.laws.generative.diffusion.test_bed import item_noise, points
 from danlu.laws.law import Case, Rows, law_of_cases, table
 
 CLASSED = DataDescription(shape=(2,), levels=None, low=-3.0, high=3.0, condition=Classes(3))
@@ -82,6 +84,23 @@ def guided() -> float:
     return gap((found, untold), (torch.stack(rows), velocity))
 
 
+def learned_start() -> float:
+    """A chain of learned variances starts from noise as large as its highest level."""
+    model, seen = _drawn(build_improved, TINY_VECTOR), []
+    options = model.Options(variance="learned", solver="ancestral", evaluations=4)
+    plain = model.both
+
+    def both(y: Tensor, t: Tensor, condition: Told) -> tuple[Tensor, Tensor]:
+        seen.append(y)
+        return plain(y, t, condition)
+
+    model.both = both
+    _, grid = model.plan(options)
+    with torch.no_grad():
+        model.draw(item_noise(5), 5, None, options)
+    return relative_gap(seen[0], grid[0] * item_noise(5).normal(2))
+
+
 def ends() -> float:
     """The end law costs its divergence from what is left."""
     model, x = _drawn(build_flow, TINY_VECTOR), points(5)
@@ -100,6 +119,7 @@ _LAWS: Rows = {
         ("flow-maps/costs", 0.0, costs),
     ],
     "definition": [
+        ("improved-ddpm/start", 1e-12, learned_start),
         ("meanflow/guided", 1e-10, guided),
     ],
     "independent package": [

@@ -5,12 +5,16 @@ from torch import Tensor, nn
 
 from danlu.conditioning.classes import ClassEmbedding
 from danlu.contracts import Batch, Progress
+from danlu.contracts.noise import BatchNoise
 from danlu.data import Examples, ExampleStream
 from danlu.generative.diffusion.analytic import MixtureDenoiser
+from danlu.generative.diffusion.distilled import DISTIL
+from danlu.generative.diffusion.distilled import build as build_distilled
 from danlu.generative.diffusion.options import DiffusionOptions
 from danlu.generative.diffusion.parts import STRAIGHT
 from danlu.generative.diffusion.reflow import REFLOW, Reflow, paired
 from danlu.generative.diffusion.straightness import straightness
+from danlu.generative.tiny import TINY_VECTOR
 from danlu.laws.draws import seed, seeded
 from danlu.laws.gaps import gap
 from danlu.laws.generative.diffusion.diffusion_parts import ExactNetwork
@@ -113,6 +117,36 @@ def one_step() -> float:
     return gap(once.carried(z, None), quantile(z))
 
 
+def loss_of_pairs() -> float:
+    """A pair asks for the velocity of its line at a time of its own, squared and averaged."""
+    z = torch.linspace(-2.0, 2.0, PAIRS, dtype=torch.float64)[:, None]
+    x, network = 0.3 * z + 0.1 * z**2, exact()
+    batch = Batch(x, None, torch.arange(PAIRS), extra={"noise": z})
+    with seeded(1):
+        found = model(network).loss(batch, REFLOW, Progress(0, 0.0, 0)).total
+    with seeded(1):
+        t = model(network).pair_times(REFLOW, BatchNoise(PAIRS, dtype=torch.float64))
+    state = (1 - t[:, None]) * x + t[:, None] * z
+    errors = [value - (b - a) for value, a, b in zip(network(state, t, None), x, z, strict=True)]
+    return gap(found, torch.stack(errors).square().sum() / PAIRS)
+
+
+def times_of_players() -> float:
+    """A flow's last step is from pure noise alone; pairs before it are asked for at all times."""
+    distilled = build_distilled(TINY_VECTOR)
+    draws = [distilled.pair_times(name, BatchNoise(500)) for name in (DISTIL, REFLOW)]
+    within = [((t >= 0) & (t <= 1)).all().item() for t in draws]
+    last = [gap(draws[0], 1.0) == 0, draws[1].min().item() < 0.2, draws[1].max().item() > 0.8]
+    return gap([*within, *last], [True] * 5)
+
+
+def straightness_adds() -> float:
+    """Two coordinates with one velocity are twice as bent as one of them."""
+    z = torch.linspace(-2.0, 2.0, 21, dtype=torch.float64)[:, None]
+    line, plane = (straightness(lambda x, t: x * t, part) for part in (z, z.expand(21, 2)))
+    return gap(plane, 2 * line)
+
+
 def straightness_falls() -> float:
     """The flow of pairs on a line is straight, that of independent pairs is not."""
     z = torch.linspace(-2.0, 2.0, 21, dtype=torch.float64)[:, None]
@@ -141,6 +175,15 @@ def gaussian_straightness() -> float:
 
 
 _LAWS: Rows = {
+    "definition": [
+        ("reflow/loss", 1e-9, loss_of_pairs),
+    ],
+    "contract": [
+        ("reflow/times", 0.0, times_of_players),
+    ],
+    "self-consistency": [
+        ("reflow/straightness adds", 1e-12, straightness_adds),
+    ],
     "closed form": [
         ("reflow/marginals", 2e-3, marginals),
         ("reflow/straight loss", 1e-3, straight_loss),
