@@ -232,7 +232,7 @@ def test_lost_prepared_data_is_made_again(tmp_path):
 
 def test_another_seed_is_refused(tmp_path):
     trainer(OnePlayer, Budget(steps=2), folder=tmp_path).run()
-    with pytest.raises(DanluError, match="seed 7"):
+    with pytest.raises(DanluError, match="begun with seed"):
         trainer(OnePlayer, Budget(steps=4), folder=tmp_path, seed=8).run()
 
 

@@ -37,9 +37,14 @@ def decayed(table: Mapping[str, Callable[[], nn.Module]]) -> Iterator[Case]:
         wrong = [
             row.path
             for row in named_parameters(model, [model])
-            if row.rule.decay and row.name not in PRODUCTS.get(row.module_type.__name__, ())
+            if row.rule.decay and row.name not in _products(row.module_type)
         ]
         yield f"{name}: {', '.join(wrong)}", lambda wrong=wrong: float(len(wrong))
+
+
+def _products(kind: type) -> set[str]:
+    """The products of a class; those of its bases are its own."""
+    return {name for base in kind.__mro__ for name in PRODUCTS.get(base.__name__, ())}
 
 
 _TABLES = {"mixers": MIXERS, "positions": POSITIONS, "family": FAMILIES}
