@@ -73,6 +73,8 @@ def main() -> int:
     listed = _listed(options.list)
     rows = []
     for mutant, tested in test_mutants(mutants, baseline, options.jobs):
+        if tested.end == "lost":
+            sys.exit(f"The source went away during the run, so nothing is known: {tested.law}.")
         rows.append((mutant, tested))
         if options.verbose or tested.end in {"survived", "timeout", "import"}:
             _say(len(rows), mutant, tested, listed)

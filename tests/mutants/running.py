@@ -38,7 +38,7 @@ class Tested:
 
     Attributes:
         end: failed (a law printed a finite error), broken (a law raised, or its error is infinite),
-            import (danlu could not be imported), timeout, or survived.
+            import (danlu could not be imported), lost (its files are gone), timeout, or survived.
         law: the law that saw it.
         laws: how many were measured.
         seconds: how long that took.
@@ -225,6 +225,8 @@ def _tested(mutant: Mutant, baseline: Baseline) -> Tested:
     sys.meta_path.insert(0, _Changed(mutant))
     try:
         from danlu import laws as checks
+    except (OSError, ModuleNotFoundError) as problem:  # which no change of a formula can do
+        return ended("lost", f"{type(problem).__name__}: {problem}", 0)
     except Exception as problem:  # a mutant may fail in any way
         return ended("import", f"{type(problem).__name__}: {problem}", 0)
     laws = {law.name: law for law in checks.laws()}

@@ -105,3 +105,21 @@ def test_laws_see_a_sample_of_mutants():
     done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "\nby hand" in done.stdout
+
+
+GONE = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import running
+from sites import mutants_of
+mutant = mutants_of("optim/amos.py", "RHO = 7.0")[0]
+running.SOURCE = Path("nowhere")
+print(running._tested(mutant, running.Baseline()).end)
+"""
+
+
+def test_a_source_that_goes_away_is_no_mutant_that_was_caught():
+    command = [sys.executable, "-c", GONE, str(HERE)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.stdout == "lost\n", done.stderr

@@ -25,11 +25,13 @@ from danlu.generative.diffusion.grids import (
 from danlu.generative.diffusion.grids import logarithmic as even_logarithms
 from danlu.generative.diffusion.improved_ddpm import BOUND_WEIGHT
 from danlu.generative.diffusion.model import LABEL_DROP
+from danlu.generative.diffusion.networks import proportioned
 from danlu.generative.diffusion.paths import EDM, Linear, Point, VarianceExploding
 from danlu.generative.diffusion.preconditioners import edm as edm_inputs
 from danlu.generative.diffusion.preconditioners import logarithmic
 from danlu.generative.diffusion.time_samplers import log_normal, logit_normal, steps
 from danlu.generative.diffusion.weightings import edm, min_snr, p2
+from danlu.generative.tiny import TINY as IMAGE
 from danlu.laws.constants import DEVIATIONS, QUANTILES, doubles, golden_law
 from danlu.laws.law import Law
 
@@ -185,6 +187,11 @@ TRAINING = golden_law(
             "P2, arXiv:2204.00227: k = gamma = 1",
             lambda: p2(_at_level(0.5), doubles(1.0)),
             doubles(0.8),
+        ),
+        (
+            "DDPM, arXiv:2006.11239, its published code: an embedding four times as wide as a map",
+            lambda: proportioned(IMAGE, width=16).features,
+            64,
         ),
         ("improved DDPM, arXiv:2102.09672 eq. 16: lambda", lambda: BOUND_WEIGHT, 0.001),
         ("classifier-free guidance, arXiv:2207.12598 §4: p_uncond", lambda: LABEL_DROP, 0.1),

@@ -55,6 +55,18 @@ def handed_out() -> Iterable[Case]:
         yield name, error
 
 
+def straight() -> float:
+    """A distilled step goes along the velocity where it begins: x - (t - s) v(x, t)."""
+    model, x = _drawn(build_distilled, TINY_VECTOR), points(6, 1.0)
+    found, exact = [], []
+    for t, s in ((1.0, 0.0), (0.7, 0.2)):
+        with torch.no_grad():
+            slope = model.value(x, torch.full((6,), t, dtype=torch.float64), None)
+            found.append(model.flow_map(None)(x, t, s))
+        exact.append(x - (t - s) * slope)
+    return gap(found, exact)
+
+
 def costs() -> float:
     """A jump costs an evaluation, a solver what it takes."""
     model, plain = _drawn(build_meanflow, TINY_VECTOR), _drawn(build_flow, TINY_VECTOR)
@@ -119,6 +131,7 @@ _LAWS: Rows = {
         ("flow-maps/costs", 0.0, costs),
     ],
     "definition": [
+        ("flow-maps/straight", 1e-12, straight),
         ("improved-ddpm/start", 1e-12, learned_start),
         ("meanflow/guided", 1e-10, guided),
     ],
